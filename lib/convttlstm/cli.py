@@ -1,0 +1,174 @@
+"""`convttlstm`: one subcommand for each arrow of the pipeline; no business logic here."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from convttlstm.config import (
+    Run,
+    json_schema,
+    load_settings,
+    resolve_run,
+)
+from convttlstm.files import UserError, write_text
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a subcommand; return the exit status: 0, 1 after one line of error, 75 if interrupted."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except UserError as error:
+        print(f"convttlstm: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("convttlstm: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="convttlstm",
+        description="Reproduction of Convolutional Tensor-Train LSTM (NeurIPS 2020).",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(command=command)
+        return sub
+
+    def add_config(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--config", type=Path, required=True, help="settings, such as config/demo.yaml")
+        sub.add_argument("--dataset", required=True, help="the data set's name in the settings")
+
+    sub = add("fetch", _fetch, "Download and verify MNIST's files or LPIPS's AlexNet weights.")
+    sub.add_argument("what", choices=["mnist", "lpips"])
+    sub.add_argument("-o", "--output", type=Path, required=True, help="MNIST: folder; LPIPS: file")
+
+    sub = add("prepare", _prepare, "Make a data set's train, validation and test splits.")
+    add_config(sub)
+    sub.add_argument("--raw", type=Path, default=Path("data/raw/mnist"), help="downloaded files")
+    sub.add_argument("--embedded", type=Path, default=Path("data/embedded"), help="digits in git")
+    sub.add_argument("--checksums", type=Path, default=Path("data/checksums.json"))
+    sub.add_argument("-o", "--output", type=Path, required=True, help="folder")
+
+    sub = add("train", _train, "Train a run, or go on with it where it stopped.")
+    add_config(sub)
+    sub.add_argument("--data", type=Path, required=True, help="the prepared data set's folder")
+    sub.add_argument("run", help="such as conv_tt_lstm-N2-M5-seed0")
+    sub.add_argument("-o", "--output", type=Path, required=True, help="the run's folder")
+
+    sub = add("select", _select, "Rank runs by validation loss.")
+    sub.add_argument("--dataset", required=True, help="the data set's name")
+    sub.add_argument("runs", type=Path, nargs="+", help="run folders")
+    sub.add_argument("-o", "--output", type=Path, required=True, help="JSON file")
+
+    sub = add("evaluate", _evaluate, "Judge a run on the test split.")
+    add_config(sub)
+    sub.add_argument("--data", type=Path, required=True, help="the prepared data set's folder")
+    sub.add_argument("--lpips", type=Path, help="AlexNet's weights, as fetched")
+    sub.add_argument("run", help="such as conv_tt_lstm-seed0")
+    sub.add_argument("-o", "--output", type=Path, required=True, help="the run's folder")
+
+    sub = add("complexity", _complexity, "Count parameters and multiplications of every system.")
+    sub.add_argument("--config", type=Path, nargs="+", required=True, help="settings, one for each scale")
+    sub.add_argument("-o", "--output", type=Path, required=True, help="CSV file")
+
+    sub = add("report", _report, "Make a table, a figure or the page from finished runs.")
+    sub.add_argument(
+        "what", choices=["table2", "complexity", "figure2", "loss", "per_frame", "example", "page"]
+    )
+    sub.add_argument("--dataset", required=True, help="the data set's name")
+    sub.add_argument("--results", type=Path, required=True, help="such as results/demo")
+    sub.add_argument("--paper", type=Path, default=Path("data/paper"), help="the paper's own numbers")
+    sub.add_argument("runs", nargs="*", help="names of runs, in the order to show")
+    sub.add_argument("-o", "--output", type=Path, required=True, help="file, or its stem where several")
+
+    sub = add("schema", _schema, "Write the JSON schema of the settings.")
+    sub.add_argument("-o", "--output", type=Path, required=True, help="JSON file")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> Run:
+    settings = load_settings(options.config)
+    return resolve_run(settings, options.config.stem, options.dataset, options.run)
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    if options.what == "mnist":
+        from convttlstm.data.digits import fetch_mnist
+
+        fetch_mnist(options.output)
+    else:
+        from convttlstm.evaluation.lpips_weights import fetch_alexnet
+
+        fetch_alexnet(options.output)
+    print(f"wrote {options.output}")
+
+
+def _prepare(options: argparse.Namespace) -> None:
+    from convttlstm.data.digits import load_digits
+    from convttlstm.data.prepare import prepare
+
+    settings = load_settings(options.config)
+    if options.dataset not in settings.datasets:
+        raise UserError(f"{options.config}: no data set {options.dataset!r}")
+    dataset = settings.datasets[options.dataset]
+    digits = load_digits(dataset.digits, options.raw, options.embedded)
+    prepare(options.dataset, dataset, digits, options.output, options.checksums)
+    print(f"wrote {options.output}")
+
+
+def _train(options: argparse.Namespace) -> None:
+    from convttlstm.training.loop import EXIT_INTERRUPTED, Interrupted, train
+
+    run = _run(options)
+    if not run.trained:
+        raise UserError(f"{run.id} has no weights; evaluate it without training")
+    try:
+        train(run, options.data, options.output)
+    except Interrupted as message:
+        print(message, file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def _select(options: argparse.Namespace) -> None:
+    from convttlstm.training.selection import select
+
+    select(options.dataset, options.runs, options.output)
+    print(f"wrote {options.output}")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from convttlstm.evaluation.protocol import evaluate_run
+
+    evaluate_run(_run(options), options.data, options.output, options.lpips)
+    print(f"wrote {options.output / 'metrics.json'}")
+
+
+def _complexity(options: argparse.Namespace) -> None:
+    from convttlstm.evaluation.complexity import write_complexity
+
+    write_complexity({path.stem: load_settings(path) for path in options.config}, options.output)
+    print(f"wrote {options.output}")
+
+
+def _report(options: argparse.Namespace) -> None:
+    from convttlstm.reporting import write_report
+
+    write_report(
+        options.what, options.results, options.dataset, options.runs, options.paper, options.output
+    )
+    print(f"wrote {options.output}")
+
+
+def _schema(options: argparse.Namespace) -> None:
+    write_text(options.output, json_schema())
+    print(f"wrote {options.output}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

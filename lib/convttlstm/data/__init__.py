@@ -1,0 +1,1 @@
+"""From raw files to clips: sources, one module a data set, the clip reader."""

@@ -1,0 +1,95 @@
+"""Write a data set's splits as arrays, and compare them with the checksums on record."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from convttlstm.config import MovingMnist
+from convttlstm.data.moving_mnist import generate
+from convttlstm.files import UserError, atomic_path, read_json, write_json
+
+SPLITS = ("train", "validation", "test")
+CHUNK = 50  # sequences in memory at a time
+
+
+def prepare(
+    name: str, dataset: MovingMnist, digits: np.ndarray, output: Path, checksums: Path
+) -> None:
+    """Write train.npy, validation.npy, test.npy and, last, manifest.json into the folder `output`.
+
+    A checksum is the SHA-256 of a split's frames, without the header that NumPy puts before them. A
+    split that is on record must have the recorded one; any other is recorded.
+
+    Args:
+        name: the data set's name in the settings.
+        dataset: its settings.
+        digits: images to choose from, uint8 (images, 28, 28).
+        output: the folder, made if need be.
+        checksums: a JSON file, data/checksums.json in the repository; need not exist.
+
+    Raises:
+        UserError: a split has another checksum than the recorded one, or the disk is full.
+    """
+    recorded = read_json(checksums) if checksums.exists() else {}
+    manifest_path = output / "manifest.json"
+    manifest_path.unlink(missing_ok=True)  # without it, what follows is known to be unfinished
+    new, splits = {}, {}
+    for split in SPLITS:
+        key = checksum_key(name, dataset, split)
+        path = output / f"{split}.npy"
+        splits[split] = _write_split(dataset, split, digits, path, recorded.get(key))
+        found = splits[split]["sha256"]
+        if key in recorded:
+            print(f"{path}: SHA-256 {found}, as recorded")
+        else:
+            new[key] = found
+            print(f"{path}: SHA-256 {found}, recorded now in {checksums}, compared from now on")
+    if new:
+        write_json(checksums, dict(sorted((recorded | new).items())))
+    manifest = {
+        "dataset": dataset.model_dump(mode="json"),
+        "digits_sha256": hashlib.sha256(digits.tobytes()).hexdigest(),
+        "splits": splits,
+    }
+    write_json(manifest_path, manifest)
+
+
+def checksum_key(name: str, dataset: MovingMnist, split: str) -> str:
+    """Return a readable name made of every setting that decides the frames of a split."""
+    frames = getattr(dataset, split)
+    return (
+        f"{name}/{dataset.digits}-size{dataset.size}-digit{dataset.digit_size}"
+        f"-x{dataset.digits_per_frame}-step{dataset.step}"
+        f"-{'disjoint' if dataset.disjoint_digits else 'shared'}-seed{dataset.seed}"
+        f"/{split}-{frames.sequences}x{frames.frames}"
+    )
+
+
+def _write_split(
+    dataset: MovingMnist, split: str, digits: np.ndarray, path: Path, expected: str | None
+) -> dict[str, Any]:
+    """Write one array and return its entry in the manifest."""
+    count, frames = getattr(dataset, split).sequences, getattr(dataset, split).frames
+    shape = (count, frames, dataset.size, dataset.size)
+    digest = hashlib.sha256()
+    with atomic_path(path) as temporary:
+        with temporary.open("wb") as file:
+            np.lib.format.write_array_header_1_0(
+                file, {"descr": "|u1", "fortran_order": False, "shape": shape}
+            )
+            for start in range(0, count, CHUNK):
+                indices = np.arange(start, min(start + CHUNK, count))
+                content = generate(dataset, split, digits, indices).tobytes()
+                digest.update(content)
+                file.write(content)
+            size = file.tell()
+        found = digest.hexdigest()
+        if expected not in (None, found):
+            path.unlink(missing_ok=True)
+            raise UserError(
+                f"{path}: split {split!r}: expected SHA-256 {expected}, found {found}; "
+                "the digits or the generator differ from those that the record was made with"
+            )
+    return {"sha256": found, "shape": list(shape), "bytes": size}

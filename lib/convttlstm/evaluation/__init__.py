@@ -1,0 +1,1 @@
+"""How predictions are judged: metrics, intervals, and the protocol that applies them."""

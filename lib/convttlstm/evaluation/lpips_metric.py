@@ -1,0 +1,100 @@
+"""LPIPS (Zhang et al. 2018), version 0.1 on AlexNet, by the paper's protocol and the standard one."""
+
+import importlib
+import warnings
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from convttlstm.files import UserError, sha256_of
+
+SMALLEST = 31  # pixels; below, AlexNet's second pooling has no window left
+
+
+class Lpips(nn.Module):
+    """The `lpips` package's own network and linear heads, on the fetched AlexNet weights.
+
+    Attributes:
+        sha256: checksum of the weights file.
+    """
+
+    def __init__(self, weights: Path) -> None:
+        """Load `weights`, as `convttlstm.evaluation.lpips_weights` writes them.
+
+        Raises:
+            UserError: the file is missing or holds something else.
+        """
+        super().__init__()
+        if not weights.is_file():
+            raise UserError(
+                f"{weights}: no such file; run snakemake to fetch it or set evaluation.lpips: false"
+            )
+        lpips = _import_lpips()
+        with warnings.catch_warnings():
+            # lpips builds AlexNet with arguments that torchvision has renamed since.
+            warnings.filterwarnings("ignore", "The parameter 'pretrained'", UserWarning)
+            warnings.filterwarnings("ignore", "Arguments other than a weight enum", UserWarning)
+            # "Random" backbone: lpips would download the weights that are loaded below.
+            self.network = lpips.LPIPS(net="alex", version="0.1", pnet_rand=True, verbose=False)
+        try:
+            tensors = load_file(weights)
+            # lpips cuts AlexNet.features into slices: its slice2.3.weight is features.3.weight.
+            names = {
+                name: f"features.{name.split('.', 1)[1]}" for name in self.network.net.state_dict()
+            }
+            self.network.net.load_state_dict({name: tensors[key] for name, key in names.items()})
+        except (SafetensorError, KeyError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"{weights}: not AlexNet's weights ({reason}); delete it") from None
+        self.requires_grad_(False).eval()
+        self.sha256 = sha256_of(weights)
+
+    def forward(self, prediction: Tensor, truth: Tensor) -> dict[str, Tensor]:
+        """Return the distances under both protocols, each (...).
+
+        The network expects [-1, 1]. The paper leaves frames in [0, 1] (`lpips_paper`); the standard
+        scales them (`lpips_standard`). Grey is repeated to three channels.
+
+        Args:
+            prediction: float32 (..., channel, height, width) in [0, 1], 1 or 3 channels.
+            truth: the same shape.
+
+        Raises:
+            UserError: frames are too small for AlexNet.
+        """
+        *batch, channel, height, width = prediction.shape
+        if min(height, width) < SMALLEST:
+            raise UserError(
+                f"LPIPS: frames of {height}x{width} are smaller than {SMALLEST}x{SMALLEST}; "
+                "set evaluation.lpips: false"
+            )
+        pair = [
+            frames.reshape(-1, channel, height, width).expand(-1, 3, -1, -1)
+            for frames in (prediction, truth)
+        ]
+        return {
+            "lpips_paper": self.network(*pair).reshape(batch),
+            "lpips_standard": self.network(*pair, normalize=True).reshape(batch),
+        }
+
+
+def _import_lpips() -> ModuleType:
+    """Import lpips, also where torchvision was built for another torch (CUDA beside CPU-only).
+
+    Such a torchvision cannot load its compiled operators, and its import stops because it describes
+    two of them to torch all the same. Declaring the two lets it go on. They have no implementation;
+    AlexNet does not call them, and whoever did would get torch's error for that.
+    """
+    try:
+        importlib.import_module("torchvision")
+    except RuntimeError as error:
+        if "operator torchvision::nms does not exist" not in str(error):
+            raise
+        schema = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+        for name in ("nms", "qnms"):
+            torch.library.define(f"torchvision::{name}", schema)
+    return importlib.import_module("lpips")

@@ -1,0 +1,52 @@
+"""Every system by its name: `create_model("conv_tt_lstm", order=3)`.
+
+A predictor is called as `model(frames, context, horizon, sampling=None)`. `frames` has shape
+(batch, time, channel, height, width), values in [0, 1] and at least `context` frames. It returns the
+`context + horizon - 1` one-step outputs for times 2 ... context + horizon, or, from models without
+one-step reconstructions, the `horizon` predictions; the last `horizon` are always the prediction.
+`sampling` is a boolean mask (batch, horizon - 1), true where the true frame is fed back.
+"""
+
+import difflib
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from convttlstm.files import UserError
+from convttlstm.models.conv_lstm import conv_lstm
+from convttlstm.models.conv_tt_lstm import conv_tt_lstm
+from convttlstm.models.naive import Black, CopyLast
+
+_FACTORIES: dict[str, Callable[..., nn.Module]] = {
+    "black": Black,
+    "copy_last": CopyLast,
+    "conv_lstm": conv_lstm,
+    "conv_tt_lstm": conv_tt_lstm,
+}
+
+
+def list_models() -> list[str]:
+    """Return the names that `create_model` knows."""
+    return sorted(_FACTORIES)
+
+
+def create_model(name: str, in_channels: int = 1, **hyper: Any) -> nn.Module:
+    """Return a predictor with fresh weights.
+
+    Args:
+        name: one of `list_models()`.
+        in_channels: channels of a frame.
+        hyper: the model's own settings, named as in `convttlstm.config`.
+
+    Raises:
+        UserError: there is no model of that name, or it has no such setting.
+    """
+    if name not in _FACTORIES:
+        near = difflib.get_close_matches(name, _FACTORIES, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(list_models())}"
+        raise UserError(f"model {name!r} does not exist; {hint}")
+    try:
+        return _FACTORIES[name](in_channels, **hyper)
+    except TypeError as error:
+        raise UserError(f"model {name!r}: {error}") from error

@@ -1,0 +1,50 @@
+"""ConvLSTM, the paper's baseline: Eq. 2 in the twelve-layer stack of Section 4.
+
+[I; F; O; C~](t) = sigma(W * X(t) + K * H(t-1))
+
+W and K are one convolution over the concatenation [X(t), H(t-1)].
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from convttlstm.models.recurrent import RecurrentPredictor, RecurrentStack, lstm_update, same_conv
+
+
+class ConvLstmCell(nn.Module):
+    """One first-order layer (Eq. 2)."""
+
+    def __init__(self, in_channels: int, hidden_channels: int, kernel_size: int = 5) -> None:
+        super().__init__()
+        self.hidden_channels = hidden_channels
+        self.gates = same_conv(in_channels + hidden_channels, 4 * hidden_channels, kernel_size)
+
+    def forward(
+        self, x: Tensor, state: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Return H(t) and the state (H(t), C(t)), from X(t) and the state (H(t-1), C(t-1))."""
+        if state is None:
+            zeros = x.new_zeros(x.shape[0], self.hidden_channels, *x.shape[2:])
+            state = zeros, zeros
+        hidden, cell = state
+        hidden, cell = lstm_update(self.gates(torch.cat([x, hidden], dim=1)), cell)
+        return hidden, (hidden, cell)
+
+
+def conv_lstm(
+    in_channels: int = 1,
+    *,
+    kernel_size: int = 5,
+    channels: Sequence[int] = (32, 48, 48, 32),
+    layers_per_block: int = 3,
+    checkpointing: bool = False,
+) -> RecurrentPredictor:
+    """Return the ConvLSTM baseline: 3,973,201 parameters with one input channel."""
+
+    def make_cell(inputs: int, hidden: int) -> nn.Module:
+        return ConvLstmCell(inputs, hidden, kernel_size)
+
+    stack = RecurrentStack(make_cell, in_channels, channels, layers_per_block)
+    return RecurrentPredictor(stack, in_channels, checkpointing)

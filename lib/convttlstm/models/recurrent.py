@@ -1,0 +1,126 @@
+"""What all recurrent systems share: the LSTM update, the stack of layers, the rollout over time."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+State = Any  # each cell keeps what it needs from one step to the next
+
+
+def same_conv(in_channels: int, out_channels: int, kernel_size: int) -> nn.Conv2d:
+    """Return a convolution that keeps the frame size, Xavier-uniform, with zero bias (Appendix B)."""
+    conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
+    nn.init.xavier_uniform_(conv.weight)
+    nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+    return conv
+
+
+def lstm_update(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the new hidden state and cell state (Eq. 1b).
+
+    Args:
+        gates: pre-activations of I, F, O and C~, in this order, (batch, 4 x hidden, height, width).
+        cell: C(t-1), (batch, hidden, height, width).
+    """
+    i, f, o, c = gates.chunk(4, dim=1)
+    cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(c)
+    return torch.sigmoid(o) * torch.tanh(cell), cell
+
+
+class RecurrentStack(nn.Module):
+    """Four blocks of recurrent layers with two skips (Section 4 and Appendix B).
+
+    The first block's output joins the third's as the input of the fourth; the second's joins the
+    fourth's as the features that leave the stack.
+
+    Args:
+        make_cell: makes a layer from its numbers of input and hidden channels.
+        in_channels: channels of the input.
+        channels: hidden channels of each block's layers, four numbers.
+        layers_per_block: layers in a block (3 for video prediction).
+    """
+
+    def __init__(
+        self,
+        make_cell: Callable[[int, int], nn.Module],
+        in_channels: int,
+        channels: Sequence[int],
+        layers_per_block: int,
+    ) -> None:
+        super().__init__()
+        first, second, third, fourth = channels
+        block_inputs = [in_channels, first, second, third + first]
+        self.blocks = nn.ModuleList(
+            nn.ModuleList(
+                make_cell(width if layer == 0 else hidden, hidden) for layer in range(layers_per_block)
+            )
+            for width, hidden in zip(block_inputs, channels, strict=True)
+        )
+        self.out_channels = fourth + second
+
+    def cells(self) -> list[nn.Module]:
+        """Return the layers, first to last."""
+        return [cell for block in self.blocks for cell in block]  # type: ignore[attr-defined]
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Advance all layers by one time step.
+
+        Args:
+            x: input, (batch, in_channels, height, width).
+            state: what the previous step returned; None at the first, for zero states.
+
+        Returns:
+            Features (batch, out_channels, height, width) and the new state.
+        """
+        old = iter(state or [None] * len(self.cells()))
+        new: list[State] = []
+        outputs: list[Tensor] = []
+        for index, block in enumerate(self.blocks):
+            if index == 3:
+                x = torch.cat([x, outputs[0]], dim=1)
+            for cell in block:  # type: ignore[attr-defined]
+                x, cell_state = cell(x, next(old))
+                new.append(cell_state)
+            outputs.append(x)
+        return torch.cat([outputs[3], outputs[1]], dim=1), new
+
+
+class RecurrentPredictor(nn.Module):
+    """A stack, rolled out over time, with a 1x1 convolution from features to frames.
+
+    Args:
+        stack: the recurrent layers.
+        in_channels: channels of a frame.
+        checkpointing: recompute each time step in the backward pass instead of storing it.
+    """
+
+    def __init__(self, stack: RecurrentStack, in_channels: int, checkpointing: bool = False) -> None:
+        super().__init__()
+        self.stack = stack
+        self.output = same_conv(stack.out_channels, in_channels, kernel_size=1)
+        self.checkpointing = checkpointing
+        # Convolutions on few channels run faster with the channels last.
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(
+        self, frames: Tensor, context: int, horizon: int, sampling: Tensor | None = None
+    ) -> Tensor:
+        """Return the one-step outputs for times 2 ... context + horizon; see `convttlstm.models`."""
+        outputs: list[Tensor] = []
+        state: State = None
+        for t in range(context + horizon - 1):
+            if t < context:
+                x = frames[:, t]
+            elif sampling is None:
+                x = outputs[-1]
+            else:
+                x = torch.where(sampling[:, t - context, None, None, None], frames[:, t], outputs[-1])
+            if self.checkpointing and torch.is_grad_enabled():
+                features, state = checkpoint(self.stack.step, x, state, use_reentrant=False)
+            else:
+                features, state = self.stack.step(x, state)
+            outputs.append(self.output(features))
+        return torch.stack(outputs, dim=1)

@@ -1,0 +1,67 @@
+"""Where a number comes from: command, commit, source, versions, device."""
+
+import hashlib
+import importlib.metadata
+import platform
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+PACKAGE = Path(__file__).parent
+_VERSIONED = ["convttlstm", "torch", "numpy", "lightning-fabric", "lpips", "torchvision"]
+
+
+def source_digest() -> str:
+    """Return a SHA-256 over the package's source files, names and contents."""
+    digest = hashlib.sha256()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        digest.update(f"{path.relative_to(PACKAGE).as_posix()}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def origin() -> dict[str, Any]:
+    """Return the command as typed, the commit, whether the source differs from it, and versions.
+
+    Outside a git checkout the commit is None; the source's digest still tells versions apart.
+    """
+    commit = _git("rev-parse", "HEAD")
+    changes = _git("status", "--porcelain", "--", str(PACKAGE))
+    installed = {name: _version(name) for name in _VERSIONED}
+    return {
+        "command": shlex.join(["convttlstm", *sys.argv[1:]]),
+        "commit": commit,
+        "uncommitted_changes": bool(changes) if commit else None,
+        "source_digest": source_digest(),
+        "versions": {"python": platform.python_version()}
+        | {name: version for name, version in installed.items() if version},
+    }
+
+
+def device_name(kind: str) -> str:
+    """Return the processor's name, for `kind` "cpu", or the GPU's."""
+    if kind == "cuda":
+        import torch
+
+        return torch.cuda.get_device_name()
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git(*arguments: str) -> str | None:
+    command = ["git", "-C", str(PACKAGE), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,179 @@
+"""What one finished run left in its folder, read and checked."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from convttlstm.config import Run, read_run
+from convttlstm.files import UserError, read_json
+
+Content = TypeVar("Content", bound=BaseModel)
+
+
+class Interval(BaseModel):
+    """A mean over sequences with its 95 % interval."""
+
+    model_config = ConfigDict(frozen=True)
+
+    mean: float
+    low: float
+    high: float
+
+
+class EvaluatedBy(BaseModel):
+    """How metrics.json came about."""
+
+    model_config = ConfigDict(frozen=True)
+
+    command: str
+    commit: str | None
+    uncommitted_changes: bool
+    device: str
+    versions: dict[str, str]
+
+
+class Metrics(BaseModel):
+    """metrics.json: raw units, by horizon and then by metric."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run: str
+    sequences: int
+    parameters: int
+    lpips_weights: str | None
+    evaluated_by: EvaluatedBy
+    horizons: dict[int, dict[str, Interval]]
+
+
+class Provenance(BaseModel):
+    """provenance.json: how the weights came about."""
+
+    model_config = ConfigDict(frozen=True)
+
+    command: str
+    commit: str | None
+    uncommitted_changes: bool
+    source_digest: str
+    versions: dict[str, str]
+    device: str
+    threads: int
+    precision: str
+    data: dict[str, str]
+    epochs: int
+    minutes_per_10000_samples: float
+    interruptions: int
+    bit_exact: bool
+
+
+@dataclass(frozen=True)
+class Result:
+    """One evaluated run; `history` and `provenance` are None for systems without weights."""
+
+    folder: Path
+    config: Run
+    metrics: Metrics
+    per_frame: pd.DataFrame
+    history: pd.DataFrame | None
+    provenance: Provenance | None
+
+    @property
+    def variant(self) -> str:
+        """The settings that the run's name states, such as "N2 M5", without the seed."""
+        return " ".join(self.config.id.split("-")[1:-1])
+
+    @property
+    def name(self) -> str:
+        """Title, settings and seed, unique among the runs of a data set."""
+        parts = [self.config.title, self.variant]
+        parts += [f"seed {self.config.seed}"] if self.config.trained else []
+        return ", ".join(part for part in parts if part)
+
+
+def load_result(results: Path, dataset: str, run: str) -> Result:
+    """Return what `results`/runs/`dataset`/`run` holds.
+
+    Raises:
+        UserError: a file is missing, damaged, or belongs to another run.
+    """
+    folder = results / "runs" / dataset / run
+    config = read_run(folder)
+    metrics = _read(folder / "metrics.json", Metrics)
+    if metrics.run != config.id or config.id != run:
+        raise UserError(
+            f"{folder}: config.json is of {config.id!r} and metrics.json of {metrics.run!r}; "
+            "evaluate the run again"
+        )
+    for horizon in config.dataset.test_horizons:
+        for metric in ("mse", "psnr", "ssim_paper", "ssim_standard"):
+            if metric not in metrics.horizons.get(horizon, {}):
+                raise UserError(
+                    f"{folder / 'metrics.json'}: no {metric} at horizon {horizon}; "
+                    "evaluate the run again"
+                )
+    history = provenance = None
+    if config.trained:
+        history = _read_csv(
+            folder / "history.csv", ["epoch", "train_loss", "validation_loss", "sampling_ratio"]
+        )
+        provenance = _read(folder / "provenance.json", Provenance)
+    per_frame = _read_csv(folder / "per_frame.csv", ["frame", "mse", "ssim_paper"])
+    return Result(folder, config, metrics, per_frame, history, provenance)
+
+
+def load_results(results: Path, dataset: str, runs: list[str]) -> list[Result]:
+    """Return the named runs in the given order, at least one.
+
+    Raises:
+        UserError: no run is named, or one of them cannot be read.
+    """
+    if not runs:
+        raise UserError(f"no run of {dataset} is named; name at least one")
+    return [load_result(results, dataset, run) for run in runs]
+
+
+def what_it_proves(run: Run) -> str:
+    """Return the label that stands beside every figure of the run's scale."""
+    return run.label if run.scale == "paper" else f"{run.label}: proves nothing about the paper"
+
+
+def beside(stem: Path, suffix: str) -> Path:
+    """Return `stem` with `suffix` appended, such as tables/table2 with .csv."""
+    return stem.with_name(stem.name + suffix)
+
+
+def read_table(path: Path, columns: list[str]) -> pd.DataFrame:
+    """Return a CSV file as text, cell for cell as it is written, empty cells as "".
+
+    Raises:
+        UserError: the file is missing, is no CSV or lacks one of `columns`.
+    """
+    return _read_csv(path, columns, as_text=True)
+
+
+def _read_csv(path: Path, columns: list[str], as_text: bool = False) -> pd.DataFrame:
+    try:
+        options = {"dtype": str, "keep_default_na": False} if as_text else {}
+        table: pd.DataFrame = pd.read_csv(path, **options)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; make it first") from None
+    except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: not a valid CSV ({reason}); delete it and make it anew") from None
+    if missing := [column for column in columns if column not in table.columns]:
+        raise UserError(f"{path}: no column {missing[0]!r}; delete the file and make it anew")
+    if table.empty:
+        raise UserError(f"{path}: has no rows; delete it and make it anew")
+    return table
+
+
+def _read(path: Path, kind: type[Content]) -> Content:
+    content = read_json(path)
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{path}: {where}: {first['msg']}; delete it and make it anew") from None

@@ -1,0 +1,325 @@
+"""Table 2 and the complexity table, each as CSV, Markdown and LaTeX.
+
+The CSV holds everything. The other forms, and the page, are made from its cells.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from convttlstm.files import write_bytes, write_text
+from convttlstm.reporting.markup import Row, Table, latex, latex_code, to_latex, to_markdown
+from convttlstm.reporting.results import (
+    Interval,
+    Result,
+    beside,
+    load_results,
+    read_table,
+    what_it_proves,
+)
+
+NOT_COMPUTED = "not computed"
+# What the tables multiply a metric by; the CSV's columns say so in their names.
+SCALES = {
+    "mse": ("mse_x1e3", 1e3),
+    "psnr": ("psnr", 1),
+    "ssim_paper": ("ssim_paper", 1),
+    "ssim_standard": ("ssim_standard", 1),
+    "lpips_paper": ("lpips_paper_x1e3", 1e3),
+    "lpips_standard": ("lpips_standard_x1e3", 1e3),
+}
+# The paper's figures are under its own protocol only.
+IN_PAPER = {"mse": "mse", "psnr": "psnr", "ssim_paper": "ssim", "lpips_paper": "lpips"}
+COMPLEXITY_COLUMNS = [
+    "scale",
+    "title",
+    "parameters",
+    "multiplications_64",
+    "paper_flops_64",
+    "multiplications_120",
+    "paper_flops_120",
+]
+PAPER_COLUMNS = ["dataset", "method", "reference", "source", "parameters_millions", "note"]
+
+UNITS = (
+    "MSE and LPIPS are multiplied by 1000. Brackets hold 95 % intervals over the test sequences."
+)
+PAPER_PROTOCOL = (
+    "SSIM with data range 2 and LPIPS on inputs left in [0, 1], as the paper's code computes them."
+)
+STANDARD_PROTOCOL = (
+    "SSIM with data range 1 and LPIPS on inputs in [-1, 1]. The paper has no figures under this "
+    "protocol; MSE is the same under both."
+)
+LATEX_HEAD = r"% \usepackage{booktabs, graphicx}"
+FLOPS_NOTE = (
+    "The paper's FLOPs column is no count of operations: it is the parameters, rounded to 0.01 "
+    "million, times height times width / 1024 times 1000. Beside it stand the multiplications that "
+    "one step on one frame really takes."
+)
+
+
+def write_table2(results: Path, dataset: str, runs: list[str], paper: Path, output: Path) -> None:
+    """Write Table 2 with the paper's rows above the reproduced ones.
+
+    Args:
+        results: folder of a scale, such as results/demo.
+        dataset: name of the data set.
+        runs: ids of evaluated runs, one row each.
+        paper: data/paper/table2.csv.
+        output: path without suffix; .csv, .md and .tex are written.
+
+    Raises:
+        UserError: a file that is read is missing or damaged.
+    """
+    loaded = load_results(results, dataset, runs)
+    published = read_table(paper, PAPER_COLUMNS)
+    published = published[published["dataset"] == dataset]
+    horizons = loaded[0].config.dataset.test_horizons
+    rows = [_paper_row(row, horizons) for _, row in published.iterrows()]
+    rows += [_reproduced_row(result, horizons) for result in loaded]
+    table = pd.DataFrame(rows).fillna("")
+    title = f"Table 2, {loaded[0].config.dataset.title}"
+    write_text(beside(output, ".csv"), table.to_csv(index=False))
+    write_text(beside(output, ".md"), _table2_markdown(title, table))
+    write_text(beside(output, ".tex"), _table2_latex(title, table))
+
+
+def _paper_row(row: pd.Series, horizons: list[int]) -> dict[str, str]:
+    cells = {"origin": "paper", "scale": "paper", "method": row["method"]}
+    for horizon in horizons:
+        for metric, (column, _) in SCALES.items():
+            printed = row.get(f"{IN_PAPER.get(metric)}_{horizon}", "")
+            cells[f"{column}_{horizon}"] = printed
+    return cells | {
+        "parameters_millions": row["parameters_millions"],
+        "paper_flops_billions": row.get("flops_billions", ""),
+        "minutes_per_10000_samples": row.get("minutes_per_epoch", ""),
+        "reference": row["reference"],
+        "source": row["source"],
+        "where": row.get("where", ""),
+        "note": row["note"],
+    }
+
+
+def _reproduced_row(result: Result, horizons: list[int]) -> dict[str, str]:
+    metrics, provenance, evaluated = result.metrics, result.provenance, result.metrics.evaluated_by
+    made = provenance or evaluated
+    cells = {
+        "origin": "reproduced",
+        "scale": result.config.scale,
+        "label": what_it_proves(result.config),
+        "method": result.name,
+        "run": result.config.id,
+        "paper_row": result.config.paper_row or "",
+        "seed": str(result.config.seed) if result.config.trained else "",
+        "commit": short_commit(made.commit, made.uncommitted_changes),
+        "sequences": str(metrics.sequences),
+    }
+    for horizon in horizons:
+        for metric, (column, scale) in SCALES.items():
+            interval = metrics.horizons[horizon].get(metric)
+            cells |= _interval_cells(f"{column}_{horizon}", interval, scale)
+    cells |= {
+        "parameters_millions": f"{metrics.parameters / 1e6:.6f}",
+        "source": "reproduced here",
+        "evaluation_command": evaluated.command,
+        "evaluation_commit": short_commit(evaluated.commit, evaluated.uncommitted_changes),
+        "evaluation_device": evaluated.device,
+    }
+    if provenance:
+        cells |= {
+            "minutes_per_10000_samples": f"{provenance.minutes_per_10000_samples:.4g}",
+            "device": provenance.device,
+            "command": provenance.command,
+        }
+    return cells
+
+
+def _interval_cells(column: str, interval: Interval | None, scale: float) -> dict[str, str]:
+    if interval is None:
+        return {column: NOT_COMPUTED}
+    return {
+        column: f"{interval.mean * scale:.6g}",
+        f"{column}_low": f"{interval.low * scale:.6g}",
+        f"{column}_high": f"{interval.high * scale:.6g}",
+    }
+
+
+def short_commit(commit: str | None, uncommitted_changes: bool) -> str:
+    """Return the first digits of a commit, marked where the sources differed from it."""
+    if not commit:
+        return "not recorded"
+    return commit[:10] + (" with uncommitted changes" if uncommitted_changes else "")
+
+
+def table2_caption(table: pd.DataFrame) -> str:
+    """Return what the reproduced rows prove, and how far they compare with the paper's."""
+    ours = table[table["origin"] == "reproduced"].iloc[0]
+    compare = (
+        "The paper's rows are at the same scale."
+        if ours["scale"] == "paper"
+        else "The paper's rows are at the paper's scale: the two do not compare."
+    )
+    return f"{ours['label'][0].upper()}{ours['label'][1:]}. {compare}"
+
+
+def table2_tables(table: pd.DataFrame) -> list[Table]:
+    """Return the tables to read that table2's CSV, read as text, gives."""
+    horizons = [
+        int(column.removeprefix("psnr_"))
+        for column in table.columns
+        if column.removeprefix("psnr_").isdigit()
+    ]
+    paper = {"mse_x1e3": "MSE ↓", "ssim_paper": "SSIM ↑", "lpips_paper_x1e3": "LPIPS ↓"}
+    standard = {"psnr": "PSNR ↑", "ssim_standard": "SSIM ↑", "lpips_standard_x1e3": "LPIPS ↓"}
+    reproduced = table[table["origin"] == "reproduced"]
+    return [
+        _metric_table("Paper protocol", f"{PAPER_PROTOCOL} {UNITS}", table, paper, horizons),
+        _metric_table(
+            "Standard protocol", f"{STANDARD_PROTOCOL} {UNITS}", reproduced, standard, horizons
+        ),
+        _cost_table(table),
+    ]
+
+
+def _metric_table(
+    title: str, note: str, table: pd.DataFrame, columns: dict[str, str], horizons: list[int]
+) -> Table:
+    header = [("", "Method")]
+    header += [(f"10 → {horizon}", name) for horizon in horizons for name in columns.values()]
+    rows = []
+    for _, row in table.iterrows():
+        cells = [_metric_cell(row, f"{c}_{horizon}") for horizon in horizons for c in columns]
+        rows.append(Row([_method(row), *cells], _is_ours(row)))
+    return Table(title, note, header, "l" + "r" * (len(header) - 1), rows)
+
+
+def _metric_cell(row: pd.Series, column: str) -> str:
+    mean = row[column]
+    if row["origin"] == "paper" or mean == NOT_COMPUTED:
+        return mean or "–"
+    low, high = row[f"{column}_low"], row[f"{column}_high"]
+    digits = 3 if column.startswith("ssim") else 1 if float(mean) >= 100 else 2
+    mean, low, high = (f"{float(value):.{digits}f}" for value in (mean, low, high))
+    return f"{mean} ({low}–{high})"
+
+
+def _cost_table(table: pd.DataFrame) -> Table:
+    header = [("", name) for name in ("Method", "Parameters", "Minutes", "Device", "Made by")]
+    rows = []
+    for _, row in table.iterrows():
+        millions = row["parameters_millions"]
+        count = f"{round(float(millions) * 1e6):,}" if _is_ours(row) else f"{millions}M"
+        device = (row["device"] or "–") if _is_ours(row) else "the authors'"
+        minutes = row["minutes_per_10000_samples"] or "–"
+        cells = [_method(row), count if millions else "–", minutes, device, row["source"]]
+        rows.append(Row(cells, _is_ours(row)))
+    note = "Minutes of training for 10,000 samples (the paper's epoch), on the device named."
+    return Table("Size and time", note, header, "lrrll", rows)
+
+
+def _method(row: pd.Series) -> str:
+    return f"{row['method']} {row['reference']}".strip()
+
+
+def _is_ours(row: pd.Series) -> bool:
+    return bool(row["origin"] == "reproduced")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a reproduced row comes from: facts in words, and the commands that made it."""
+
+    method: str
+    facts: str
+    commands: list[tuple[str, str]]
+
+
+def origins(table: pd.DataFrame) -> list[Origin]:
+    """Return the origin of each reproduced row of table2's CSV."""
+    found = []
+    for _, row in table[table["origin"] == "reproduced"].iterrows():
+        facts = [
+            row["label"],
+            f"seed {row['seed']}" if row["seed"] else "no seed",
+            f"commit {row['commit']}",
+            f"{row['sequences']} test sequences",
+        ]
+        if row["evaluation_commit"] != row["commit"]:
+            facts.append(f"evaluated at commit {row['evaluation_commit']}")
+        commands = [("trained by", row["command"]), ("evaluated by", row["evaluation_command"])]
+        commands = [(verb, command) for verb, command in commands if command]
+        found.append(Origin(row["method"], "; ".join(facts), commands))
+    return found
+
+
+def paper_notes(table: pd.DataFrame) -> list[str]:
+    """Return the reservations about the paper's rows in table2's CSV."""
+    noted = table[(table["origin"] == "paper") & (table["note"] != "")]
+    return [f"{_method(row)}: {row['note']}" for _, row in noted.iterrows()]
+
+
+def _table2_markdown(title: str, table: pd.DataFrame) -> str:
+    lines = [f"# {title}", "", f"**{table2_caption(table)}**", ""]
+    lines += [to_markdown(part) for part in table2_tables(table)]
+    lines += ["## Where the reproduced rows come from", ""]
+    for origin in origins(table):
+        lines.append(f"- **{origin.method}**: {origin.facts}")
+        lines += [f"  - {verb} `{command}`" for verb, command in origin.commands]
+    lines += ["", "## Notes on the paper's rows", ""]
+    lines += [f"- {note}" for note in paper_notes(table)]
+    return "\n".join(lines) + "\n"
+
+
+def _table2_latex(title: str, table: pd.DataFrame) -> str:
+    caption = table2_caption(table)
+    parts = [
+        replace(part, title=f"{title}: {part.title.lower()}", note=f"{caption} {part.note}")
+        for part in table2_tables(table)
+    ]
+    lines = [LATEX_HEAD, *map(to_latex, parts), r"\begin{itemize}\footnotesize\raggedright"]
+    for origin in origins(table):
+        lines.append(rf"\item {latex(origin.method)}: {latex(origin.facts)}")
+        lines += [rf"\\ {verb} {latex_code(command)}" for verb, command in origin.commands]
+    lines += [rf"\item {latex(note)}" for note in paper_notes(table)]
+    return "\n".join([*lines, r"\end{itemize}", ""])
+
+
+def write_complexity(results: Path, output: Path) -> None:
+    """Write the complexity table: parameters, multiplications, and the paper's arithmetic.
+
+    Args:
+        results: folder of a scale, which holds complexity.csv.
+        output: path without suffix; .csv, .md and .tex are written.
+
+    Raises:
+        UserError: complexity.csv is missing or damaged.
+    """
+    table = complexity_table(results)
+    write_bytes(beside(output, ".csv"), (results / "complexity.csv").read_bytes())
+    write_text(beside(output, ".md"), to_markdown(table).replace("## ", "# ", 1))
+    write_text(beside(output, ".tex"), f"{LATEX_HEAD}\n{to_latex(table)}")
+
+
+def complexity_table(results: Path) -> Table:
+    """Return the complexity table of a scale; the paper's models are marked as the paper's."""
+    counts = read_table(results / "complexity.csv", COMPLEXITY_COLUMNS)
+    header = [("", "Model"), ("", "Scale"), ("", "Parameters")]
+    header += [
+        (f"{size} × {size} pixels", name)
+        for size in (64, 120)
+        for name in ("Multiplications", "Paper's FLOPs")
+    ]
+    rows = []
+    for _, row in counts.iterrows():
+        cells = [row["title"], row["scale"], f"{int(row['parameters']):,}"]
+        cells += [_billions(row[column]) for column in COMPLEXITY_COLUMNS[3:]]
+        rows.append(Row(cells, row["scale"] != "paper"))
+    return Table("Complexity of one step on one frame", FLOPS_NOTE, header, "llrrrrr", rows)
+
+
+def _billions(count: str) -> str:
+    billions = int(count) / 1e9
+    return f"{billions:.2f} G" if billions >= 1 else f"{billions * 1e3:.1f} M"

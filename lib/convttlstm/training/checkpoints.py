@@ -1,0 +1,77 @@
+"""last.ckpt: everything needed to go on, bit for bit; and the lock that keeps two writers apart."""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from convttlstm.files import UserError, atomic_path
+
+LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+
+
+def save_checkpoint(folder: Path, content: dict[str, Any]) -> None:
+    """Write `content` to last.ckpt; the one before stays as previous.ckpt.
+
+    Raises:
+        UserError: it cannot be written; both earlier files are untouched then.
+    """
+    last = folder / LAST
+    with atomic_path(last) as temporary:
+        with temporary.open("wb") as file:
+            try:
+                torch.save(content, file)
+            except RuntimeError as error:
+                # torch reports a failed write as a RuntimeError, with the OSError behind it.
+                raise OSError(error.__context__ or error) from error
+            file.flush()
+            os.fsync(file.fileno())
+        if last.exists():
+            last.replace(folder / PREVIOUS)
+
+
+def load_checkpoint(folder: Path) -> dict[str, Any] | None:
+    """Return the newest readable checkpoint of a run, or None if there is none at all.
+
+    An unreadable file is set aside as <name>.corrupt, with one line that says so and what follows.
+
+    Raises:
+        UserError: there are checkpoints, but none can be read.
+    """
+    found = [path for name in (LAST, PREVIOUS) if (path := folder / name).exists()]
+    for path in found:
+        try:
+            # Sequential bytes through weights_only: no code in the file can run.
+            content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            return content
+        except Exception as error:  # torch raises many kinds for a broken file
+            reason = str(error).splitlines()[0]
+            aside = path.with_name(f"{path.name}.corrupt")
+            path.replace(aside)
+            print(f"{path}: unreadable checkpoint ({reason}); set aside as {aside.name}")
+    if found:
+        raise UserError(
+            f"{folder}: no checkpoint is readable; give the same command again to train from the start"
+        )
+    return None
+
+
+@contextlib.contextmanager
+def run_lock(folder: Path) -> Iterator[None]:
+    """Hold the run's folder for this process; the lock dies with its holder.
+
+    Raises:
+        UserError: another process trains this run.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        try:
+            # lockf and not flock: it also works on network file systems.
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(f"{folder}: another process is training this run; wait or end it") from None
+        yield

@@ -1,0 +1,132 @@
+"""The Conv-TT cell against the oracle's full-size kernels, gradients, and its receptive field."""
+
+import numpy as np
+import pytest
+import torch
+from tests import oracle
+from torch import Tensor
+
+from convttlstm.models.conv_tt_lstm import ConvTtLstmCell
+
+SETTINGS = [  # S, N, C, M
+    (3, 1, 2, 1),
+    (3, 1, 3, 4),
+    (3, 2, 2, 2),
+    (5, 2, 3, 4),
+    (3, 3, 2, 3),
+    (5, 3, 2, 5),
+    (3, 5, 2, 5),
+    (1, 3, 2, 3),
+    (3, 4, 1, 7),
+]
+
+
+def random_cell(size: int, order: int, rank: int, steps: int, inputs: int = 2, hidden: int = 3):
+    torch.manual_seed(size * 1000 + order * 100 + rank * 10 + steps)
+    cell = ConvTtLstmCell(inputs, hidden, size, order, steps, rank).double()
+    for weight in cell.parameters():
+        torch.nn.init.normal_(weight, std=0.3)  # biases too, or they would not be tested
+    return cell
+
+
+def as_arrays(cell: ConvTtLstmCell, in_channels: int) -> dict[str, list[np.ndarray] | np.ndarray]:
+    """The cell's weights by the names of the paper's equations."""
+    gates = cell.gates.weight.detach().numpy()
+    factors = [factor.weight.detach().numpy() for factor in cell.factors]
+    biases = [factor.bias.detach().numpy() for factor in cell.factors]
+    p = cell.window_weight.detach().numpy()
+    return {
+        "w": gates[:, :in_channels],
+        "factors": [gates[:, in_channels:], *factors],
+        "factor_biases": [cell.gates.bias.detach().numpy(), *biases],
+        "p": [np.concatenate(list(weight), axis=1) for weight in p],
+        "p_biases": list(cell.window_bias.detach().numpy()),
+    }
+
+
+def inner(tensor: Tensor | np.ndarray, margin: int) -> np.ndarray:
+    array = tensor.detach().numpy() if isinstance(tensor, Tensor) else tensor
+    return array[..., margin : array.shape[-2] - margin, margin : array.shape[-1] - margin]
+
+
+@pytest.mark.parametrize("size, order, rank, steps", SETTINGS)
+def test_gates_equal_the_full_size_kernels(size, order, rank, steps):
+    """All steps of a sequence: the first ones see zero states, the later ones a full history."""
+    inputs, hidden, height, width = 2, 3, 23, 25
+    cell = random_cell(size, order, rank, steps, inputs, hidden)
+    weights = as_arrays(cell, inputs)
+    margin = oracle.border(size, order)
+    state = None
+    history = [np.zeros((hidden, height, width))] * steps
+    for _ in range(steps + 2):
+        x = torch.randn(1, inputs, height, width, dtype=torch.float64)
+        shares = (cell.initial_state(x) if state is None else state)[1]
+        found = cell.preactivations(x, shares)[0]
+        expected = oracle.preactivations(
+            x[0].numpy(),
+            oracle.windows(history, weights["p"], weights["p_biases"]),
+            weights["w"],
+            weights["factors"],
+            weights["factor_biases"],
+        )
+        assert np.abs(inner(found, margin) - inner(expected, margin)).max() < 1e-10
+        assert np.abs(inner(expected, margin)).max() > 1e-3
+        old_cell = np.zeros((hidden, height, width)) if state is None else state[0][0].detach().numpy()
+        new_hidden, state = cell(x, state)
+        # The update itself is checked everywhere, from the cell's own gates.
+        h, c = oracle.lstm(found.detach().numpy(), old_cell)
+        np.testing.assert_allclose(new_hidden[0].detach().numpy(), h, atol=1e-12)
+        np.testing.assert_allclose(state[0][0].detach().numpy(), c, atol=1e-12)
+        history = [new_hidden[0].detach().numpy(), *history[:-1]]
+
+
+def test_the_oracle_itself_on_one_kernel_written_out():
+    """K(2) of two 1-channel 2x2 ... factors, by hand: (1, 2) o (3, 4) = (3, 10, 8)."""
+    first = np.array([0.0, 1.0, 2.0]).reshape(1, 1, 1, 3) * np.array([0, 1, 0]).reshape(1, 1, 3, 1)
+    second = np.array([0.0, 3.0, 4.0]).reshape(1, 1, 1, 3) * np.array([0, 1, 0]).reshape(1, 1, 3, 1)
+    kernel = oracle.full_kernels([first, second])[1]
+    assert kernel.shape == (1, 1, 5, 5)
+    np.testing.assert_array_equal(kernel[0, 0, 2], [0, 0, 3, 10, 8])
+    assert kernel[0, 0, [0, 1, 3, 4]].sum() == 0
+
+
+@pytest.mark.parametrize("size, order, rank, steps", [(3, 2, 2, 3), (3, 3, 1, 3), (1, 1, 2, 2)])
+def test_gradients_of_two_steps(size, order, rank, steps):
+    cell = random_cell(size, order, rank, steps, inputs=1, hidden=1)
+    names = [name for name, _ in cell.named_parameters()]
+
+    def two_steps(x: Tensor, *weights: Tensor) -> Tensor:
+        parameters = dict(zip(names, weights, strict=True))
+
+        def run() -> Tensor:
+            state = None
+            for t in range(2):
+                hidden, state = torch.func.functional_call(cell, parameters, (x[t], state))
+            return hidden
+
+        return run()
+
+    x = torch.randn(2, 1, 1, 4, 4, dtype=torch.float64, requires_grad=True)
+    weights = [weight.detach().clone().requires_grad_() for weight in cell.parameters()]
+    assert torch.autograd.gradcheck(two_steps, (x, *weights), fast_mode=True)
+
+
+@pytest.mark.parametrize("size, order, steps", [(3, 3, 3), (5, 2, 2), (3, 2, 4)])
+def test_older_states_are_seen_through_wider_kernels(size, order, steps):
+    """Property 2 of Section 3.1, by gradients: through window i a state spreads over K(i) and P(i)."""
+    cell = random_cell(size, order, 2, steps, inputs=1, hidden=1)
+    side = 31
+    states = [torch.zeros(1, 1, side, side, dtype=torch.float64, requires_grad=True) for _ in range(steps)]
+    x = torch.zeros(1, 1, side, side, dtype=torch.float64)
+    gates = cell.preactivations(x, [cell.share(state) for state in states])
+    gates[0, :, side // 2, side // 2].sum().backward()
+    for lag, state in enumerate(states, start=1):
+        rows = state.grad[0, 0].abs().sum(1).nonzero().flatten()
+        widest = min(lag, order)
+        assert rows[-1] - rows[0] + 1 == (widest + 1) * (size - 1) + 1
+
+
+@pytest.mark.parametrize("order, steps, rank", [(0, 1, 1), (3, 2, 1), (1, 1, 0)])
+def test_impossible_settings_are_refused(order, steps, rank):
+    with pytest.raises(ValueError, match="order"):
+        ConvTtLstmCell(1, 1, 3, order, steps, rank)

@@ -1,0 +1,67 @@
+# runs -> metrics on the test split; and what each system costs
+
+
+rule evaluate:
+    input:
+        weights=weights_of,
+        manifest=f"data/processed/{SCALE}/{{dataset}}/manifest.json",
+        arrays=ancient(f"data/processed/{SCALE}/{{dataset}}/test.npy"),
+        lpips=LPIPS if SETTINGS.evaluation.lpips else [],
+    output:
+        metrics=f"{RESULTS}/runs/{{dataset}}/{{run}}/metrics.json",
+        per_frame=f"{RESULTS}/runs/{{dataset}}/{{run}}/per_frame.csv",
+        per_sequence=f"{RESULTS}/runs/{{dataset}}/{{run}}/per_sequence.csv",
+        examples=f"{RESULTS}/runs/{{dataset}}/{{run}}/examples.npz",
+    log:
+        f"{RESULTS}/logs/evaluate/{{dataset}}/{{run}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/evaluate/{{dataset}}/{{run}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: SETTINGS.compute.threads
+    resources:
+        mem_mb=8000 if GPUS else 2000,
+        runtime=240,
+        gpu=GPUS,
+    params:
+        data=subpath(input.manifest, parent=True),
+        folder=subpath(output.metrics, parent=True),
+        lpips=lambda wildcards, input: f"--lpips {input.lpips}" if input.lpips else "",
+        settings=lambda wildcards: resolved(wildcards).evaluation.model_dump_json(),
+        horizons=lambda wildcards: resolved(wildcards).dataset.test_horizons,
+    message:
+        "Judging {wildcards.run} on the test split of {wildcards.dataset}"
+    shell:
+        "python -m convttlstm evaluate"
+        " --config {CONFIG}"
+        " --dataset {wildcards.dataset}"
+        " --data {params.data}"
+        " {params.lpips}"
+        " --output {params.folder}"
+        " {wildcards.run}"
+        " 2>&1 | tee -i {log}"
+
+
+rule complexity:
+    output:
+        f"{RESULTS}/complexity.csv",
+    log:
+        f"{RESULTS}/logs/complexity.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/complexity.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+        gpu=0,
+    params:
+        configs=list(dict.fromkeys(["config/paper.yaml", CONFIG])),
+        systems=SETTINGS.model_dump_json(include={"systems"}),
+    message:
+        "Counting parameters and multiplications, of the paper's sizes and of this scale's"
+    shell:
+        "python -m convttlstm complexity"
+        " --config {params.configs}"
+        " --output {output}"
+        " 2>&1 | tee -i {log}"

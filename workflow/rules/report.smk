@@ -1,0 +1,240 @@
+# metrics -> tables, figures and the page
+#
+# Each picture and table is made by one subcommand from the files of the runs that it shows.
+
+
+rule table2:
+    input:
+        run_files("metrics.json", table_runs),
+        "data/paper/table2.csv",
+    output:
+        report(
+            f"{RESULTS}/tables/table2_{{dataset}}.csv",
+            caption="../report/table2.rst",
+            category="Tables",
+        ),
+        f"{RESULTS}/tables/table2_{{dataset}}.md",
+        f"{RESULTS}/tables/table2_{{dataset}}.tex",
+    log:
+        f"{RESULTS}/logs/table2/{{dataset}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/table2/{{dataset}}.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    params:
+        runs=lambda wildcards: table_runs(SETTINGS, wildcards.dataset),
+        stem=f"{RESULTS}/tables/table2_{{dataset}}",
+    message:
+        "Setting Table 2's rows for {wildcards.dataset} beside the reproduced ones"
+    shell:
+        "python -m convttlstm report table2"
+        " --dataset {wildcards.dataset}"
+        " --results {RESULTS}"
+        " --output {params.stem}"
+        " {params.runs}"
+        " 2>&1 | tee -i {log}"
+
+
+rule figure2:
+    input:
+        run_files("metrics.json", table_runs),
+        "data/paper/table2.csv",
+    output:
+        report(
+            f"{RESULTS}/figures/figure2_{{dataset}}.svg",
+            caption="../report/figure2.rst",
+            category="Figures",
+        ),
+        f"{RESULTS}/figures/figure2_{{dataset}}.png",
+    log:
+        f"{RESULTS}/logs/figure2/{{dataset}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figure2/{{dataset}}.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    params:
+        runs=lambda wildcards: table_runs(SETTINGS, wildcards.dataset),
+        stem=f"{RESULTS}/figures/figure2_{{dataset}}",
+    message:
+        "Drawing Figure 2 for {wildcards.dataset}: SSIM against LPIPS and size"
+    shell:
+        "python -m convttlstm report figure2"
+        " --dataset {wildcards.dataset}"
+        " --results {RESULTS}"
+        " --output {params.stem}"
+        " {params.runs}"
+        " 2>&1 | tee -i {log}"
+
+
+rule loss_curves:
+    input:
+        run_files("metrics.json", table_runs),
+    output:
+        report(
+            f"{RESULTS}/figures/loss_{{dataset}}.svg",
+            caption="../report/loss.rst",
+            category="Figures",
+        ),
+        f"{RESULTS}/figures/loss_{{dataset}}.png",
+    log:
+        f"{RESULTS}/logs/loss_curves/{{dataset}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/loss_curves/{{dataset}}.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    params:
+        runs=lambda wildcards: table_runs(SETTINGS, wildcards.dataset),
+        stem=f"{RESULTS}/figures/loss_{{dataset}}",
+    message:
+        "Drawing how the losses on {wildcards.dataset} fell"
+    shell:
+        "python -m convttlstm report loss"
+        " --dataset {wildcards.dataset}"
+        " --results {RESULTS}"
+        " --output {params.stem}"
+        " {params.runs}"
+        " 2>&1 | tee -i {log}"
+
+
+rule per_frame:
+    input:
+        run_files("metrics.json", table_runs),
+    output:
+        report(
+            f"{RESULTS}/figures/per_frame_{{dataset}}.svg",
+            caption="../report/per_frame.rst",
+            category="Figures",
+        ),
+        f"{RESULTS}/figures/per_frame_{{dataset}}.png",
+    log:
+        f"{RESULTS}/logs/per_frame/{{dataset}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/per_frame/{{dataset}}.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    params:
+        runs=lambda wildcards: table_runs(SETTINGS, wildcards.dataset),
+        stem=f"{RESULTS}/figures/per_frame_{{dataset}}",
+    message:
+        "Drawing how predictions on {wildcards.dataset} fade frame by frame"
+    shell:
+        "python -m convttlstm report per_frame"
+        " --dataset {wildcards.dataset}"
+        " --results {RESULTS}"
+        " --output {params.stem}"
+        " {params.runs}"
+        " 2>&1 | tee -i {log}"
+
+
+rule example:
+    input:
+        run_files("metrics.json", table_runs),
+    output:
+        report(
+            f"{RESULTS}/figures/example_{{dataset}}.gif",
+            caption="../report/example.rst",
+            category="Figures",
+        ),
+    log:
+        f"{RESULTS}/logs/example/{{dataset}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/example/{{dataset}}.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    params:
+        runs=lambda wildcards: table_runs(SETTINGS, wildcards.dataset),
+        stem=f"{RESULTS}/figures/example_{{dataset}}.gif",
+    message:
+        "Animating one test sequence of {wildcards.dataset}, all systems side by side"
+    shell:
+        "python -m convttlstm report example"
+        " --dataset {wildcards.dataset}"
+        " --results {RESULTS}"
+        " --output {params.stem}"
+        " {params.runs}"
+        " 2>&1 | tee -i {log}"
+
+
+rule complexity_table:
+    input:
+        f"{RESULTS}/complexity.csv",
+    output:
+        multiext(f"{RESULTS}/tables/complexity", ".csv", ".md", ".tex"),
+    log:
+        f"{RESULTS}/logs/complexity_table.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/complexity_table.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    message:
+        "Setting the counted complexities beside the paper's arithmetic"
+    shell:
+        "python -m convttlstm report complexity"
+        " --results {RESULTS}"
+        " --output {RESULTS}/tables/complexity"
+        " 2>&1 | tee -i {log}"
+
+
+rule page:
+    input:
+        expand(
+            f"{RESULTS}/tables/table2_{{dataset}}.md",
+            dataset=DATASETS,
+        ),
+        expand(
+            f"{RESULTS}/figures/{{figure}}_{{dataset}}.svg",
+            figure=["figure2", "loss", "per_frame"],
+            dataset=DATASETS,
+        ),
+        expand(f"{RESULTS}/figures/example_{{dataset}}.gif", dataset=DATASETS),
+        f"{RESULTS}/tables/complexity.md",
+        [selection_of(dataset) for dataset in DATASETS],
+        [metrics_of(dataset) for dataset in DATASETS],
+    output:
+        f"{RESULTS}/index.html",
+    log:
+        f"{RESULTS}/logs/page.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/page.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    params:
+        dataset=DATASETS[0],
+        runs=table_runs(SETTINGS, DATASETS[0]),
+    message:
+        "Writing the page that shows all tables and figures"
+    shell:
+        "python -m convttlstm report page"
+        " --dataset {params.dataset}"
+        " --results {RESULTS}"
+        " --output {output}"
+        " {params.runs}"
+        " 2>&1 | tee -i {log}"

@@ -1,0 +1,45 @@
+# data/processed -> runs
+#
+# The checkpoint is no output: Snakemake deletes outputs when a job fails, and a failed run must be
+# able to go on. The arrays are `ancient`: their manifest, which holds their checksums, tells changes.
+
+
+rule train:
+    input:
+        manifest=f"data/processed/{SCALE}/{{dataset}}/manifest.json",
+        arrays=ancient(
+            [
+                f"data/processed/{SCALE}/{{dataset}}/train.npy",
+                f"data/processed/{SCALE}/{{dataset}}/validation.npy",
+            ]
+        ),
+    output:
+        f"{RESULTS}/runs/{{dataset}}/{{run}}/best.safetensors",
+        f"{RESULTS}/runs/{{dataset}}/{{run}}/history.csv",
+        f"{RESULTS}/runs/{{dataset}}/{{run}}/provenance.json",
+    log:
+        f"{RESULTS}/logs/train/{{dataset}}/{{run}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train/{{dataset}}/{{run}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: SETTINGS.compute.threads
+    resources:
+        mem_mb=8000 if GPUS else 1500,
+        runtime=2880,
+        gpu=GPUS,
+    params:
+        data=subpath(input.manifest, parent=True),
+        folder=subpath(output[0], parent=True),
+        # What decides the weights; a change of anything else trains nothing again.
+        identity=lambda wildcards: resolved(wildcards).identity(),
+    message:
+        "Training {wildcards.run} on {wildcards.dataset} (goes on where it stopped)"
+    shell:
+        "python -m convttlstm train"
+        " --config {CONFIG}"
+        " --dataset {wildcards.dataset}"
+        " --data {params.data}"
+        " --output {params.folder}"
+        " {wildcards.run}"
+        " 2>&1 | tee -i {log}"
