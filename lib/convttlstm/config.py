@@ -39,6 +39,7 @@ def _odd(value: int) -> int:
 
 # YAML reads 1e-3 as text, so numbers with a fraction may be given as text.
 PositiveFloat = Annotated[float, Field(gt=0, strict=False)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 OddInt = Annotated[PositiveInt, AfterValidator(_odd)]
 
 
@@ -78,7 +79,7 @@ class MovingMnist(Strict):
         description="'mnist': the 60,000 training images, downloaded; "
         "'embedded': 10,000 real MNIST images that come with this repository",
     )
-    seed: NonNegativeInt = Field(0, description="seed of the digits' choice and movement")
+    seed: Seed = Field(0, description="seed of the digits' choice and movement")
     size: PositiveInt = Field(64, description="height and width of a frame, pixels")
     digit_size: Literal[7, 14, 28] = Field(28, description="height and width of a digit, pixels")
     digits_per_frame: PositiveInt = 2
@@ -180,7 +181,9 @@ class ScheduledSampling(Strict):
     """How true frames are replaced by predictions while training (Appendix B)."""
 
     earliest: NonNegativeInt = Field(20, description="no decay before this many epochs")
-    patience: PositiveInt = Field(20, description="epochs without a better validation loss")
+    patience: NonNegativeInt = Field(
+        20, description="epochs without a better validation loss; 0 waits for `earliest` alone"
+    )
     rate: PositiveFloat = Field(2e-3, le=1, description="what the ratio loses each epoch")
 
 
@@ -259,7 +262,7 @@ class Experiment(Strict):
 
     table: list[str] = Field(min_length=1, description="systems of Table 2, judged on the test split")
     grid: list[Grid] = Field([], description="searched by validation loss")
-    seeds: list[NonNegativeInt] = Field([0], min_length=1)
+    seeds: list[Seed] = Field([0], min_length=1)
 
 
 class Settings(Strict):
@@ -306,7 +309,7 @@ class Run(Strict):
     title: str
     paper_row: str | None
     dataset_name: str
-    seed: NonNegativeInt
+    seed: Seed
     model: ModelSettings
     dataset: MovingMnist
     training: Training

@@ -2,7 +2,7 @@
 from convttlstm.config import grid_runs, resolve_run, settings_of_scale, table_runs
 from convttlstm.files import UserError
 
-SCALE = config.get("scale", "paper")
+SCALE = config.get("scale", "demo")
 CONFIG = f"config/{SCALE}.yaml"
 RESULTS = f"results/{SCALE}"
 LPIPS = "data/raw/lpips/alexnet.safetensors"

@@ -17,11 +17,13 @@ rule mnist:
         mem_mb=1000,
         runtime=60,
         gpu=0,
+    params:
+        folder=subpath(output[0], parent=True),
     message:
         "Downloading MNIST's files, whose digits the sequences are made of"
     shell:
         "python -m convttlstm fetch mnist"
-        " --output data/raw/mnist"
+        " --output {params.folder}"
         " 2>&1 | tee -i {log}"
 
 
@@ -64,7 +66,8 @@ rule prepare:
         runtime=60,
         gpu=0,
     params:
-        folder=f"data/processed/{SCALE}/{{dataset}}",
+        config=CONFIG,
+        folder=subpath(output[0], parent=True),
         settings=lambda wildcards: SETTINGS.datasets[
             wildcards.dataset
         ].model_dump_json(),
@@ -72,7 +75,7 @@ rule prepare:
         "Making the sequences of {wildcards.dataset} that every system is trained and judged on"
     shell:
         "python -m convttlstm prepare"
-        " --config {CONFIG}"
+        " --config {params.config}"
         " --dataset {wildcards.dataset}"
         " --output {params.folder}"
         " 2>&1 | tee -i {log}"

@@ -24,6 +24,7 @@ rule evaluate:
         runtime=240,
         gpu=GPUS,
     params:
+        config=CONFIG,
         data=subpath(input.manifest, parent=True),
         folder=subpath(output.metrics, parent=True),
         lpips=lambda wildcards, input: f"--lpips {input.lpips}" if input.lpips else "",
@@ -33,7 +34,7 @@ rule evaluate:
         "Judging {wildcards.run} on the test split of {wildcards.dataset}"
     shell:
         "python -m convttlstm evaluate"
-        " --config {CONFIG}"
+        " --config {params.config}"
         " --dataset {wildcards.dataset}"
         " --data {params.data}"
         " {params.lpips}"

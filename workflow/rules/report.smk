@@ -1,6 +1,6 @@
 # metrics -> tables, figures and the page
 #
-# Each picture and table is made by one subcommand from the files of the runs that it shows.
+# Each table and picture is made by one subcommand from the files of the runs that it shows.
 
 
 rule table2:
@@ -26,14 +26,15 @@ rule table2:
         runtime=10,
         gpu=0,
     params:
+        results=subpath(output[0], ancestor=2),
+        stem=subpath(output[0], strip_suffix=".csv"),
         runs=lambda wildcards: table_runs(SETTINGS, wildcards.dataset),
-        stem=f"{RESULTS}/tables/table2_{{dataset}}",
     message:
         "Setting Table 2's rows for {wildcards.dataset} beside the reproduced ones"
     shell:
         "python -m convttlstm report table2"
         " --dataset {wildcards.dataset}"
-        " --results {RESULTS}"
+        " --results {params.results}"
         " --output {params.stem}"
         " {params.runs}"
         " 2>&1 | tee -i {log}"
@@ -61,14 +62,15 @@ rule figure2:
         runtime=10,
         gpu=0,
     params:
+        results=subpath(output[0], ancestor=2),
+        stem=subpath(output[0], strip_suffix=".svg"),
         runs=lambda wildcards: table_runs(SETTINGS, wildcards.dataset),
-        stem=f"{RESULTS}/figures/figure2_{{dataset}}",
     message:
         "Drawing Figure 2 for {wildcards.dataset}: SSIM against LPIPS and size"
     shell:
         "python -m convttlstm report figure2"
         " --dataset {wildcards.dataset}"
-        " --results {RESULTS}"
+        " --results {params.results}"
         " --output {params.stem}"
         " {params.runs}"
         " 2>&1 | tee -i {log}"
@@ -95,14 +97,15 @@ rule loss_curves:
         runtime=10,
         gpu=0,
     params:
+        results=subpath(output[0], ancestor=2),
+        stem=subpath(output[0], strip_suffix=".svg"),
         runs=lambda wildcards: table_runs(SETTINGS, wildcards.dataset),
-        stem=f"{RESULTS}/figures/loss_{{dataset}}",
     message:
         "Drawing how the losses on {wildcards.dataset} fell"
     shell:
         "python -m convttlstm report loss"
         " --dataset {wildcards.dataset}"
-        " --results {RESULTS}"
+        " --results {params.results}"
         " --output {params.stem}"
         " {params.runs}"
         " 2>&1 | tee -i {log}"
@@ -129,14 +132,15 @@ rule per_frame:
         runtime=10,
         gpu=0,
     params:
+        results=subpath(output[0], ancestor=2),
+        stem=subpath(output[0], strip_suffix=".svg"),
         runs=lambda wildcards: table_runs(SETTINGS, wildcards.dataset),
-        stem=f"{RESULTS}/figures/per_frame_{{dataset}}",
     message:
         "Drawing how predictions on {wildcards.dataset} fade frame by frame"
     shell:
         "python -m convttlstm report per_frame"
         " --dataset {wildcards.dataset}"
-        " --results {RESULTS}"
+        " --results {params.results}"
         " --output {params.stem}"
         " {params.runs}"
         " 2>&1 | tee -i {log}"
@@ -162,15 +166,15 @@ rule example:
         runtime=10,
         gpu=0,
     params:
+        results=subpath(output[0], ancestor=2),
         runs=lambda wildcards: table_runs(SETTINGS, wildcards.dataset),
-        stem=f"{RESULTS}/figures/example_{{dataset}}.gif",
     message:
         "Animating one test sequence of {wildcards.dataset}, all systems side by side"
     shell:
         "python -m convttlstm report example"
         " --dataset {wildcards.dataset}"
-        " --results {RESULTS}"
-        " --output {params.stem}"
+        " --results {params.results}"
+        " --output {output}"
         " {params.runs}"
         " 2>&1 | tee -i {log}"
 
@@ -179,7 +183,7 @@ rule complexity_table:
     input:
         f"{RESULTS}/complexity.csv",
     output:
-        multiext(f"{RESULTS}/tables/complexity", ".csv", ".md", ".tex"),
+        multiext(f"{RESULTS}/tables/complexity", ".md", ".tex"),
     log:
         f"{RESULTS}/logs/complexity_table.log",
     benchmark:
@@ -190,21 +194,21 @@ rule complexity_table:
         mem_mb=1000,
         runtime=10,
         gpu=0,
+    params:
+        results=subpath(input[0], parent=True),
+        stem=subpath(output[0], strip_suffix=".md"),
     message:
         "Setting the counted complexities beside the paper's arithmetic"
     shell:
         "python -m convttlstm report complexity"
-        " --results {RESULTS}"
-        " --output {RESULTS}/tables/complexity"
+        " --results {params.results}"
+        " --output {params.stem}"
         " 2>&1 | tee -i {log}"
 
 
 rule page:
     input:
-        expand(
-            f"{RESULTS}/tables/table2_{{dataset}}.md",
-            dataset=DATASETS,
-        ),
+        expand(f"{RESULTS}/tables/table2_{{dataset}}.md", dataset=DATASETS),
         expand(
             f"{RESULTS}/figures/{{figure}}_{{dataset}}.svg",
             figure=["figure2", "loss", "per_frame"],
@@ -227,6 +231,7 @@ rule page:
         runtime=10,
         gpu=0,
     params:
+        results=subpath(output[0], parent=True),
         dataset=DATASETS[0],
         runs=table_runs(SETTINGS, DATASETS[0]),
     message:
@@ -234,7 +239,7 @@ rule page:
     shell:
         "python -m convttlstm report page"
         " --dataset {params.dataset}"
-        " --results {RESULTS}"
+        " --results {params.results}"
         " --output {output}"
         " {params.runs}"
         " 2>&1 | tee -i {log}"

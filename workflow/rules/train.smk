@@ -29,6 +29,7 @@ rule train:
         runtime=2880,
         gpu=GPUS,
     params:
+        config=CONFIG,
         data=subpath(input.manifest, parent=True),
         folder=subpath(output[0], parent=True),
         # What decides the weights; a change of anything else trains nothing again.
@@ -37,7 +38,7 @@ rule train:
         "Training {wildcards.run} on {wildcards.dataset} (goes on where it stopped)"
     shell:
         "python -m convttlstm train"
-        " --config {CONFIG}"
+        " --config {params.config}"
         " --dataset {wildcards.dataset}"
         " --data {params.data}"
         " --output {params.folder}"

@@ -1,4 +1,4 @@
-"""LPIPS (Zhang et al. 2018), version 0.1 on AlexNet, by the paper's protocol and the standard one."""
+"""LPIPS (Zhang et al. 2018), version 0.1 on AlexNet, by the paper's and the standard protocol."""
 
 import importlib
 import warnings

@@ -20,8 +20,6 @@ LATEX = {
     "→": r"$\rightarrow$",
     "↓": r"$\downarrow$",
     "↑": r"$\uparrow$",
-    "×": r"$\times$",
-    "–": "--",
 }
 
 
@@ -134,7 +132,7 @@ def to_html(table: Table) -> str:
     for row in table.rows:
         name, *rest = (html.escape(cell) for cell in row.cells)
         data = "".join(
-            f'<td class="{letter}">{cell}</td>'
+            f'<td class="{letter}">{_below(cell) if letter == "r" else cell}</td>'
             for cell, letter in zip(rest, table.align[1:], strict=True)
         )
         kind = "ours" if row.ours else "paper"
@@ -142,7 +140,8 @@ def to_html(table: Table) -> str:
     return "\n".join(
         [
             '<figure class="table">',
-            f"<figcaption><b>{html.escape(table.title)}.</b> {html.escape(table.note)}</figcaption>",
+            f"<figcaption><b>{html.escape(table.title)}.</b>",
+            f"{html.escape(table.note)}</figcaption>",
             '<div class="scroll"><table>',
             "<thead>",
             *lines,
@@ -154,3 +153,9 @@ def to_html(table: Table) -> str:
             "</figure>",
         ]
     )
+
+
+def _below(cell: str) -> str:
+    """Return a figure's cell with its interval, if it has one, on a line of its own."""
+    mean, bracket, bounds = cell.partition(" [")
+    return f'{mean} <span class="interval">[{bounds}</span>' if bracket else cell

@@ -30,7 +30,7 @@ class EvaluatedBy(BaseModel):
 
     command: str
     commit: str | None
-    uncommitted_changes: bool
+    uncommitted_changes: bool | None
     device: str
     versions: dict[str, str]
 
@@ -55,7 +55,7 @@ class Provenance(BaseModel):
 
     command: str
     commit: str | None
-    uncommitted_changes: bool
+    uncommitted_changes: bool | None
     source_digest: str
     versions: dict[str, str]
     device: str
@@ -132,6 +132,12 @@ def load_results(results: Path, dataset: str, runs: list[str]) -> list[Result]:
     if not runs:
         raise UserError(f"no run of {dataset} is named; name at least one")
     return [load_result(results, dataset, run) for run in runs]
+
+
+def short_names(results: list[Result]) -> list[str]:
+    """Return titles, with settings and seed only where two runs share a title."""
+    titles = [result.config.title for result in results]
+    return [r.name if titles.count(r.config.title) > 1 else r.config.title for r in results]
 
 
 def what_it_proves(run: Run) -> str:

@@ -1,6 +1,7 @@
-"""Table 2 and the complexity table, each as CSV, Markdown and LaTeX.
+"""Table 2 and the complexity table as Markdown and LaTeX, each made from a CSV.
 
-The CSV holds everything. The other forms, and the page, are made from its cells.
+Table 2's CSV holds everything that is known of a row. The other forms, and the page, show
+its cells.
 """
 
 from dataclasses import dataclass, replace
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from convttlstm.files import write_bytes, write_text
+from convttlstm.files import write_text
 from convttlstm.reporting.markup import Row, Table, latex, latex_code, to_latex, to_markdown
 from convttlstm.reporting.results import (
     Interval,
@@ -147,7 +148,7 @@ def _interval_cells(column: str, interval: Interval | None, scale: float) -> dic
     }
 
 
-def short_commit(commit: str | None, uncommitted_changes: bool) -> str:
+def short_commit(commit: str | None, uncommitted_changes: bool | None) -> str:
     """Return the first digits of a commit, marked where the sources differed from it."""
     if not commit:
         return "not recorded"
@@ -187,41 +188,48 @@ def table2_tables(table: pd.DataFrame) -> list[Table]:
 def _metric_table(
     title: str, note: str, table: pd.DataFrame, columns: dict[str, str], horizons: list[int]
 ) -> Table:
-    header = [("", "Method")]
+    header = [("", "Method"), ("", "From")]
     header += [(f"10 → {horizon}", name) for horizon in horizons for name in columns.values()]
     rows = []
     for _, row in table.iterrows():
         cells = [_metric_cell(row, f"{c}_{horizon}") for horizon in horizons for c in columns]
-        rows.append(Row([_method(row), *cells], _is_ours(row)))
-    return Table(title, note, header, "l" + "r" * (len(header) - 1), rows)
+        rows.append(Row([_method(row), _whose(row), *cells], _is_ours(row)))
+    return Table(title, note, header, "ll" + "r" * (len(header) - 2), rows)
 
 
 def _metric_cell(row: pd.Series, column: str) -> str:
     mean = row[column]
     if row["origin"] == "paper" or mean == NOT_COMPUTED:
-        return mean or "–"
+        return mean or "-"
     low, high = row[f"{column}_low"], row[f"{column}_high"]
     digits = 3 if column.startswith("ssim") else 1 if float(mean) >= 100 else 2
     mean, low, high = (f"{float(value):.{digits}f}" for value in (mean, low, high))
-    return f"{mean} ({low}–{high})"
+    return f"{mean} [{low}, {high}]"
 
 
 def _cost_table(table: pd.DataFrame) -> Table:
-    header = [("", name) for name in ("Method", "Parameters", "Minutes", "Device", "Made by")]
+    header = [
+        ("", name) for name in ("Method", "From", "Parameters", "Minutes", "Device", "Made by")
+    ]
     rows = []
     for _, row in table.iterrows():
         millions = row["parameters_millions"]
         count = f"{round(float(millions) * 1e6):,}" if _is_ours(row) else f"{millions}M"
-        device = (row["device"] or "–") if _is_ours(row) else "the authors'"
-        minutes = row["minutes_per_10000_samples"] or "–"
-        cells = [_method(row), count if millions else "–", minutes, device, row["source"]]
+        minutes = row["minutes_per_10000_samples"]
+        device = row["device"] if _is_ours(row) else "the authors'" if minutes else ""
+        cells = [count if millions else "", minutes, device, row["source"]]
+        cells = [_method(row), _whose(row), *(cell or "-" for cell in cells)]
         rows.append(Row(cells, _is_ours(row)))
     note = "Minutes of training for 10,000 samples (the paper's epoch), on the device named."
-    return Table("Size and time", note, header, "lrrll", rows)
+    return Table("Size and time", note, header, "llrrll", rows)
 
 
 def _method(row: pd.Series) -> str:
     return f"{row['method']} {row['reference']}".strip()
+
+
+def _whose(row: pd.Series) -> str:
+    return "here" if _is_ours(row) else "paper"
 
 
 def _is_ours(row: pd.Series) -> bool:
@@ -292,13 +300,12 @@ def write_complexity(results: Path, output: Path) -> None:
 
     Args:
         results: folder of a scale, which holds complexity.csv.
-        output: path without suffix; .csv, .md and .tex are written.
+        output: path without suffix; .md and .tex are written.
 
     Raises:
         UserError: complexity.csv is missing or damaged.
     """
     table = complexity_table(results)
-    write_bytes(beside(output, ".csv"), (results / "complexity.csv").read_bytes())
     write_text(beside(output, ".md"), to_markdown(table).replace("## ", "# ", 1))
     write_text(beside(output, ".tex"), f"{LATEX_HEAD}\n{to_latex(table)}")
 
@@ -308,7 +315,7 @@ def complexity_table(results: Path) -> Table:
     counts = read_table(results / "complexity.csv", COMPLEXITY_COLUMNS)
     header = [("", "Model"), ("", "Scale"), ("", "Parameters")]
     header += [
-        (f"{size} × {size} pixels", name)
+        (f"{size} x {size} pixels", name)
         for size in (64, 120)
         for name in ("Multiplications", "Paper's FLOPs")
     ]

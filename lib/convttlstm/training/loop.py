@@ -310,7 +310,8 @@ class Trainer:
         (self.folder / "history.partial.csv").unlink(missing_ok=True)
         write_json(self.folder / "provenance.json", self._provenance())
         with atomic_path(self.folder / "best.safetensors") as temporary:
-            save_file(self.best, temporary, {"run": self.run.id, "digest": self.run.digest()})
+            # One entry only: safetensors writes several in random order.
+            save_file(self.best, temporary, {"digest": self.run.digest()})
         self.say(
             f"{self.run.id}: finished; best validation loss {self.progress.best_loss:.5f} in epoch "
             f"{self.progress.best_epoch}; weights in {self.folder / 'best.safetensors'}"

@@ -1,0 +1,211 @@
+"""The page that shows what a scale's runs came to: results/<scale>/index.html."""
+
+import html
+from importlib import resources
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from convttlstm.config import Run
+from convttlstm.files import UserError, read_json, write_text
+from convttlstm.reporting.markup import Row, Table, to_html
+from convttlstm.reporting.results import (
+    Result,
+    load_results,
+    read_table,
+    short_names,
+    what_it_proves,
+)
+from convttlstm.reporting.tables import (
+    complexity_table,
+    paper_notes,
+    short_commit,
+    table2_caption,
+    table2_tables,
+)
+
+CAPTIONS = {
+    "figure2": "SSIM against LPIPS under the paper's protocol; bubbles grow with the parameters. "
+    "Better is to the right and down.",
+    "per_frame": "Means over the test sequences of each predicted frame. Training predicts no "
+    "further than the dotted line.",
+    "loss": "Mean absolute plus mean squared error over the outputs of a sequence. For validation "
+    "no true frame is fed back; in training, one is with the probability in the lower panel.",
+}
+
+
+def write_page(results: Path, dataset: str, runs: list[str], output: Path) -> None:
+    """Write the page beside the tables and figures that it links to.
+
+    Args:
+        results: folder of a scale, such as results/demo, with tables/ and figures/ written.
+        dataset: name of the data set.
+        runs: ids of evaluated runs, in the order to show.
+        output: the HTML file, in `results`.
+
+    Raises:
+        UserError: a run, a table or a figure is missing or damaged.
+    """
+    loaded = load_results(results, dataset, runs)
+    run = loaded[0].config
+    table2 = read_table(results / "tables" / f"table2_{dataset}.csv", ["origin", "method"])
+    _check_files(results, dataset)
+    page = Template(resources.files(__package__).joinpath("page.html").read_text())
+    figures = {name: _figure(name, dataset, caption) for name, caption in CAPTIONS.items()}
+    fields = {
+        "title": html.escape(f"{run.dataset.title}, {run.label}"),
+        "proves": html.escape(_sentence(what_it_proves(run))),
+        "scale": html.escape(_scale(run, loaded[0].metrics.sequences)),
+        "headline": html.escape(headline(loaded)),
+        "comparisons": _items(comparisons(loaded)),
+        "compare": html.escape(table2_caption(table2)),
+        "tables": "\n".join(map(to_html, table2_tables(table2))),
+        "notes": _items(paper_notes(table2)),
+        "table2": f"tables/table2_{dataset}",
+        "dataset": dataset,
+        "selection": _selection(results / "selection" / f"{dataset}.json"),
+        "complexity": to_html(complexity_table(results)),
+        "runs": "\n".join(map(_run_details, loaded)),
+    }
+    write_text(output, page.substitute(fields | figures))
+
+
+def headline(results: list[Result]) -> str:
+    """Return whether every trained model beats the predictions that need no training.
+
+    A model beats another prediction where its 95 % interval of MSE lies wholly below the other's.
+    """
+    trained, trivial = _parted(results)
+    if not trained or not trivial:
+        return "Nothing is compared: that takes a trained model and a prediction without training."
+    names = " and ".join(result.config.title.lower() for result in trivial)
+    horizons = results[0].config.dataset.test_horizons
+    if all(_beats(r, other, h) for r in trained for other in trivial for h in horizons):
+        return f"At every horizon, each trained model's MSE interval lies below those of {names}."
+    return f"Not every trained model's MSE interval lies below those of {names}."
+
+
+def comparisons(results: list[Result]) -> list[str]:
+    """Return for each horizon every run's MSE, and what each trained model beats."""
+    trained, trivial = _parted(results)
+    names = dict(zip((r.config.id for r in results), short_names(results), strict=True))
+    dataset, lines = results[0].config.dataset, []
+    for horizon in dataset.test_horizons:
+        parts = [f"{names[r.config.id]} {_mse(r, horizon)}" for r in trivial]
+        for result in trained:
+            beaten = [names[r.config.id].lower() for r in trivial if _beats(result, r, horizon)]
+            beats = f"beats {' and '.join(beaten)}" if beaten else "beats neither"
+            said = f" ({beats})" if trivial else ""
+            parts.append(f"{names[result.config.id]} {_mse(result, horizon)}{said}")
+        lines.append(f"MSE x 1000, {dataset.context} → {horizon} frames: {'; '.join(parts)}.")
+    return lines
+
+
+def _parted(results: list[Result]) -> tuple[list[Result], list[Result]]:
+    trained = [result for result in results if result.config.trained]
+    return trained, [result for result in results if not result.config.trained]
+
+
+def _beats(result: Result, other: Result, horizon: int) -> bool:
+    ours, theirs = (r.metrics.horizons[horizon]["mse"] for r in (result, other))
+    return ours.high < theirs.low
+
+
+def _mse(result: Result, horizon: int) -> str:
+    mse = result.metrics.horizons[horizon]["mse"]
+    return f"{mse.mean * 1e3:.2f} [{mse.low * 1e3:.2f}, {mse.high * 1e3:.2f}]"
+
+
+def _check_files(results: Path, dataset: str) -> None:
+    names = [f"tables/table2_{dataset}.md", f"tables/table2_{dataset}.tex"]
+    names += ["tables/complexity.md", "tables/complexity.tex", f"figures/example_{dataset}.gif"]
+    names += [
+        f"figures/{name}_{dataset}.{suffix}" for name in CAPTIONS for suffix in ("svg", "png")
+    ]
+    for name in names:
+        if not (results / name).is_file():
+            raise UserError(f"{results / name}: no such file; write it before the page")
+
+
+def _scale(run: Run, sequences: int) -> str:
+    training, size = run.training, run.dataset.size
+    facts = (
+        f"Frames of {size} x {size} pixels, {training.epochs} epochs of "
+        f"{training.samples_per_epoch:,} samples, {sequences:,} test sequences."
+    )
+    if run.scale == "paper":
+        return facts
+    return (
+        f"{facts} It shows that the whole way works, from data to table: the same rules and code "
+        "run at the paper's scale. Its figures neither confirm nor refute the paper's."
+    )
+
+
+def _figure(name: str, dataset: str, caption: str) -> str:
+    path = f"figures/{name}_{dataset}"
+    return (
+        f'<figure class="drawing"><a href="{path}.svg"><img src="{path}.svg" '
+        f'alt="{html.escape(caption)}"></a>\n<figcaption>{html.escape(caption)} '
+        f'(<a href="{path}.svg">SVG</a>, <a href="{path}.png">PNG</a>)</figcaption></figure>'
+    )
+
+
+def _selection(path: Path) -> str:
+    if not path.is_file():
+        return ""
+    selection = read_json(path)
+    try:
+        winner, margin, criterion = (selection[key] for key in ("winner", "margin", "criterion"))
+        rows = [
+            Row([e["run"], f"{e['validation_loss']:.5f}", str(e["epoch"])], e["run"] == winner)
+            for e in selection["ranking"]
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: not a selection ({error}); delete it and make it anew") from None
+    lead = "" if margin is None else f", {margin:.5f} ahead of the next"
+    note = f"By {criterion}; the test split plays no part. The winner is shaded{lead}."
+    header = [("", "Run"), ("", "Validation loss"), ("", "Epoch")]
+    return to_html(Table("Selection", note, header, "lrr", rows))
+
+
+def _run_details(result: Result) -> str:
+    metrics, provenance = result.metrics, result.provenance
+    evaluated = metrics.evaluated_by
+    facts: dict[str, Any] = {"Run": result.config.id, "Parameters": f"{metrics.parameters:,}"}
+    if provenance:
+        facts |= {
+            "Trained by": provenance.command,
+            "Commit": short_commit(provenance.commit, provenance.uncommitted_changes),
+            "Source": provenance.source_digest,
+            "Device": provenance.device,
+            "Threads": provenance.threads,
+            "Precision": provenance.precision,
+            "Epochs": provenance.epochs,
+            "Minutes for 10,000 samples": f"{provenance.minutes_per_10000_samples:.2f}",
+            "Interruptions": provenance.interruptions,
+            "Repeatable bit for bit": "yes" if provenance.bit_exact else "no",
+            "Versions": _pairs(provenance.versions),
+        }
+        facts |= {f"Data, {split}": checksum for split, checksum in provenance.data.items()}
+    facts |= {
+        "Evaluated by": evaluated.command,
+        "at commit": short_commit(evaluated.commit, evaluated.uncommitted_changes),
+        "on": evaluated.device,
+        "with": _pairs(evaluated.versions),
+        "LPIPS weights": metrics.lpips_weights or "none: LPIPS was not computed",
+    }
+    rows = [f"<dt>{html.escape(k)}</dt><dd>{html.escape(str(v))}</dd>" for k, v in facts.items()]
+    summary = html.escape(result.name)
+    return f"<details><summary>{summary}</summary><dl>\n" + "\n".join(rows) + "\n</dl></details>"
+
+
+def _pairs(versions: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def _items(texts: list[str]) -> str:
+    return "\n".join(f"<li>{html.escape(text)}</li>" for text in texts)
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]

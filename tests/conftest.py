@@ -1,0 +1,125 @@
+"""A scale so small that real processes can be trained, killed and started again."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+RUN = "conv_tt_lstm-seed0"
+
+TINY: dict[str, Any] = {
+    "label": "tiny scale",
+    "datasets": {
+        "moving_mnist_2": {
+            "digits": "embedded",
+            "size": 16,
+            "digit_size": 7,
+            "train": {"sequences": 24, "frames": 6},
+            "validation": {"sequences": 6, "frames": 6},
+            "test": {"sequences": 6, "frames": 8},
+            "context": 3,
+            "horizon": 3,
+            "test_horizons": [3, 5],
+        }
+    },
+    "systems": {
+        name: {"model": {"channels": [2, 3, 3, 2], "layers_per_block": 1, "kernel_size": 3}}
+        for name in ("conv_lstm", "conv_tt_lstm")
+    },
+    "experiments": {
+        "moving_mnist_2": {"grid": [{"system": "conv_tt_lstm", "order": [3], "rank": [2, 8]}]}
+    },
+    "training": {
+        "epochs": 3,
+        "samples_per_epoch": 24,
+        "batch_size": 4,
+        "scheduled_sampling": {"earliest": 1, "patience": 1, "rate": 0.1},
+        "learning_rate_decay": {"patience": 1, "factor": 0.9, "interval": 1},
+    },
+    "evaluation": {"lpips": False, "bootstrap_resamples": 50, "examples": 2},
+    "compute": {"accelerator": "cpu", "threads": 1},
+}
+
+
+def overlay(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        merged[key] = overlay(base[key], value) if isinstance(value, dict) and key in base else value
+    return merged
+
+
+@dataclass
+class Project:
+    """A working folder with a configuration, prepared data, and the real command."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "config/tiny.yaml"
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data/processed/tiny/moving_mnist_2"
+
+    def run_folder(self, run: str = RUN, name: str = "runs") -> Path:
+        return self.folder / name / run
+
+    def configure(self, **changes: Any) -> None:
+        self.config.write_text(yaml.safe_dump(overlay(TINY, changes)))
+
+    def command(self, *arguments: object) -> list[str]:
+        return [sys.executable, "-m", "convttlstm", *map(str, arguments)]
+
+    def call(self, *arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*arguments),
+            cwd=self.folder,
+            text=True,
+            capture_output=True,
+            timeout=300,
+            **options,
+        )
+
+    def prepare(self) -> None:
+        done = self.call("prepare", "--config", self.config, "--dataset", "moving_mnist_2", "-o", self.data)
+        assert done.returncode == 0, done.stderr
+
+    def train_arguments(self, folder: Path, run: str = RUN) -> list[object]:
+        config = ["--config", self.config, "--dataset", "moving_mnist_2", "--data", self.data]
+        return ["train", *config, run, "-o", folder]
+
+    def train(self, folder: Path, **options: Any) -> subprocess.CompletedProcess[str]:
+        return self.call(*self.train_arguments(folder), **options)
+
+    def snakemake(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["snakemake", "--config", "scale=tiny", *arguments],
+            cwd=self.folder,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=600,
+            env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+            **options,
+        )
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A copy of what the pipeline needs, with the tiny scale as its own."""
+    for name in ("lib", "workflow", "profiles", "config", "data/embedded", "data/paper"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Snakefile", "environment.yml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "slurm").symlink_to("profiles/slurm")
+    made = Project(tmp_path)
+    made.configure()
+    return made

@@ -1,0 +1,200 @@
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import structural_similarity
+from torch import Tensor, nn
+
+from convttlstm.config import Evaluation, Run, load_settings, resolve_run
+from convttlstm.evaluation.lpips_metric import Lpips
+from convttlstm.evaluation.protocol import evaluate
+from convttlstm.files import UserError
+
+CONFIG = Path(__file__).parents[2] / "config/demo.yaml"
+CONTEXT, HORIZONS, SEQUENCES, SIZE = 4, [2, 5], 7, 32
+PROVENANCE = {"command": "a test", "commit": None}
+PLAIN = ["mse", "psnr", "ssim_paper", "ssim_standard"]
+
+
+class Bytes:
+    """Test sequences in memory, two frames longer than needed."""
+
+    def __init__(self) -> None:
+        shape = (SEQUENCES, CONTEXT + max(HORIZONS) + 2, 1, SIZE, SIZE)
+        self.bytes = np.random.default_rng(0).integers(256, size=shape, dtype=np.uint8)
+        self.bytes[0] = 0
+
+    def __len__(self) -> int:
+        return SEQUENCES
+
+    def batch(self, indices: Sequence[int] | np.ndarray) -> Tensor:
+        return torch.from_numpy(self.bytes[np.asarray(indices)]).float() / 255
+
+
+class Drift(nn.Module):
+    """Contrasts the last frame a little more each time: leaves [0, 1], so clamping shows.
+
+    `reconstructs` adds one-step outputs for the context, as the recurrent models return them.
+    """
+
+    def __init__(self, reconstructs: bool = False) -> None:
+        super().__init__()
+        self.reconstructs = reconstructs
+        self.gain = nn.Parameter(torch.tensor([1.3, 0.5]))
+        self.drop = nn.Dropout(0.5)
+
+    def forward(
+        self, frames: Tensor, context: int, horizon: int, sampling: Tensor | None = None
+    ) -> Tensor:
+        frame, outputs = frames[:, context - 1], []
+        for _ in range(horizon):
+            frame = self.gain[0] * (self.drop(frame) - self.gain[1]) + self.gain[1]
+            outputs.append(frame)
+        predicted = torch.stack(outputs, dim=1)
+        return (
+            torch.cat([frames[:, 1:context], predicted], dim=1) if self.reconstructs else predicted
+        )
+
+
+def settings(**changes: Any) -> Run:
+    run = resolve_run(load_settings(CONFIG), "demo", "moving_mnist_2", "conv_lstm-seed0")
+    dataset = run.dataset.model_copy(update={"context": CONTEXT, "test_horizons": HORIZONS})
+    evaluation = Evaluation(batch_size=3, bootstrap_resamples=200, examples=4)
+    return run.model_copy(update={"dataset": dataset, "evaluation": evaluation} | changes)
+
+
+def judge(
+    output: Path, lpips: Lpips | None = None, model: nn.Module | None = None
+) -> dict[str, Any]:
+    return evaluate(settings(), model or Drift(), Bytes(), output, lpips, "cpu", PROVENANCE)
+
+
+def columns(path: Path) -> dict[str, np.ndarray]:
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
+
+
+def brute_force() -> dict[str, np.ndarray]:
+    """Return every metric (sequence, frame), frame by frame, with none of the code under test."""
+    values = {name: np.zeros((SEQUENCES, max(HORIZONS))) for name in PLAIN}
+    for sequence, frames in enumerate(Bytes().bytes[:, :, 0] / 255):
+        predicted = frames[CONTEXT - 1]
+        for step in range(max(HORIZONS)):
+            predicted = 1.3 * (predicted - 0.5) + 0.5
+            shown, truth = np.clip(predicted, 0, 1), frames[CONTEXT + step]
+            error = np.mean((shown - truth) ** 2)
+            values["mse"][sequence, step] = error
+            values["psnr"][sequence, step] = 100 if error == 0 else -10 * np.log10(error)
+            for name, data_range in [("ssim_paper", 2.0), ("ssim_standard", 1.0)]:
+                similarity = structural_similarity(shown, truth, data_range=data_range)
+                values[name][sequence, step] = similarity
+    return values
+
+
+@pytest.mark.parametrize("reconstructs", [False, True])
+def test_agrees_with_brute_force(tmp_path: Path, reconstructs: bool) -> None:
+    result = judge(tmp_path, model=Drift(reconstructs))
+    expected = brute_force()
+    per_frame, per_sequence = (
+        columns(tmp_path / f"per_{what}.csv") for what in ("frame", "sequence")
+    )
+    assert list(per_frame) == ["frame", *PLAIN]
+    assert list(per_sequence) == ["horizon", "sequence", *PLAIN]
+    np.testing.assert_array_equal(per_frame["frame"], range(1, max(HORIZONS) + 1))
+    for name, values in expected.items():
+        np.testing.assert_allclose(per_frame[name], values.mean(axis=0), rtol=1e-5, atol=1e-6)
+        for horizon in HORIZONS:
+            rows = per_sequence["horizon"] == horizon
+            np.testing.assert_array_equal(per_sequence["sequence"][rows], range(SEQUENCES))
+            means = values[:, :horizon].mean(axis=1)
+            np.testing.assert_allclose(per_sequence[name][rows], means, rtol=1e-5, atol=1e-6)
+            figure = result["horizons"][str(horizon)][name]
+            assert figure["mean"] == pytest.approx(means.mean(), rel=1e-5, abs=1e-6)
+
+
+def test_all_files_tell_the_same(tmp_path: Path) -> None:
+    result = judge(tmp_path)
+    assert json.loads((tmp_path / "metrics.json").read_text()) == result
+    assert list(result["horizons"]) == ["2", "5"]
+    assert result["sequences"] == SEQUENCES and result["parameters"] == 2
+    assert result["run"] == "conv_lstm-seed0" and result["label"] == "demo scale"
+    assert result["lpips_weights"] is None and result["evaluated_by"] == PROVENANCE
+    per_sequence = columns(tmp_path / "per_sequence.csv")
+    for horizon, figures in result["horizons"].items():
+        assert list(figures) == PLAIN
+        for name, figure in figures.items():
+            values = per_sequence[name][per_sequence["horizon"] == int(horizon)]
+            assert figure["mean"] == pytest.approx(values.mean(), rel=1e-8)
+            assert values.min() < figure["low"] < figure["mean"] < figure["high"] < values.max()
+
+
+def test_the_first_horizon_equals_that_of_a_shorter_test(tmp_path: Path) -> None:
+    both = judge(tmp_path / "both")["horizons"]["2"]
+    dataset = settings().dataset.model_copy(update={"test_horizons": [2]})
+    run = settings(dataset=dataset)
+    short = evaluate(run, Drift(), Bytes(), tmp_path / "short", None, "cpu", PROVENANCE)
+    assert short["horizons"] == {"2": both}
+
+
+def test_the_size_of_a_batch_changes_nothing(tmp_path: Path) -> None:
+    three = judge(tmp_path / "three")["horizons"]
+    evaluation = settings().evaluation.model_copy(update={"batch_size": 100})
+    run = settings(evaluation=evaluation)
+    all_at_once = evaluate(run, Drift(), Bytes(), tmp_path / "all", None, "cpu", PROVENANCE)
+    for horizon, figures in all_at_once["horizons"].items():
+        for name, figure in figures.items():
+            assert figure == pytest.approx(three[horizon][name], rel=1e-9)
+
+
+def test_examples_are_the_first_sequences(tmp_path: Path) -> None:
+    judge(tmp_path)
+    examples = np.load(tmp_path / "examples.npz")
+    length = CONTEXT + max(HORIZONS)
+    assert examples["truth"].dtype == examples["prediction"].dtype == np.uint8
+    np.testing.assert_array_equal(examples["truth"], Bytes().bytes[:4, :length])
+    first = 1.3 * (Bytes().bytes[:4, CONTEXT - 1] / 255 - 0.5) + 0.5
+    expected = np.rint(np.clip(first, 0, 1) * 255)
+    assert examples["prediction"].shape == (4, max(HORIZONS), 1, SIZE, SIZE)
+    np.testing.assert_allclose(examples["prediction"][:, 0], expected, atol=1)
+
+
+def test_lpips_has_columns_of_its_own(tmp_path: Path, alexnet_weights: Path) -> None:
+    lpips = Lpips(alexnet_weights)
+    result = judge(tmp_path, lpips)
+    assert result["lpips_weights"] == lpips.sha256
+    frames = Bytes().batch(range(SEQUENCES))
+    predicted = Drift().eval()(frames, CONTEXT, 1).clamp(0, 1)
+    direct = lpips(predicted, frames[:, CONTEXT : CONTEXT + 1])
+    per_frame = columns(tmp_path / "per_frame.csv")
+    assert list(per_frame) == ["frame", *PLAIN, "lpips_paper", "lpips_standard"]
+    for name, distances in direct.items():
+        assert per_frame[name][0] == pytest.approx(distances.mean().item(), rel=1e-4)
+        assert result["horizons"]["5"][name]["mean"] > 0
+
+
+class Diverged(Drift):
+    def forward(self, frames: Tensor, *args: Any, **more: Any) -> Tensor:
+        predicted = super().forward(frames, *args, **more)
+        predicted[(frames[:, 0] == Bytes().batch([5])[:, 0]).flatten(1).all(1), -1, 0, 3, 3] = (
+            torch.nan
+        )
+        return predicted
+
+
+def test_a_prediction_that_is_not_finite_is_named_and_nothing_is_written(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="sequence 5"):
+        judge(tmp_path, model=Diverged())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sequences_that_are_too_short_are_refused(tmp_path: Path) -> None:
+    run = settings(dataset=settings().dataset.model_copy(update={"test_horizons": [2, 8]}))
+    with pytest.raises(UserError, match="11 frames"):
+        evaluate(run, Drift(), Bytes(), tmp_path, None, "cpu", PROVENANCE)
+    assert list(tmp_path.iterdir()) == []

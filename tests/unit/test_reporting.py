@@ -1,0 +1,413 @@
+"""Tables, figures, animation and page, from a small made-up results folder."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image, ImageSequence
+
+from convttlstm.config import load_settings, resolve_run
+from convttlstm.files import UserError
+from convttlstm.reporting import write_report
+from convttlstm.reporting.animation import BORDER, GAP, HEAD
+from convttlstm.reporting.drawing import spread
+from convttlstm.reporting.markup import Row, Table, latex, to_html, to_latex, to_markdown
+from convttlstm.reporting.page import comparisons, headline
+from convttlstm.reporting.results import load_results
+
+ROOT = Path(__file__).parents[2]
+PAPER = ROOT / "data/paper"
+DATASET = "moving_mnist_2"
+RUNS = ["black", "copy_last", "conv_lstm-seed0", "conv_tt_lstm-seed0"]
+# MSE at the first and the last predicted frame.
+MSE = {
+    "black": (0.036, 0.036),
+    "copy_last": (0.025, 0.066),
+    "conv_lstm-seed0": (0.012, 0.0359),
+    "conv_tt_lstm-seed0": (0.010, 0.034),
+    "conv_tt_lstm-N2-seed1": (0.011, 0.035),
+}
+PARAMETERS = {
+    ("conv_lstm", "demo"): 85_217,
+    ("conv_tt_lstm", "demo"): 63_457,
+    ("conv_lstm", "paper"): 3_973_201,
+    ("conv_tt_lstm", "paper"): 2_687_281,
+}
+COMMAND = "convttlstm train --config config/demo.yaml --output results/demo/runs/a_b & 100% #1"
+COMPLEXITY = """\
+scale,system,title,parameters,multiplications_64,multiplications_120,paper_flops_64,paper_flops_120
+paper,conv_lstm,ConvLSTM (baseline),3973201,16270000000,57190000000,15880000000,55828125000
+demo,conv_lstm,ConvLSTM (baseline),85217,348000000,1223000000,360000000,1265625000
+"""
+
+
+def moving_square(horizon: int) -> np.ndarray:
+    """Return uint8 (1, 10 + horizon, 1, 32, 32), a bright square on a diagonal."""
+    frames = np.zeros((1, 10 + horizon, 1, 32, 32), np.uint8)
+    for t in range(10 + horizon):
+        at = abs((t * 2) % 44 - 22)
+        frames[0, t, 0, at : at + 10, at : at + 10] = 248
+    return frames
+
+
+def make_run(results: Path, run: str, lpips: bool = True, scale: str = "demo") -> Path:
+    settings = load_settings(ROOT / f"config/{scale}.yaml")
+    config = resolve_run(settings, scale, DATASET, run)
+    folder = results / "runs" / DATASET / run
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(config.model_dump_json())
+    mse = np.linspace(*MSE[run], 30)
+    frames = {
+        "mse": mse,
+        "psnr": -10 * np.log10(mse),
+        "ssim_paper": 1 - 8 * mse,
+        "ssim_standard": 1 - 14 * mse,
+    }
+    if lpips:
+        frames |= {"lpips_paper": 5 * mse, "lpips_standard": 5.5 * mse}
+    per_frame = pd.DataFrame({"frame": np.arange(1, 31)} | frames)
+    per_frame.to_csv(folder / "per_frame.csv", index=False)
+    means = {h: per_frame[:h].mean().drop("frame") for h in (10, 30)}
+    by = {"commit": "0123456789abcdef", "uncommitted_changes": False, "device": "A CPU"}
+    by["versions"] = {"python": "3.11.7", "torch": "2.13.0"}
+    metrics = {
+        "run": run,
+        "sequences": 200,
+        "parameters": PARAMETERS.get((config.system, scale), 0),
+        "lpips_weights": "ab" * 32 if lpips else None,
+        "evaluated_by": by | {"command": f"convttlstm evaluate {run}"},
+        "horizons": {
+            str(h): {
+                name: {"mean": v, "low": v * 0.97, "high": v * 1.04} for name, v in mean.items()
+            }
+            for h, mean in means.items()
+        },
+    }
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    if config.trained:
+        make_training_files(folder, by)
+    truth = moving_square(30)
+    np.savez(folder / "examples.npz", truth=truth, prediction=truth[:, 10:] // 2)
+    return folder
+
+
+def make_training_files(folder: Path, by: dict[str, Any]) -> None:
+    epoch = np.arange(1, 11)
+    history = {
+        "epoch": epoch,
+        "train_loss": 0.08 + 0.12 / epoch,
+        "validation_loss": 0.1 + 0.1 / epoch,
+        "sampling_ratio": np.clip(1 - 0.2 * (epoch - 6), 0, 1),
+    }
+    pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
+    provenance = by | {
+        "command": COMMAND,
+        "source_digest": "cd" * 32,
+        "threads": 1,
+        "precision": "32-true",
+        "data": {"train": "ef" * 32, "validation": "01" * 32},
+        "epochs": 10,
+        "minutes_per_10000_samples": 3.25,
+        "interruptions": 0,
+        "bit_exact": True,
+    }
+    (folder / "provenance.json").write_text(json.dumps(provenance))
+
+
+def make_results(results: Path, runs: list[str] = RUNS, **options: Any) -> Path:
+    for run in runs:
+        make_run(results, run, **options)
+    (results / "complexity.csv").write_text(COMPLEXITY)
+    (results / "selection").mkdir()
+    ranking = [{"run": "conv_tt_lstm-seed0", "validation_loss": 0.11, "epoch": 10}]
+    selection = {"criterion": "validation loss", "winner": ranking[0]["run"], "margin": None}
+    (results / f"selection/{DATASET}.json").write_text(json.dumps(selection | {"ranking": ranking}))
+    return results
+
+
+def write_all(results: Path, runs: list[str] = RUNS) -> None:
+    for what, output in {
+        "table2": f"tables/table2_{DATASET}",
+        "complexity": "tables/complexity",
+        "figure2": f"figures/figure2_{DATASET}",
+        "loss": f"figures/loss_{DATASET}",
+        "per_frame": f"figures/per_frame_{DATASET}",
+        "example": f"figures/example_{DATASET}.gif",
+        "page": "index.html",
+    }.items():
+        write_report(what, results, DATASET, runs, PAPER, results / output)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    results = make_results(tmp_path_factory.mktemp("made") / "demo")
+    write_all(results)
+    return results
+
+
+def table2(results: Path, suffix: str) -> str:
+    return (results / f"tables/table2_{DATASET}{suffix}").read_text()
+
+
+def metrics_of(results: Path, run: str) -> dict[str, Any]:
+    path = results / "runs" / DATASET / run / "metrics.json"
+    return dict(json.loads(path.read_text()))
+
+
+def test_csv_holds_the_figures_of_metrics_json(results: Path) -> None:
+    table = pd.read_csv(results / f"tables/table2_{DATASET}.csv").set_index("run")
+    for run in RUNS:
+        for horizon, metrics in metrics_of(results, run)["horizons"].items():
+            for name, interval in metrics.items():
+                scaled = name.startswith(("mse", "lpips"))
+                column = f"{name}_x1e3_{horizon}" if scaled else f"{name}_{horizon}"
+                found = table.loc[run, [column, f"{column}_low", f"{column}_high"]].astype(float)
+                expected = np.array(list(interval.values())) * (1e3 if scaled else 1)
+                np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_markdown_holds_the_figures_of_metrics_json(results: Path) -> None:
+    lines = [
+        x for x in table2(results, ".md").splitlines() if x.startswith("| Conv-TT-LSTM, seed 0")
+    ]
+    paper_protocol, standard = ([c.strip() for c in x.strip("|").split("|")] for x in lines[:2])
+    metrics = metrics_of(results, "conv_tt_lstm-seed0")["horizons"]
+    shown = [re.findall(r"[\d.]+", cell) for cell in paper_protocol[2:] + standard[2:]]
+    columns = [("mse", 1e3), ("ssim_paper", 1), ("lpips_paper", 1e3)] * 2
+    columns += [("psnr", 1), ("ssim_standard", 1), ("lpips_standard", 1e3)] * 2
+    horizons = ["10"] * 3 + ["30"] * 3 + ["10"] * 3 + ["30"] * 3
+    assert len(shown) == len(columns)
+    for cell, (name, scale), horizon in zip(shown, columns, horizons, strict=True):
+        for text, value in zip(cell, metrics[horizon][name].values(), strict=True):
+            digits = len(text.partition(".")[2])
+            assert float(text) == pytest.approx(value * scale, abs=0.5001 * 10**-digits)
+
+
+def test_the_papers_row_is_as_printed(results: Path) -> None:
+    markdown = table2(results, ".md")
+    row = next(x for x in markdown.splitlines() if x.startswith("| Conv-TT-LSTM (Ours) "))
+    cells = [cell.strip() for cell in row.strip("|").split("|")][1:]
+    assert cells == ["paper", "12.96", "0.915", "40.54", "25.81", "0.840", "90.38"]
+    assert "27.87" not in markdown  # that is KTH's
+
+
+def test_a_demo_says_that_it_does_not_compare(results: Path) -> None:
+    for suffix in (".md", ".tex"):
+        assert "Demo scale: proves nothing about the paper." in table2(results, suffix)
+        assert "the two do not compare" in table2(results, suffix)
+    page = (results / "index.html").read_text()
+    assert "Demo scale: proves nothing about the paper." in page
+
+
+def test_rows_name_commit_sequences_and_commands(results: Path) -> None:
+    markdown = table2(results, ".md")
+    assert f"trained by `{COMMAND}`" in markdown
+    assert "evaluated by `convttlstm evaluate black`" in markdown
+    assert "seed 0; commit 0123456789; 200 test sequences" in markdown
+
+
+def test_paper_scale_compares(tmp_path: Path) -> None:
+    results = make_results(tmp_path / "paper", scale="paper")
+    write_all(results)
+    assert "Paper scale. The paper's rows are at the same scale." in table2(results, ".md")
+    assert "proves nothing" not in (results / "index.html").read_text()
+
+
+def test_without_lpips_tables_and_figures_say_so(tmp_path: Path) -> None:
+    results = make_results(tmp_path / "demo", lpips=False)
+    write_all(results)
+    table = pd.read_csv(results / f"tables/table2_{DATASET}.csv").set_index("run")
+    assert table.loc["black", "lpips_paper_x1e3_10"] == "not computed"
+    for suffix in (".md", ".tex"):
+        assert table2(results, suffix).count("not computed") == 2 * 2 * len(RUNS)
+
+
+def test_seeds_and_settings_are_told_apart(tmp_path: Path) -> None:
+    runs = ["black", "conv_tt_lstm-seed0", "conv_tt_lstm-N2-seed1"]
+    results = make_results(tmp_path / "demo", runs)
+    write_all(results, runs)
+    assert "| Conv-TT-LSTM, N2, seed 1 " in table2(results, ".md")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda folder: shutil.rmtree(folder), "config.json: no such file"),
+        (lambda folder: (folder / "metrics.json").unlink(), "metrics.json: no such file"),
+        (
+            lambda folder: (folder / "metrics.json").write_text('{"run": '),
+            "metrics.json: not valid",
+        ),
+        (lambda folder: (folder / "metrics.json").write_text("{}"), "metrics.json: run: Field req"),
+        (lambda folder: (folder / "per_frame.csv").write_text("a,b\n1\n2,3,4"), "not a valid CSV"),
+        (lambda folder: (folder / "history.csv").write_text("epoch\n"), "no column 'train_loss'"),
+        (lambda folder: (folder / "provenance.json").unlink(), "provenance.json: no such file"),
+    ],
+)
+def test_a_bad_run_is_one_line_and_writes_nothing(tmp_path: Path, spoil: Any, says: str) -> None:
+    spoil(make_run(tmp_path, "conv_lstm-seed0"))
+    with pytest.raises(UserError) as error:
+        write_report("table2", tmp_path, DATASET, ["conv_lstm-seed0"], PAPER, tmp_path / "out/t")
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_runs_metrics_are_refused(tmp_path: Path) -> None:
+    black, copy_last = (make_run(tmp_path, run) for run in RUNS[:2])
+    shutil.copy(black / "metrics.json", copy_last / "metrics.json")
+    with pytest.raises(UserError, match="evaluate the run again"):
+        load_results(tmp_path, DATASET, ["copy_last"])
+
+
+def test_loss_curves_need_a_trained_run(results: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no loss to draw"):
+        write_report("loss", results, DATASET, RUNS[:2], PAPER, tmp_path / "loss")
+
+
+def test_the_page_needs_its_figures(tmp_path: Path) -> None:
+    results = make_results(tmp_path / "demo")
+    write_report("table2", results, DATASET, RUNS, PAPER, results / f"tables/table2_{DATASET}")
+    with pytest.raises(UserError, match="write it before the page"):
+        write_report("page", results, DATASET, RUNS, PAPER, results / "index.html")
+
+
+def test_everything_comes_out_byte_for_byte_the_same(results: Path, tmp_path: Path) -> None:
+    again = make_results(tmp_path / "demo")
+    write_all(again)
+    written = [p.relative_to(again) for p in again.rglob("*") if p.suffix != ".npz" and p.is_file()]
+    assert {".csv", ".md", ".tex", ".svg", ".png", ".gif", ".html"} <= {p.suffix for p in written}
+    for path in written:
+        assert (again / path).read_bytes() == (results / path).read_bytes(), path
+
+
+def test_latex_escapes_what_latex_would_read() -> None:
+    assert latex(r"a_b & 100% #1 $x^2$ {\y} ~") == (
+        r"a\_b \& 100\% \#1 \$x\textasciicircum{}2\$ \{\textbackslash{}y\} \textasciitilde{}"
+    )
+
+
+def test_latex_table_has_no_stray_special_characters(results: Path) -> None:
+    text = table2(results, ".tex")
+    assert r"a\_\allowbreak{}b \& 100\% \#1" in text
+    for line in text.splitlines()[1:]:
+        assert not re.search(r"(?<!\\)[#_^]", line), line
+        if "&" in line and not line.startswith(r"\\ "):
+            assert line.endswith(r"\\"), line
+
+
+def test_markup_escapes_in_every_form() -> None:
+    table = Table("T", "N <b>", [("g", "A"), ("g", "B")], "lr", [Row(["a|b", "<1>&2"], ours=True)])
+    assert r"| a\|b | <1>&2 |" in to_markdown(table)
+    assert "&lt;1&gt;&amp;2" in to_html(table) and "N &lt;b&gt;" in to_html(table)
+    assert r"a|b & \textless{}1\textgreater{}\&2 \\" in to_latex(table)
+
+
+def test_complexity_shows_counts_beside_the_papers_arithmetic(results: Path) -> None:
+    rows = [
+        x for x in (results / "tables/complexity.md").read_text().splitlines() if "3,973,201" in x
+    ]
+    cells = [cell.strip() for cell in rows[0].strip("|").split("|")]
+    assert cells[3:] == ["16.27 G", "15.88 G", "57.19 G", "55.83 G"]
+
+
+def test_gif_shows_the_input_then_truth_and_predictions(results: Path) -> None:
+    truth = moving_square(30)[0, :, 0]
+    with Image.open(results / f"figures/example_{DATASET}.gif") as gif:
+        frames = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(gif)]
+    assert len(frames) == 40
+    assert (results / f"figures/example_{DATASET}.gif").stat().st_size < 500_000
+    top, side, zoom = HEAD + BORDER, 160 + 2 * BORDER, 5
+    for t, frame in enumerate(frames):
+        for panel in range(4):  # truth and all but black
+            left = GAP + panel * (side + GAP) + BORDER
+            shown = frame[top : top + 160 : zoom, left : left + 160 : zoom, 0].astype(int)
+            expected = truth[t] // 2 if panel and t >= 10 else truth[t]
+            assert abs(shown - expected).max() <= 8  # one of 32 greys
+            red, _, blue = frame[HEAD + 1, left].astype(int)
+            assert (red > blue) == (t >= 10)
+
+
+def test_gif_refuses_a_damaged_file_and_an_unknown_example(tmp_path: Path) -> None:
+    from convttlstm.reporting.animation import write_example
+
+    folder = make_run(tmp_path, "copy_last")
+    with pytest.raises(UserError, match="none is number 7"):
+        write_example(tmp_path, DATASET, ["copy_last"], tmp_path / "x.gif", example=7)
+    whole = (folder / "examples.npz").read_bytes()
+    (folder / "examples.npz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="damaged"):
+        write_example(tmp_path, DATASET, ["copy_last"], tmp_path / "x.gif")
+    assert not (tmp_path / "x.gif").exists()
+
+
+def test_headline_follows_the_intervals(results: Path) -> None:
+    loaded = load_results(results, DATASET, RUNS)
+    assert headline(loaded).startswith("At every horizon, each trained model's MSE interval")
+    both = "(beats all black and copy last frame)"
+    assert [line.count(both) for line in comparisons(loaded)] == [2, 2]
+
+    # Let ConvLSTM's interval touch black's at the longer horizon only.
+    mse = loaded[2].metrics.horizons[30]
+    mse["mse"] = mse["mse"].model_copy(update={"high": loaded[0].metrics.horizons[30]["mse"].low})
+    assert headline(loaded).startswith("Not every trained model's MSE interval")
+    short, long = comparisons(loaded)
+    assert short.count(both) == 2 and long.count(both) == 1
+    assert re.search(r"ConvLSTM \(baseline\) \S+ \[.*?\] \(beats copy last frame\)", long)
+
+
+def test_page_links_lead_to_files(results: Path) -> None:
+    page = (results / "index.html").read_text()
+    links = {x for x in re.findall(r'(?:href|src)="([^"#]+)"', page)}
+    assert len(links) >= 12
+    for link in links:
+        assert (results / link).is_file(), link
+    assert "$" not in re.sub(r"<style>.*</style>", "", page, flags=re.S)
+
+
+def test_labels_are_spread_no_more_than_needed() -> None:
+    assert spread([0, 5, 9], 1) == [0, 5, 9]
+    assert spread([1, 1, 5], 1) == [0.5, 1.5, 5]
+    assert spread([0, 0.1, 0.2, 0.3], 1) == pytest.approx([-1.35, -0.35, 0.65, 1.65])
+
+
+def test_reporting_does_not_import_torch() -> None:
+    modules = [
+        f"convttlstm.reporting.{name}" for name in ("tables", "figures", "animation", "page")
+    ]
+    code = f"import sys, {', '.join(modules)}; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_table2_of_the_paper_follows_its_own_arithmetic() -> None:
+    """The FLOPs column is parameters x height x width / 1024 x 1000, to every printed digit."""
+    table = pd.read_csv(PAPER / "table2.csv").dropna(subset="flops_billions")
+    assert len(table) == 6
+    for _, row in table.iterrows():
+        pixels = 64 * 64 if row["dataset"] == DATASET else 120 * 120
+        digits = 1 if row["flops_billions"] > 100 else 2
+        billions = row["parameters_millions"] * pixels / 1024
+        assert row["flops_billions"] == pytest.approx(billions, abs=0.51 * 10**-digits)
+
+
+def test_catalogue_rows_are_in_the_papers_table() -> None:
+    table = pd.read_csv(PAPER / "table2.csv")
+    assert not table.duplicated(["dataset", "method"]).any()
+    methods = set(table[table["dataset"] == DATASET]["method"])
+    for system in load_settings(ROOT / "config/paper.yaml").systems.values():
+        assert system.paper_row is None or system.paper_row in methods
+
+
+def test_table4_repeats_table2s_baseline() -> None:
+    ablations = pd.read_csv(PAPER / "table4.csv", dtype=str).set_index(["filters", "order"])
+    table = pd.read_csv(PAPER / "table2.csv", dtype=str).set_index(["dataset", "method"])
+    columns = ["mse_30", "ssim_30", "lpips_30"]
+    baseline = table.loc[(DATASET, "ConvLSTM (baseline)"), columns]
+    assert list(ablations.loc[("5x5", "single order"), columns]) == list(baseline)

@@ -1,0 +1,214 @@
+"""Real processes, really killed: nothing is lost, and the weights come out the same, bit for bit."""
+
+import os
+import random
+import re
+import resource
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from tests.conftest import Project
+
+LONG = {
+    "datasets": {"moving_mnist_2": {"train": {"sequences": 80, "frames": 6}}},
+    "training": {"epochs": 8, "samples_per_epoch": 80},
+    # A checkpoint every 0.1 seconds, so that kills fall into the middle of epochs too.
+    "compute": {"checkpoint_minutes": 0.1 / 60},
+}
+
+
+@pytest.fixture
+def trained(project: Project) -> tuple[Project, Path]:
+    """A prepared project and the folder of an undisturbed run."""
+    project.configure(**LONG)
+    project.prepare()
+    folder = project.run_folder(name="undisturbed")
+    done = project.train(folder)
+    assert done.returncode == 0, done.stderr
+    return project, folder
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "best.safetensors").read_bytes()
+
+
+def last_weights(folder: Path) -> dict[str, torch.Tensor]:
+    return torch.load(folder / "last.ckpt", weights_only=True)["model"]
+
+
+def assert_same_run(folder: Path, undisturbed: Path) -> None:
+    assert weights(folder) == weights(undisturbed)
+    expected = last_weights(undisturbed)
+    for name, value in last_weights(folder).items():
+        assert torch.equal(value, expected[name]), name
+    history, other = pd.read_csv(folder / "history.csv"), pd.read_csv(undisturbed / "history.csv")
+    pd.testing.assert_frame_equal(
+        history.drop(columns="seconds"), other.drop(columns="seconds"), check_exact=True
+    )
+
+
+def start(project: Project, folder: Path) -> subprocess.Popen[str]:
+    """Start training and return once it has written a checkpoint of its own."""
+    before = (folder / "last.ckpt").stat().st_mtime_ns if (folder / "last.ckpt").exists() else 0
+    process = subprocess.Popen(
+        project.command(*project.train_arguments(folder)),
+        cwd=project.folder,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    while process.poll() is None:
+        path = folder / "last.ckpt"
+        if path.exists() and path.stat().st_mtime_ns > before:
+            break
+        time.sleep(0.002)
+    return process
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_ends_with_identical_weights(trained):
+    project, undisturbed = trained
+    folder = project.run_folder()
+    moments = random.Random(0)
+    kills = 0
+    for _ in range(6):
+        process = start(project, folder)
+        time.sleep(moments.uniform(0, 0.3))
+        if process.poll() is None:
+            process.kill()
+            kills += 1
+        process.communicate()
+    assert kills >= 3, "training ends too soon to be killed"
+    done = project.train(folder)
+    assert done.returncode == 0, done.stderr
+    assert_same_run(folder, undisturbed)
+    assert not list(folder.glob("*.partial.csv"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+def test_a_signal_saves_and_exits_with_75(trained, number):
+    project, undisturbed = trained
+    folder = project.run_folder()
+    process = start(project, folder)
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 75
+    assert re.fullmatch(
+        rf".*stopped by {number.name} after .* the same command goes on from there\n", stderr
+    )
+    assert not (folder / "best.safetensors").exists()
+    done = project.train(folder)
+    assert done.returncode == 0
+    assert "goes on after epoch" in done.stdout
+    assert_same_run(folder, undisturbed)
+
+
+@pytest.mark.slow
+def test_a_truncated_checkpoint_falls_back_to_the_one_before(trained):
+    project, undisturbed = trained
+    folder = project.run_folder()
+    process = start(project, folder)
+    while not (folder / "previous.ckpt").exists():
+        time.sleep(0.01)
+    process.terminate()
+    process.communicate()
+    os.truncate(folder / "last.ckpt", (folder / "last.ckpt").stat().st_size // 2)
+    done = project.train(folder)
+    assert done.returncode == 0
+    assert done.stdout.count("unreadable checkpoint") == 1
+    assert "set aside as last.ckpt.corrupt" in done.stdout
+    assert_same_run(folder, undisturbed)
+
+
+@pytest.mark.slow
+def test_flipped_bits_are_noticed(trained):
+    project, undisturbed = trained
+    folder = project.run_folder()
+    folder.mkdir(parents=True)
+    content = bytearray((undisturbed / "last.ckpt").read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    (folder / "last.ckpt").write_bytes(content)
+    first = project.train(folder)
+    assert first.returncode == 1
+    assert first.stderr.count("\n") == 1 and "no checkpoint is readable" in first.stderr
+    assert project.train(folder).returncode == 0
+    assert_same_run(folder, undisturbed)
+
+
+@pytest.mark.slow
+def test_a_full_disk_leaves_the_checkpoint_before_intact(trained):
+    """A file-size limit makes writing fail as a full disk does, in the middle of the checkpoint."""
+    project, undisturbed = trained
+    folder = project.run_folder()
+    process = start(project, folder)
+    process.terminate()
+    process.communicate()
+    before = (folder / "last.ckpt").read_bytes()
+    limit = len(before) // 2
+
+    def full() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    failed = project.train(folder, preexec_fn=full)
+    assert failed.returncode == 1
+    assert failed.stderr.count("\n") == 1
+    assert "last.ckpt: cannot be written" in failed.stderr
+    assert (folder / "last.ckpt").read_bytes() == before
+    assert not list(folder.glob(".*.tmp"))
+    assert project.train(folder).returncode == 0
+    assert_same_run(folder, undisturbed)
+
+
+@pytest.mark.slow
+def test_a_finished_run_is_published_again_and_other_settings_start_anew(trained):
+    project, folder = trained
+    first = weights(folder)
+    (folder / "best.safetensors").unlink()
+    done = project.train(folder)
+    assert done.returncode == 0
+    assert "epoch 1/" not in done.stdout
+    assert weights(folder) == first
+    project.configure(**LONG | {"training": {"epochs": 1, "learning_rate": 0.01}})
+    done = project.train(folder)
+    assert done.returncode == 0
+    assert "belongs to other settings or data; kept as superseded-epoch8-last.ckpt" in done.stdout
+    assert (folder / "superseded-epoch8-last.ckpt").exists()
+    assert weights(folder) != first
+
+
+@pytest.mark.slow
+def test_another_number_of_threads_is_reported(trained):
+    project, _ = trained
+    folder = project.run_folder()
+    process = start(project, folder)
+    process.terminate()
+    process.communicate()
+    project.configure(**LONG | {"compute": {"accelerator": "cpu", "threads": 2}})
+    done = project.train(folder)
+    assert done.returncode == 0
+    assert "2 threads now, 1 before; the result is no longer bit-identical" in done.stdout
+    assert '"bit_exact": false' in (folder / "provenance.json").read_text()
+
+
+@pytest.mark.slow
+def test_two_writers_never_meet(trained):
+    project, _ = trained
+    folder = project.run_folder()
+    process = start(project, folder)
+    second = project.train(folder)
+    process.kill()
+    process.communicate()
+    assert second.returncode == 1
+    assert "another process is training this run" in second.stderr
+
+
+def test_missing_data_is_one_line(project):
+    done = project.train(project.run_folder())
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1 and "manifest.json: no such file" in done.stderr

@@ -1,0 +1,95 @@
+"""The paper's rules for sampling and the learning rate, on losses whose outcome one can count out."""
+
+import numpy as np
+import pytest
+
+from convttlstm.config import LearningRateDecay, ScheduledSampling, Training
+from convttlstm.training.loop import epoch_order
+from convttlstm.training.recipes import Batch, sampling_mask
+from convttlstm.training.schedules import Plateau
+
+
+def run(training: Training, losses: list[float]) -> list[tuple[float, float]]:
+    """The ratio and learning rate that each epoch is trained with."""
+    plateau, used = Plateau(training), []
+    for loss in losses:
+        used.append((plateau.sampling_ratio, plateau.learning_rate))
+        plateau.finish_epoch(loss)
+    return used
+
+
+def test_the_papers_schedule_on_a_loss_that_never_improves_again():
+    used = run(Training(), [1.0] * 500)
+    ratios, rates = np.array(used).T
+    # The loss of epoch 1 is the best; 20 epochs without a better one end with epoch 21.
+    assert (ratios[:21] == 1).all()
+    assert ratios[21] == pytest.approx(0.998)
+    assert ratios[-1] == pytest.approx(0.042)
+    # Twenty more end with epoch 41; the first fall comes five epochs later.
+    assert (rates[:46] == 1e-3).all()
+    assert rates[46] == pytest.approx(0.98e-3)
+    assert rates[50] == pytest.approx(0.98e-3)
+    assert rates[51] == pytest.approx(0.98e-3 * 0.98)
+
+
+def test_an_improving_loss_keeps_true_frames():
+    used = run(Training(), list(np.linspace(1, 0.5, 100)))
+    assert set(used) == {(1.0, 1e-3)}
+
+
+def test_an_improvement_puts_the_plateau_off():
+    losses = [1.0] * 15 + [0.9] + [1.0] * 30
+    ratios = [ratio for ratio, _ in run(Training(), losses)]
+    assert ratios.index(0.998) == 36  # epoch 16 was best, epoch 36 ends the plateau
+
+
+def test_earliest_holds_sampling_back():
+    training = Training(scheduled_sampling=ScheduledSampling(earliest=10, patience=2, rate=0.5))
+    ratios = [ratio for ratio, _ in run(training, [1.0] * 14)]
+    assert ratios == [1.0] * 10 + [0.5, 0.0, 0.0, 0.0]
+
+
+def test_an_improvement_during_sampling_puts_the_decay_off():
+    training = Training(
+        scheduled_sampling=ScheduledSampling(earliest=0, patience=1, rate=0.1),
+        learning_rate_decay=LearningRateDecay(patience=3, factor=0.5, interval=1),
+    )
+    # Sampling since 2; epoch 4 improves; three worse ones end with 7; falls are used from 9 on.
+    rates = [rate for _, rate in run(training, [1.0, 1.0, 1.0, 0.9, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0])]
+    assert rates == pytest.approx([1e-3] * 8 + [0.5e-3, 0.25e-3])
+
+
+def test_a_schedule_goes_on_from_its_state():
+    losses = list(np.random.default_rng(0).uniform(size=80))
+    training = Training(scheduled_sampling=ScheduledSampling(earliest=3, patience=2, rate=0.01))
+    whole = Plateau(training)
+    for loss in losses:
+        whole.finish_epoch(loss)
+    first = Plateau(training)
+    for loss in losses[:37]:
+        first.finish_epoch(loss)
+    second = Plateau(training)
+    second.load_state_dict(first.state_dict())
+    for loss in losses[37:]:
+        second.finish_epoch(loss)
+    assert second == whole
+
+
+def test_sampling_masks_follow_the_ratio_and_the_sample_alone():
+    samples = np.arange(2000)
+    mask = sampling_mask(0, Batch(None, samples, 3), 0.7, 10)
+    assert mask.shape == (2000, 9)
+    # Five standard deviations of a mean of 18,000 draws.
+    assert abs(mask.float().mean().item() - 0.7) < 5 * (0.7 * 0.3 / 18_000) ** 0.5
+    part = sampling_mask(0, Batch(None, samples[[5, 3]], 3), 0.7, 10)
+    assert part.equal(mask[[5, 3]])
+    assert not sampling_mask(0, Batch(None, samples, 4), 0.7, 10).equal(mask)
+    assert sampling_mask(0, Batch(None, samples, 3), 1.0, 10).all()
+    assert not sampling_mask(0, Batch(None, samples, 3), 0.0, 10).any()
+
+
+def test_an_epoch_draws_each_sequence_once_and_every_epoch_anew():
+    first, second = epoch_order(0, 1, 50, 50), epoch_order(0, 2, 50, 50)
+    assert sorted(first) == sorted(second) == list(range(50))
+    assert list(first) != list(second)
+    assert list(epoch_order(0, 1, 50, 20)) == list(first[:20])
