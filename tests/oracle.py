@@ -40,9 +40,7 @@ def compose(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
     result = np.zeros((outer.shape[0], inner.shape[1], a + b - 1, a + b - 1))
     for y in range(a):
         for x in range(a):
-            result[:, :, y : y + b, x : x + b] += np.einsum(
-                "om,mihw->oihw", outer[:, :, y, x], inner
-            )
+            result[:, :, y : y + b, x : x + b] += np.einsum("om,mihw->oihw", outer[:, :, y, x], inner)
     return result
 
 

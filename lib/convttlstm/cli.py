@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "what", choices=["table2", "complexity", "figure2", "loss", "per_frame", "example", "page"]
     )
-    sub.add_argument("--dataset", required=True, help="the data set's name")
+    sub.add_argument("--dataset", default="", help="the data set's name")
     sub.add_argument("--results", type=Path, required=True, help="such as results/demo")
     sub.add_argument("--paper", type=Path, default=Path("data/paper"), help="the paper's own numbers")
     sub.add_argument("runs", nargs="*", help="names of runs, in the order to show")
@@ -159,9 +159,7 @@ def _complexity(options: argparse.Namespace) -> None:
 def _report(options: argparse.Namespace) -> None:
     from convttlstm.reporting import write_report
 
-    write_report(
-        options.what, options.results, options.dataset, options.runs, options.paper, options.output
-    )
+    write_report(options.what, options.results, options.dataset, options.runs, options.paper, options.output)
     print(f"wrote {options.output}")
 
 

@@ -58,7 +58,9 @@ class Strict(BaseModel):
                     known = ", ".join(sorted(cls.model_fields))
                     hint = f"did you mean {near[0]!r}?" if near else f"known are {known}"
                     raise PydanticCustomError(
-                        "unknown_setting", "unknown setting; {hint}", {"hint": hint, "key": str(key)}
+                        "unknown_setting",
+                        "unknown setting; {hint}",
+                        {"hint": hint, "key": str(key)},
                     )
         return data
 
@@ -152,9 +154,7 @@ class ConvTtLstmModel(StackSettings):
     @model_validator(mode="after")
     def _order_within_steps(self) -> "ConvTtLstmModel":
         if self.order > self.steps:
-            raise ValueError(
-                f"order {self.order} > steps {self.steps}; steps (M) must be at least order (N)"
-            )
+            raise ValueError(f"order {self.order} > steps {self.steps}; steps (M) must be at least order (N)")
         return self
 
 
@@ -174,6 +174,7 @@ class System(Strict):
 
     @property
     def trained(self) -> bool:
+        """Whether there are weights to train."""
         return isinstance(self.model, StackSettings)
 
 
@@ -212,8 +213,7 @@ class Training(Strict):
     def _whole_batches(self) -> "Training":
         if self.samples_per_epoch % self.batch_size:
             raise ValueError(
-                f"samples_per_epoch {self.samples_per_epoch} is no multiple of "
-                f"batch_size {self.batch_size}"
+                f"samples_per_epoch {self.samples_per_epoch} is no multiple of batch_size {self.batch_size}"
             )
         return self
 
@@ -318,6 +318,7 @@ class Run(Strict):
 
     @property
     def trained(self) -> bool:
+        """Whether there are weights to train."""
         return isinstance(self.model, StackSettings)
 
     def identity(self) -> str:
@@ -394,8 +395,9 @@ def _merge(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in overlay.items():
         old = merged.get(key)
-        both_groups = isinstance(old, dict) and isinstance(value, dict)
-        merged[key] = _merge(old, value) if both_groups else value
+        if isinstance(old, dict) and isinstance(value, dict):
+            value = _merge(old, value)
+        merged[key] = value
     return merged
 
 
@@ -471,9 +473,7 @@ def _parse_part(part: str, identifier: str) -> tuple[str, int]:
 def table_runs(settings: Settings, dataset: str) -> list[str]:
     """Return the runs that the tables of a data set show, seed by seed."""
     experiment = settings.experiments[dataset]
-    names = [
-        run_id(settings, system, {}, seed) for system in experiment.table for seed in experiment.seeds
-    ]
+    names = [run_id(settings, system, {}, seed) for system in experiment.table for seed in experiment.seeds]
     return list(dict.fromkeys(names))
 
 

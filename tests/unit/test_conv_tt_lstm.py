@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from tests import oracle
 from torch import Tensor
 
 from convttlstm.models.conv_tt_lstm import ConvTtLstmCell
+from tests import oracle
 
 SETTINGS = [  # S, N, C, M
     (3, 1, 2, 1),

@@ -48,9 +48,7 @@ def test_readme_states_the_checksums() -> None:
         assert hashlib.sha256((EMBEDDED / name).read_bytes()).hexdigest() in readme
 
 
-def test_mnist_is_fetched_from_the_mirrors_and_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mnist_is_fetched_from_the_mirrors_and_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # MNIST itself cannot be had in a test: small files stand in for it, under their own checksums.
     images = np.arange(5 * 784, dtype=np.uint32).astype(np.uint8).reshape(5, 28, 28)
     content = gzip.compress(struct.pack(">4I", 2051, 5, 28, 28) + images.tobytes())

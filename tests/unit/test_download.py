@@ -65,13 +65,9 @@ Serve = Callable[..., Served]
 def serve() -> Iterator[Serve]:
     servers = []
 
-    def start(
-        content: bytes = CONTENT, resumes: bool = True, drop_after: int | None = None
-    ) -> Served:
+    def start(content: bytes = CONTENT, resumes: bool = True, drop_after: int | None = None) -> Served:
         served = Served(content, resumes, drop_after)
-        server = http.server.ThreadingHTTPServer(
-            ("127.0.0.1", 0), functools.partial(Handler, served)
-        )
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, served))
         threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         servers.append(server)
         served.url = f"http://127.0.0.1:{server.server_port}/file"
@@ -131,9 +127,7 @@ def test_dropped_connections_are_taken_up_again(serve: Serve, tmp_path: Path) ->
     assert served.ranges == [None, "bytes=200000-", "bytes=400000-"]
 
 
-def test_next_mirror_goes_on_where_a_server_without_range_stopped(
-    serve: Serve, tmp_path: Path
-) -> None:
+def test_next_mirror_goes_on_where_a_server_without_range_stopped(serve: Serve, tmp_path: Path) -> None:
     target, dropping, good = tmp_path / "file", serve(resumes=False, drop_after=300_000), serve()
     download([dropping.url, good.url], SHA256, target)
     assert target.read_bytes() == CONTENT

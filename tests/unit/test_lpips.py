@@ -111,14 +111,10 @@ def test_invariants(lpips: Lpips) -> None:
 
 
 @pytest.mark.parametrize("name, published", [("ex_p0", 0.722), ("ex_p1", 0.138)])
-def test_published_distances_of_the_authors_example_images(
-    lpips: Lpips, name: str, published: float
-) -> None:
+def test_published_distances_of_the_authors_example_images(lpips: Lpips, name: str, published: float) -> None:
     paths = [EXAMPLES / "ex_ref.png", EXAMPLES / f"{name}.png"]
     if not all(path.is_file() for path in paths):
-        pytest.skip(
-            f"needs {paths[0].name} and {paths[1].name} of the LPIPS authors in data/raw/lpips"
-        )
+        pytest.skip(f"needs {paths[0].name} and {paths[1].name} of the LPIPS authors in data/raw/lpips")
     frames = [
         torch.from_numpy(np.array(Image.open(path).convert("RGB"))).permute(2, 0, 1)[None] / 255
         for path in paths
@@ -223,9 +219,7 @@ def test_a_damaged_archive_is_refused(tmp_path: Path, damage: str) -> None:
     assert not (tmp_path / "alexnet.safetensors").exists()
 
 
-def test_an_unreachable_index_is_one_clear_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreachable_index_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "nowhere"))
     with pytest.raises(UserError, match=r"evaluation\.lpips: false") as caught:

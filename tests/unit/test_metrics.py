@@ -53,9 +53,7 @@ def test_ssim_equals_scikit_image_with_channels_and_leading_dimensions() -> None
     ours = ssim(torch.from_numpy(prediction), torch.from_numpy(truth), 1.0)
     assert ours.shape == (2, 3)
     for index in np.ndindex(2, 3):
-        theirs = structural_similarity(
-            prediction[index], truth[index], data_range=1.0, channel_axis=0
-        )
+        theirs = structural_similarity(prediction[index], truth[index], data_range=1.0, channel_axis=0)
         assert ours[index].item() == pytest.approx(theirs, abs=1e-9)
 
 

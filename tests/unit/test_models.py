@@ -68,7 +68,12 @@ def test_multiplications_per_step(system, size, billions):
 
 @pytest.mark.parametrize(
     "parameters, size, billions",
-    [(3_973_201, 64, 15.88), (2_687_281, 64, 10.76), (3_973_201, 120, 55.83), (2_687_281, 120, 37.83)],
+    [
+        (3_973_201, 64, 15.88),
+        (2_687_281, 64, 10.76),
+        (3_973_201, 120, 55.83),
+        (2_687_281, 120, 37.83),
+    ],
 )
 def test_the_papers_flops_column_is_arithmetic_on_parameters(parameters, size, billions):
     assert round(paper_flops(parameters, size) / 1e9, 2) == billions
@@ -168,7 +173,12 @@ def test_skips_join_the_first_block_to_the_fourth_and_the_second_to_the_output()
     """Cutting a skip's weights leaves the output unmoved by a change that only travels through it."""
     model = small_model("conv_lstm")
     stack = model.stack
-    assert [block[0].gates.in_channels for block in stack.blocks] == [1 + 3, 3 + 4, 4 + 4, 4 + 3 + 3]
+    assert [block[0].gates.in_channels for block in stack.blocks] == [
+        1 + 3,
+        3 + 4,
+        4 + 4,
+        4 + 3 + 3,
+    ]
     assert model.output.in_channels == 3 + 4
     seen: dict[str, torch.Tensor] = {}
     for index, block in enumerate(stack.blocks):

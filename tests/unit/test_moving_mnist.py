@@ -21,9 +21,7 @@ def digits() -> np.ndarray:
 
 
 def settings(**changes: object) -> MovingMnist:
-    return MovingMnist.model_validate(
-        {"train": SHORT, "validation": SHORT, "test": SHORT_TEST} | changes
-    )
+    return MovingMnist.model_validate({"train": SHORT, "validation": SHORT, "test": SHORT_TEST} | changes)
 
 
 def retell(dataset: MovingMnist, split: str, digits: np.ndarray, index: int) -> np.ndarray:
@@ -57,9 +55,7 @@ def retell(dataset: MovingMnist, split: str, digits: np.ndarray, index: int) -> 
             for row in range(side):
                 for column in range(side):
                     total = sum(
-                        digit[row * block + i][column * block + j]
-                        for i in range(block)
-                        for j in range(block)
+                        digit[row * block + i][column * block + j] for i in range(block) for j in range(block)
                     )
                     value = math.floor(total / block**2 + 0.5)
                     old = frame[top + row, left + column]
@@ -77,9 +73,7 @@ def retell(dataset: MovingMnist, split: str, digits: np.ndarray, index: int) -> 
         {"digit_size": 7, "size": 9, "digits_per_frame": 3, "step": 0.99, "seed": 5},
     ],
 )
-def test_same_bytes_as_the_retelling(
-    changes: dict[str, object], split: str, digits: np.ndarray
-) -> None:
+def test_same_bytes_as_the_retelling(changes: dict[str, object], split: str, digits: np.ndarray) -> None:
     dataset, indices = settings(**changes), [0, 3, 10**6]
     found = generate(dataset, split, digits, np.array(indices))
     assert found.dtype == np.uint8
@@ -114,9 +108,7 @@ def test_disjoint_splits_share_no_image() -> None:
     """Images of one grey value each tell which of them a split used."""
     digits = np.arange(1, 101, dtype=np.uint8)[:, None, None].repeat(28, 1).repeat(28, 2)
     used = {
-        split: set(
-            np.unique(generate(settings(disjoint_digits=True), split, digits, np.arange(400)))
-        )
+        split: set(np.unique(generate(settings(disjoint_digits=True), split, digits, np.arange(400))))
         for split in SPLITS
     }
     ends = {split: {(value - 1) % 10 for value in found if value} for split, found in used.items()}
@@ -143,9 +135,7 @@ def test_first_frame_is_one_step_from_the_start_and_walls_reflect() -> None:
             step = 100 * direction(2 * math.pi * turn)
             assert pixels[0] == pytest.approx(np.clip(1000 * start + step, 0, 1000), abs=1.01)
             moves = np.diff(pixels)
-            inside = (
-                (pixels[:-1] > 0) & (pixels[1:] > 0) & (pixels[:-1] < 1000) & (pixels[1:] < 1000)
-            )
+            inside = (pixels[:-1] > 0) & (pixels[1:] > 0) & (pixels[:-1] < 1000) & (pixels[1:] < 1000)
             assert np.abs(np.abs(moves[inside]) - abs(step)).max(initial=0) <= 1.01
             # From a wall the digit leaves at full speed; in pixel 0 it may be just before it.
             at_left, at_right = (pixels[:-1] == 0) & (pixels[1:] > 0), pixels[:-1] == 1000

@@ -155,9 +155,7 @@ def test_clips_are_the_frames_as_fractions(prepared: Path) -> None:
     batch = clips.batch([3, 0])
     assert batch.dtype == torch.float32
     assert batch.shape == (2, 40, 1, 32, 32)
-    assert np.array_equal(
-        batch[:, :, 0].numpy(), frames[[3, 0]].astype(np.float32) / np.float32(255)
-    )
+    assert np.array_equal(batch[:, :, 0].numpy(), frames[[3, 0]].astype(np.float32) / np.float32(255))
     batch.zero_()  # a batch is a copy, not the file
     assert np.array_equal(np.load(prepared / "test.npy"), frames)
     assert clips.batch([3]).max() > 0.9
@@ -190,7 +188,5 @@ def test_importing_the_room_is_light() -> None:
         "import sys, convttlstm.data, convttlstm.data.prepare, convttlstm.data.digits\n"
         "print({'torch', 'lpips', 'matplotlib', 'pandas'} & set(sys.modules))"
     )
-    found = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"

@@ -48,17 +48,13 @@ class Drift(nn.Module):
         self.gain = nn.Parameter(torch.tensor([1.3, 0.5]))
         self.drop = nn.Dropout(0.5)
 
-    def forward(
-        self, frames: Tensor, context: int, horizon: int, sampling: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, frames: Tensor, context: int, horizon: int, sampling: Tensor | None = None) -> Tensor:
         frame, outputs = frames[:, context - 1], []
         for _ in range(horizon):
             frame = self.gain[0] * (self.drop(frame) - self.gain[1]) + self.gain[1]
             outputs.append(frame)
         predicted = torch.stack(outputs, dim=1)
-        return (
-            torch.cat([frames[:, 1:context], predicted], dim=1) if self.reconstructs else predicted
-        )
+        return torch.cat([frames[:, 1:context], predicted], dim=1) if self.reconstructs else predicted
 
 
 def settings(**changes: Any) -> Run:
@@ -68,9 +64,7 @@ def settings(**changes: Any) -> Run:
     return run.model_copy(update={"dataset": dataset, "evaluation": evaluation} | changes)
 
 
-def judge(
-    output: Path, lpips: Lpips | None = None, model: nn.Module | None = None
-) -> dict[str, Any]:
+def judge(output: Path, lpips: Lpips | None = None, model: nn.Module | None = None) -> dict[str, Any]:
     return evaluate(settings(), model or Drift(), Bytes(), output, lpips, "cpu", PROVENANCE)
 
 
@@ -101,9 +95,7 @@ def brute_force() -> dict[str, np.ndarray]:
 def test_agrees_with_brute_force(tmp_path: Path, reconstructs: bool) -> None:
     result = judge(tmp_path, model=Drift(reconstructs))
     expected = brute_force()
-    per_frame, per_sequence = (
-        columns(tmp_path / f"per_{what}.csv") for what in ("frame", "sequence")
-    )
+    per_frame, per_sequence = (columns(tmp_path / f"per_{what}.csv") for what in ("frame", "sequence"))
     assert list(per_frame) == ["frame", *PLAIN]
     assert list(per_sequence) == ["horizon", "sequence", *PLAIN]
     np.testing.assert_array_equal(per_frame["frame"], range(1, max(HORIZONS) + 1))
@@ -181,9 +173,7 @@ def test_lpips_has_columns_of_its_own(tmp_path: Path, alexnet_weights: Path) -> 
 class Diverged(Drift):
     def forward(self, frames: Tensor, *args: Any, **more: Any) -> Tensor:
         predicted = super().forward(frames, *args, **more)
-        predicted[(frames[:, 0] == Bytes().batch([5])[:, 0]).flatten(1).all(1), -1, 0, 3, 3] = (
-            torch.nan
-        )
+        predicted[(frames[:, 0] == Bytes().batch([5])[:, 0]).flatten(1).all(1), -1, 0, 3, 3] = torch.nan
         return predicted
 
 

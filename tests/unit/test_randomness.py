@@ -36,9 +36,7 @@ def test_reference_gives_the_published_words() -> None:
 )
 def test_numbers_are_the_words_of_philox(seed: int, stream: int, index: tuple[int, ...]) -> None:
     padded = [*index, 0][:2]
-    words = [
-        word for block in (1, 2, 3) for word in philox([seed, stream], [block, *padded, len(index)])
-    ]
+    words = [word for block in (1, 2, 3) for word in philox([seed, stream], [block, *padded, len(index)])]
     expected = [(word >> 11) / 2**53 for word in words]
     found = uniform(seed, stream, *index, count=12)
     assert found.dtype == np.float64

@@ -84,9 +84,7 @@ def make_run(results: Path, run: str, lpips: bool = True, scale: str = "demo") -
         "lpips_weights": "ab" * 32 if lpips else None,
         "evaluated_by": by | {"command": f"convttlstm evaluate {run}"},
         "horizons": {
-            str(h): {
-                name: {"mean": v, "low": v * 0.97, "high": v * 1.04} for name, v in mean.items()
-            }
+            str(h): {name: {"mean": v, "low": v * 0.97, "high": v * 1.04} for name, v in mean.items()}
             for h, mean in means.items()
         },
     }
@@ -174,9 +172,7 @@ def test_csv_holds_the_figures_of_metrics_json(results: Path) -> None:
 
 
 def test_markdown_holds_the_figures_of_metrics_json(results: Path) -> None:
-    lines = [
-        x for x in table2(results, ".md").splitlines() if x.startswith("| Conv-TT-LSTM, seed 0")
-    ]
+    lines = [x for x in table2(results, ".md").splitlines() if x.startswith("| Conv-TT-LSTM, seed 0")]
     paper_protocol, standard = ([c.strip() for c in x.strip("|").split("|")] for x in lines[:2])
     metrics = metrics_of(results, "conv_tt_lstm-seed0")["horizons"]
     shown = [re.findall(r"[\d.]+", cell) for cell in paper_protocol[2:] + standard[2:]]
@@ -311,9 +307,7 @@ def test_markup_escapes_in_every_form() -> None:
 
 
 def test_complexity_shows_counts_beside_the_papers_arithmetic(results: Path) -> None:
-    rows = [
-        x for x in (results / "tables/complexity.md").read_text().splitlines() if "3,973,201" in x
-    ]
+    rows = [x for x in (results / "tables/complexity.md").read_text().splitlines() if "3,973,201" in x]
     cells = [cell.strip() for cell in rows[0].strip("|").split("|")]
     assert cells[3:] == ["16.27 G", "15.88 G", "57.19 G", "55.83 G"]
 
@@ -379,9 +373,7 @@ def test_labels_are_spread_no_more_than_needed() -> None:
 
 
 def test_reporting_does_not_import_torch() -> None:
-    modules = [
-        f"convttlstm.reporting.{name}" for name in ("tables", "figures", "animation", "page")
-    ]
+    modules = [f"convttlstm.reporting.{name}" for name in ("tables", "figures", "animation", "page")]
     code = f"import sys, {', '.join(modules)}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 

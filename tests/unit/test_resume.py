@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+
 from tests.conftest import Project
 
 LONG = {
@@ -99,9 +100,7 @@ def test_a_signal_saves_and_exits_with_75(trained, number):
     process.send_signal(number)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 75
-    assert re.fullmatch(
-        rf".*stopped by {number.name} after .* the same command goes on from there\n", stderr
-    )
+    assert re.fullmatch(rf".*stopped by {number.name} after .* the same command goes on from there\n", stderr)
     assert not (folder / "best.safetensors").exists()
     done = project.train(folder)
     assert done.returncode == 0

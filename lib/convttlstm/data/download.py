@@ -68,9 +68,7 @@ def _complete(url: str, part: Path) -> None:
         have = part.stat().st_size if part.exists() else 0
         headers = {"Range": f"bytes={have}-"} if have else {}
         try:
-            response = urllib.request.urlopen(
-                urllib.request.Request(url, headers=headers), timeout=TIMEOUT
-            )
+            response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
         except urllib.error.HTTPError as error:
             if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 return  # there is no more; the checksum tells whether `part` is the file

@@ -14,9 +14,7 @@ DISJOINT = {"train": range(8), "validation": [8], "test": [9]}
 GRID = 2.0**20
 
 
-def generate(
-    dataset: MovingMnist, split: str, digits: np.ndarray, indices: np.ndarray
-) -> np.ndarray:
+def generate(dataset: MovingMnist, split: str, digits: np.ndarray, indices: np.ndarray) -> np.ndarray:
     """Return the sequences `indices` of a split, uint8 (n, frames, size, size).
 
     A sequence depends on the settings, the split's name and its index only.
@@ -34,9 +32,7 @@ def generate(
     drawn = np.array([uniform(dataset.seed, stream, int(i), count=count) for i in indices])
     choice, x, y, turn = drawn.reshape(len(indices), 4, dataset.digits_per_frame).swapaxes(0, 1)
 
-    frames = np.zeros(
-        (len(indices), getattr(dataset, split).frames, dataset.size, dataset.size), np.uint8
-    )
+    frames = np.zeros((len(indices), getattr(dataset, split).frames, dataset.size, dataset.size), np.uint8)
     free_range = dataset.size - dataset.digit_size
     columns, rows = _paths(x, y, turn, dataset.step, frames.shape[1], free_range)
     # windows[n, t, row, column] is the digit-sized part of frame t whose corner is there.

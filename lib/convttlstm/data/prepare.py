@@ -14,9 +14,7 @@ SPLITS = ("train", "validation", "test")
 CHUNK = 50  # sequences in memory at a time
 
 
-def prepare(
-    name: str, dataset: MovingMnist, digits: np.ndarray, output: Path, checksums: Path
-) -> None:
+def prepare(name: str, dataset: MovingMnist, digits: np.ndarray, output: Path, checksums: Path) -> None:
     """Write train.npy, validation.npy, test.npy and, last, manifest.json into the folder `output`.
 
     A checksum is the SHA-256 of a split's frames, without the header that NumPy puts before them. A

@@ -3,9 +3,7 @@
 import numpy as np
 
 
-def interval(
-    values: np.ndarray, resamples: int, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def interval(values: np.ndarray, resamples: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the mean over sequences and its 95 % percentile bootstrap interval.
 
     Sequences are drawn with replacement, whole rows at a time (Efron 1979). The interval speaks

@@ -43,9 +43,7 @@ class Lpips(nn.Module):
         try:
             tensors = load_file(weights)
             # lpips cuts AlexNet.features into slices: its slice2.3.weight is features.3.weight.
-            names = {
-                name: f"features.{name.split('.', 1)[1]}" for name in self.network.net.state_dict()
-            }
+            names = {name: f"features.{name.split('.', 1)[1]}" for name in self.network.net.state_dict()}
             self.network.net.load_state_dict({name: tensors[key] for name, key in names.items()})
         except (SafetensorError, KeyError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
@@ -73,8 +71,7 @@ class Lpips(nn.Module):
                 "set evaluation.lpips: false"
             )
         pair = [
-            frames.reshape(-1, channel, height, width).expand(-1, 3, -1, -1)
-            for frames in (prediction, truth)
+            frames.reshape(-1, channel, height, width).expand(-1, 3, -1, -1) for frames in (prediction, truth)
         ]
         return {
             "lpips_paper": self.network(*pair).reshape(batch),

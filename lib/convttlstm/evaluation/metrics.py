@@ -41,9 +41,7 @@ def ssim(prediction: Tensor, truth: Tensor, data_range: float) -> Tensor:
     """
     *batch, channel, height, width = prediction.shape
     if min(height, width) < WINDOW:
-        raise UserError(
-            f"SSIM: frames of {height}x{width} are smaller than its {WINDOW}x{WINDOW} window"
-        )
+        raise UserError(f"SSIM: frames of {height}x{width} are smaller than its {WINDOW}x{WINDOW} window")
     # Variances are differences of near-equal numbers: float32 would cost the sixth digit.
     x = prediction.reshape(-1, channel, height, width).double()
     y = truth.reshape(-1, channel, height, width).double()

@@ -6,14 +6,19 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 from torch import Tensor
 from tqdm import tqdm
 
+from convttlstm import provenance
 from convttlstm.config import Run
+from convttlstm.data.clips import Clips
 from convttlstm.evaluation import metrics
 from convttlstm.evaluation.bootstrap import interval
 from convttlstm.evaluation.lpips_metric import Lpips
 from convttlstm.files import UserError, atomic_path, write_json, write_text
+from convttlstm.models import create_model
 
 
 class ClipSource(Protocol):
@@ -26,6 +31,48 @@ class ClipSource(Protocol):
         ...
 
 
+def evaluate_run(run: Run, data: Path, output: Path, weights: Path | None) -> dict[str, Any]:
+    """Judge a finished run on the test split of its data set; see `evaluate`.
+
+    Args:
+        run: its resolved settings.
+        data: the prepared data set's folder.
+        output: the run's folder, which holds best.safetensors if the system is trained.
+        weights: AlexNet's weights for LPIPS.
+
+    Raises:
+        UserError: weights or data are missing, or the weights belong to other settings.
+    """
+    torch.set_num_threads(run.compute.threads)
+    kind = "cuda" if run.compute.accelerator != "cpu" and torch.cuda.is_available() else "cpu"
+    if kind == "cuda":
+        torch.backends.cudnn.allow_tf32 = False  # its ten bits would move the last printed digit
+    model = create_model(run.model.name, **run.model.model_dump(exclude={"name"}))
+    if run.trained:
+        _load_weights(model, run, output / "best.safetensors")
+    if run.evaluation.lpips and weights is None:
+        raise UserError("LPIPS needs AlexNet's weights: give --lpips, or set evaluation.lpips: false")
+    lpips = Lpips(weights) if run.evaluation.lpips and weights else None
+    made_by = provenance.origin() | {"device": provenance.device_name(kind)}
+    result = evaluate(run, model, Clips(data, "test"), output, lpips, kind, made_by)
+    write_text(output / "config.json", run.model_dump_json(indent=2) + "\n")
+    return result
+
+
+def _load_weights(model: torch.nn.Module, run: Run, path: Path) -> None:
+    try:
+        with safe_open(path, framework="pt") as file:
+            digest = (file.metadata() or {}).get("digest")
+        state = load_file(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; train the run first") from None
+    except SafetensorError as error:
+        raise UserError(f"{path}: damaged ({error}); train again to publish it anew") from None
+    if digest != run.digest():
+        raise UserError(f"{path}: trained under other settings than today's; train the run again")
+    model.load_state_dict(state)
+
+
 def evaluate(
     run: Run,
     model: torch.nn.Module,
@@ -33,7 +80,7 @@ def evaluate(
     output: Path,
     lpips: Lpips | None,
     device: torch.device | str,
-    provenance: dict[str, Any],
+    made_by: dict[str, Any],
 ) -> dict[str, Any]:
     """Judge a model on test sequences, and write what came out to the folder `output`.
 
@@ -48,7 +95,7 @@ def evaluate(
         output: the run's folder.
         lpips: None leaves LPIPS out, and its columns are absent.
         device: where to compute.
-        provenance: stored as `evaluated_by`.
+        made_by: stored as `evaluated_by`.
 
     Returns:
         The content of metrics.json.
@@ -72,7 +119,7 @@ def evaluate(
         "sequences": len(clips),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "lpips_weights": lpips.sha256 if lpips else None,
-        "evaluated_by": provenance,
+        "evaluated_by": made_by,
         "horizons": {
             str(horizon): _intervals(columns, run.evaluation.bootstrap_resamples)
             for horizon, columns in per_sequence.items()
@@ -162,7 +209,5 @@ def _bytes(frames: Tensor) -> np.ndarray:
 
 def _write_csv(path: Path, columns: dict[str, np.ndarray]) -> None:
     lines = [",".join(columns)]
-    lines += [
-        ",".join(f"{value:.9g}" for value in row) for row in zip(*columns.values(), strict=True)
-    ]
+    lines += [",".join(f"{value:.9g}" for value in row) for row in zip(*columns.values(), strict=True)]
     write_text(path, "\n".join(lines) + "\n")

@@ -21,9 +21,7 @@ class ConvLstmCell(nn.Module):
         self.hidden_channels = hidden_channels
         self.gates = same_conv(in_channels + hidden_channels, 4 * hidden_channels, kernel_size)
 
-    def forward(
-        self, x: Tensor, state: tuple[Tensor, Tensor] | None
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Return H(t) and the state (H(t), C(t)), from X(t) and the state (H(t-1), C(t-1))."""
         if state is None:
             zeros = x.new_zeros(x.shape[0], self.hidden_channels, *x.shape[2:])

@@ -52,7 +52,12 @@ class ConvTtLstmCell(nn.Module):
         super().__init__()
         if not 1 <= order <= steps or rank < 1:
             raise ValueError(f"need 1 <= order <= steps and rank >= 1, not {order}, {steps}, {rank}")
-        self.hidden_channels, self.order, self.steps, self.rank = hidden_channels, order, steps, rank
+        self.hidden_channels, self.order, self.steps, self.rank = (
+            hidden_channels,
+            order,
+            steps,
+            rank,
+        )
         self.lags = steps - order + 1  # hidden states in each window
 
         # P(i) is window_weight[i-1]: its kernel for H(t-i-j) is window_weight[i-1, j].
@@ -82,7 +87,7 @@ class ConvTtLstmCell(nn.Module):
         # Each window has one newest member; P(i)'s bias comes with that one.
         bias = functional.pad(self.window_bias[:, None], (0, 0, 0, self.lags - 1)).flatten()
         weight = self.window_weight.flatten(0, 2)
-        return functional.conv2d(hidden, weight, bias, padding="same").split(self.rank, dim=1)
+        return torch.split(functional.conv2d(hidden, weight, bias, padding="same"), self.rank, dim=1)
 
     def window(self, i: int, shares: list[tuple[Tensor, ...]]) -> Tensor:
         """Return H~(i), (batch, rank, height, width) (Eq. 10)."""

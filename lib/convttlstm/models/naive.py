@@ -10,9 +10,7 @@ class CopyLast(nn.Module):
     def __init__(self, in_channels: int = 1) -> None:
         super().__init__()
 
-    def forward(
-        self, frames: Tensor, context: int, horizon: int, sampling: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, frames: Tensor, context: int, horizon: int, sampling: Tensor | None = None) -> Tensor:
         """Return the last input frame, `horizon` times."""
         return frames[:, context - 1 : context].repeat(1, horizon, 1, 1, 1)
 
@@ -23,8 +21,6 @@ class Black(nn.Module):
     def __init__(self, in_channels: int = 1) -> None:
         super().__init__()
 
-    def forward(
-        self, frames: Tensor, context: int, horizon: int, sampling: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, frames: Tensor, context: int, horizon: int, sampling: Tensor | None = None) -> Tensor:
         """Return `horizon` frames of zeros."""
         return torch.zeros_like(frames[:, :1]).repeat(1, horizon, 1, 1, 1)

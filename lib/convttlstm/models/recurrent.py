@@ -105,9 +105,7 @@ class RecurrentPredictor(nn.Module):
         # Convolutions on few channels run faster with the channels last.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def forward(
-        self, frames: Tensor, context: int, horizon: int, sampling: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, frames: Tensor, context: int, horizon: int, sampling: Tensor | None = None) -> Tensor:
         """Return the one-step outputs for times 2 ... context + horizon; see `convttlstm.models`."""
         outputs: list[Tensor] = []
         state: State = None

@@ -5,9 +5,7 @@ from pathlib import Path
 from convttlstm.files import UserError
 
 
-def write_report(
-    what: str, results: Path, dataset: str, runs: list[str], paper: Path, output: Path
-) -> None:
+def write_report(what: str, results: Path, dataset: str, runs: list[str], paper: Path, output: Path) -> None:
     """Write one table, figure, animation or page.
 
     Args:

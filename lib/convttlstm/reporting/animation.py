@@ -22,9 +22,7 @@ INPUT, PREDICTION = GREYS, GREYS + 1
 COLOURS = {INPUT: (0, 114, 178), PREDICTION: (213, 94, 0)}
 
 
-def write_example(
-    results: Path, dataset: str, runs: list[str], output: Path, example: int = 0
-) -> None:
+def write_example(results: Path, dataset: str, runs: list[str], output: Path, example: int = 0) -> None:
     """Write an animation of one kept test sequence.
 
     While input is given, every panel shows it within a blue border. Then the border turns orange:
@@ -97,9 +95,7 @@ def _magnify(frame: np.ndarray, zoom: int) -> np.ndarray:
     return (frame // (256 // GREYS)).repeat(zoom, axis=0).repeat(zoom, axis=1)
 
 
-def _compose(
-    panels: list[np.ndarray], titles: list[str], when: str, label: str, border: int
-) -> Image.Image:
+def _compose(panels: list[np.ndarray], titles: list[str], when: str, label: str, border: int) -> Image.Image:
     """Return one frame of the animation: titles, bordered panels, and two lines beneath."""
     side = panels[0].shape[0] + 2 * BORDER
     width = GAP + (side + GAP) * len(panels)

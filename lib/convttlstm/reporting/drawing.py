@@ -64,9 +64,7 @@ def looks(results: list[Result]) -> list[Look]:
     """Return the look of each run; names tell seeds and settings only where they must."""
     systems = list(dict.fromkeys(result.config.system for result in results))
     spare = [system for system in systems if system not in COLOURS]
-    colours = COLOURS | {
-        system: SPARE_COLOURS[i % len(SPARE_COLOURS)] for i, system in enumerate(spare)
-    }
+    colours = COLOURS | {system: SPARE_COLOURS[i % len(SPARE_COLOURS)] for i, system in enumerate(spare)}
     found = []
     for result, name in zip(results, short_names(results), strict=True):
         system = result.config.system

@@ -48,9 +48,7 @@ def write_loss_curves(results: Path, dataset: str, runs: list[str], output: Path
             losses.plot(epochs, history["train_loss"], look.dash, color=look.colour, alpha=0.45)
             losses.plot(epochs, history["validation_loss"], look.dash, color=look.colour)
             best = history["validation_loss"].idxmin()
-            losses.plot(
-                epochs[best], history["validation_loss"][best], "o", ms=4, color=look.colour
-            )
+            losses.plot(epochs[best], history["validation_loss"][best], "o", ms=4, color=look.colour)
             # Thinner lines above wider ones keep equal ratios visible.
             ratios.plot(
                 epochs,
@@ -179,9 +177,7 @@ def write_figure2(results: Path, dataset: str, runs: list[str], paper: Path, out
 
 def _paper_bubbles(published: pd.DataFrame, loaded: list[Result]) -> list[Bubble]:
     """Return the printed points; rows without SSIM, LPIPS or parameters have no place."""
-    colours = {
-        r.config.paper_row: look.colour for r, look in zip(loaded, looks(loaded), strict=True)
-    }
+    colours = {r.config.paper_row: look.colour for r, look in zip(loaded, looks(loaded), strict=True)}
     bubbles = []
     for horizon in loaded[0].config.dataset.test_horizons:
         for _, row in published.iterrows():
@@ -203,9 +199,7 @@ def _our_bubbles(loaded: list[Result]) -> list[Bubble]:
             if "lpips_paper" in means:
                 ssim, lpips = means["ssim_paper"], means["lpips_paper"] * 1e3
                 millions = result.metrics.parameters / 1e6
-                bubbles.append(
-                    Bubble(horizon, look.name, ssim, lpips, millions, look.colour, ours=True)
-                )
+                bubbles.append(Bubble(horizon, look.name, ssim, lpips, millions, look.colour, ours=True))
     return bubbles
 
 

@@ -110,8 +110,7 @@ def load_result(results: Path, dataset: str, run: str) -> Result:
         for metric in ("mse", "psnr", "ssim_paper", "ssim_standard"):
             if metric not in metrics.horizons.get(horizon, {}):
                 raise UserError(
-                    f"{folder / 'metrics.json'}: no {metric} at horizon {horizon}; "
-                    "evaluate the run again"
+                    f"{folder / 'metrics.json'}: no {metric} at horizon {horizon}; evaluate the run again"
                 )
     history = provenance = None
     if config.trained:

@@ -43,9 +43,7 @@ COMPLEXITY_COLUMNS = [
 ]
 PAPER_COLUMNS = ["dataset", "method", "reference", "source", "parameters_millions", "note"]
 
-UNITS = (
-    "MSE and LPIPS are multiplied by 1000. Brackets hold 95 % intervals over the test sequences."
-)
+UNITS = "MSE and LPIPS are multiplied by 1000. Brackets hold 95 % intervals over the test sequences."
 PAPER_PROTOCOL = (
     "SSIM with data range 2 and LPIPS on inputs left in [0, 1], as the paper's code computes them."
 )
@@ -78,7 +76,8 @@ def write_table2(results: Path, dataset: str, runs: list[str], paper: Path, outp
     published = read_table(paper, PAPER_COLUMNS)
     published = published[published["dataset"] == dataset]
     horizons = loaded[0].config.dataset.test_horizons
-    rows = [_paper_row(row, horizons) for _, row in published.iterrows()]
+    context = loaded[0].config.dataset.context
+    rows = [_paper_row(row, context, horizons) for _, row in published.iterrows()]
     rows += [_reproduced_row(result, horizons) for result in loaded]
     table = pd.DataFrame(rows).fillna("")
     title = f"Table 2, {loaded[0].config.dataset.title}"
@@ -87,8 +86,8 @@ def write_table2(results: Path, dataset: str, runs: list[str], paper: Path, outp
     write_text(beside(output, ".tex"), _table2_latex(title, table))
 
 
-def _paper_row(row: pd.Series, horizons: list[int]) -> dict[str, str]:
-    cells = {"origin": "paper", "scale": "paper", "method": row["method"]}
+def _paper_row(row: pd.Series, context: int, horizons: list[int]) -> dict[str, str]:
+    cells = {"origin": "paper", "scale": "paper", "method": row["method"], "context": str(context)}
     for horizon in horizons:
         for metric, (column, _) in SCALES.items():
             printed = row.get(f"{IN_PAPER.get(metric)}_{horizon}", "")
@@ -117,6 +116,7 @@ def _reproduced_row(result: Result, horizons: list[int]) -> dict[str, str]:
         "seed": str(result.config.seed) if result.config.trained else "",
         "commit": short_commit(made.commit, made.uncommitted_changes),
         "sequences": str(metrics.sequences),
+        "context": str(result.config.dataset.context),
     }
     for horizon in horizons:
         for metric, (column, scale) in SCALES.items():
@@ -178,9 +178,7 @@ def table2_tables(table: pd.DataFrame) -> list[Table]:
     reproduced = table[table["origin"] == "reproduced"]
     return [
         _metric_table("Paper protocol", f"{PAPER_PROTOCOL} {UNITS}", table, paper, horizons),
-        _metric_table(
-            "Standard protocol", f"{STANDARD_PROTOCOL} {UNITS}", reproduced, standard, horizons
-        ),
+        _metric_table("Standard protocol", f"{STANDARD_PROTOCOL} {UNITS}", reproduced, standard, horizons),
         _cost_table(table),
     ]
 
@@ -189,7 +187,8 @@ def _metric_table(
     title: str, note: str, table: pd.DataFrame, columns: dict[str, str], horizons: list[int]
 ) -> Table:
     header = [("", "Method"), ("", "From")]
-    header += [(f"10 → {horizon}", name) for horizon in horizons for name in columns.values()]
+    context = table["context"].iloc[0]
+    header += [(f"{context} → {horizon}", name) for horizon in horizons for name in columns.values()]
     rows = []
     for _, row in table.iterrows():
         cells = [_metric_cell(row, f"{c}_{horizon}") for horizon in horizons for c in columns]
@@ -208,9 +207,7 @@ def _metric_cell(row: pd.Series, column: str) -> str:
 
 
 def _cost_table(table: pd.DataFrame) -> Table:
-    header = [
-        ("", name) for name in ("Method", "From", "Parameters", "Minutes", "Device", "Made by")
-    ]
+    header = [("", name) for name in ("Method", "From", "Parameters", "Minutes", "Device", "Made by")]
     rows = []
     for _, row in table.iterrows():
         millions = row["parameters_millions"]

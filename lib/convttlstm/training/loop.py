@@ -29,7 +29,13 @@ from convttlstm.data.clips import Clips
 from convttlstm.files import UserError, atomic_path, write_json, write_text
 from convttlstm.models import create_model
 from convttlstm.randomness import Stream, uniform
-from convttlstm.training.checkpoints import LAST, PREVIOUS, load_checkpoint, run_lock, save_checkpoint
+from convttlstm.training.checkpoints import (
+    LAST,
+    PREVIOUS,
+    load_checkpoint,
+    run_lock,
+    save_checkpoint,
+)
 from convttlstm.training.recipes import RECIPES, Batch
 
 EXIT_INTERRUPTED = 75  # EX_TEMPFAIL of sysexits.h: the same command goes on
@@ -195,9 +201,7 @@ class Trainer:
 
     def _train_epoch(self, received: list[str]) -> None:
         training, progress = self.run.training, self.progress
-        order = epoch_order(
-            self.run.seed, progress.epoch + 1, len(self.clips), training.samples_per_epoch
-        )
+        order = epoch_order(self.run.seed, progress.epoch + 1, len(self.clips), training.samples_per_epoch)
         steps = training.samples_per_epoch // training.batch_size
         self.model.train()
         bar = tqdm(
@@ -237,20 +241,24 @@ class Trainer:
     def _check_finite(self, loss: float) -> None:
         if not math.isfinite(loss):
             raise UserError(
-                f"{self.run.id}: the loss is {loss} in epoch {self.progress.epoch + 1}; {LAST} is from before; "
-                "lower training.learning_rate or training.gradient_clip"
+                f"{self.run.id}: the loss is {loss} in epoch {self.progress.epoch + 1}; "
+                f"{LAST} is from before; lower training.learning_rate or training.gradient_clip"
             )
 
     def _close_epoch(self) -> None:
         progress, training = self.progress, self.run.training
         steps = training.samples_per_epoch // training.batch_size
-        train_loss = self.fabric.all_reduce(
-            torch.tensor(progress.loss_sum / steps, dtype=torch.float64), reduce_op="mean"
-        ).item()
+        train_loss = (
+            self._sum(torch.tensor(progress.loss_sum, dtype=torch.float64)) / steps / self.fabric.world_size
+        )
         validation_loss = self._validation_loss()
         self._check_finite(validation_loss)
         progress.epoch += 1
-        row = {"epoch": progress.epoch, "train_loss": train_loss, "validation_loss": validation_loss}
+        row = {
+            "epoch": progress.epoch,
+            "train_loss": train_loss,
+            "validation_loss": validation_loss,
+        }
         row |= self.recipe.report()
         row |= {"seconds": progress.seconds, "samples": steps * training.batch_size}
         progress.history.append(row)
@@ -280,8 +288,11 @@ class Trainer:
             indices = own[start : start + size]
             frames = self.validation.batch(indices).to(self.fabric.device)
             total += self.recipe.validate(self.model, frames) * len(indices)
-        summed: Tensor = self.fabric.all_reduce(total, reduce_op="sum")
-        return summed.item() / len(self.validation)
+        return self._sum(total) / len(self.validation)
+
+    def _sum(self, value: Tensor) -> float:
+        """Return the sum over all processes."""
+        return float(self.fabric.all_reduce(value.double(), reduce_op="sum"))  # type: ignore[arg-type]
 
     def save(self) -> None:
         """Write the checkpoint, and the growing history beside it."""

@@ -96,7 +96,10 @@ class PaperRecipe:
         self.optimizer.zero_grad()
         self.fabric.backward(loss)
         self.fabric.clip_gradients(
-            model, self.optimizer, max_norm=self.run.training.gradient_clip, error_if_nonfinite=False
+            model,
+            self.optimizer,
+            max_norm=self.run.training.gradient_clip,
+            error_if_nonfinite=False,
         )
         for group in self.optimizer.param_groups:
             group["lr"] = self.plateau.learning_rate

@@ -1,6 +1,7 @@
 """Which configuration of a grid won, by validation loss alone."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -18,7 +19,7 @@ def select(dataset: str, folders: list[Path], output: Path) -> None:
     Raises:
         UserError: a run has no history.csv.
     """
-    ranking = []
+    ranking: list[dict[str, Any]] = []
     for folder in folders:
         path = folder / "history.csv"
         if not path.exists():

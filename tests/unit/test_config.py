@@ -1,0 +1,184 @@
+"""Wrong settings stop before any job, in one line that names the file, the setting and what it wants."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+import yaml
+
+from convttlstm.config import (
+    grid_runs,
+    json_schema,
+    load_settings,
+    read_run,
+    resolve_run,
+    run_id,
+    table_runs,
+)
+from convttlstm.files import UserError
+
+ROOT = Path(__file__).parents[2]
+MNIST = "moving_mnist_2"
+
+
+@pytest.fixture
+def overlay(tmp_path: Path):
+    """Lay some settings over the paper's, as config/wrong.yaml."""
+
+    def write(text: str, paper: str | None = None) -> Path:
+        (tmp_path / "paper.yaml").write_text(paper or (ROOT / "config/paper.yaml").read_text())
+        path = tmp_path / "wrong.yaml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "text, key, said",
+    [
+        ("traning: {}", "traning", "did you mean 'training'?"),
+        ("training: {epoch: 3}", "training.epoch", "did you mean 'epochs'?"),
+        (
+            "systems: {conv_tt_lstm: {model: {ordr: 3}}}",
+            "systems.conv_tt_lstm.model.ordr",
+            "did you mean 'order'?",
+        ),
+        ("training: {epochs: many}", "training.epochs", "valid integer, not 'many'"),
+        ("training: {epochs: true}", "training.epochs", "valid integer, not True"),
+        ("training: {precision: 16}", "training.precision", "'32-true' or 'bf16-mixed', not 16"),
+        (
+            "systems: {conv_tt_lstm: {model: {order: 4}}}",
+            "systems.conv_tt_lstm.model",
+            "order 4 > steps 3; steps (M) must be at least order (N)",
+        ),
+        (
+            "systems: {conv_lstm: {model: {kernel_size: 4}}}",
+            "systems.conv_lstm.model.kernel_size",
+            "must be odd",
+        ),
+        (
+            "systems: {conv_tt_lstm: {model: {rank: 0}}}",
+            "systems.conv_tt_lstm.model.rank",
+            "greater than 0, not 0",
+        ),
+        ("experiments: {moving_mnist_2: {table: [conv_lsm]}}", "", "did you mean 'conv_lstm'?"),
+        ("datasets: {moving_mnist_2: {size: 20}}", "datasets.moving_mnist_2", "digit_size 28 leaves no room"),
+        (
+            "datasets: {moving_mnist_2: {test_horizons: [10, 40]}}",
+            "datasets.moving_mnist_2",
+            "test.frames is 40, but context + horizon need 50",
+        ),
+        ("training: {batch_size: 7}", "training", "samples_per_epoch 10000 is no multiple of batch_size 7"),
+        ("training: {samples_per_epoch: 20000}", "", "trains on 10000 sequences"),
+    ],
+)
+def test_a_wrong_setting_is_one_line(overlay, text, key, said):
+    path = overlay(text)
+    with pytest.raises(UserError) as error:
+        load_settings(path)
+    message = str(error.value)
+    assert message.startswith(f"{path}: {key}") or (not key and str(path.parent) in message)
+    assert said in message
+    assert "\n" not in message
+
+
+def test_the_file_that_is_wrong_is_named(overlay):
+    paper = (ROOT / "config/paper.yaml").read_text().replace("epochs: 500", "epochs: -1")
+    path = overlay("label: x", paper)
+    with pytest.raises(UserError, match=r"paper\.yaml: training\.epochs: .*greater than 0, not -1"):
+        load_settings(path)
+
+
+@pytest.mark.parametrize("text, said", [("a: [1", "not valid YAML"), ("- a", "expected settings")])
+def test_a_file_that_holds_no_settings(overlay, text, said):
+    with pytest.raises(UserError, match=said):
+        load_settings(overlay(text))
+
+
+def test_a_missing_scale_lists_those_there_are():
+    with pytest.raises(UserError, match="no such scale; there are demo, gpu, paper"):
+        load_settings(ROOT / "config/dmeo.yaml")
+
+
+def test_every_committed_scale_is_valid():
+    for path in (ROOT / "config").glob("*.yaml"):
+        load_settings(path)
+
+
+def test_the_committed_schema_is_current():
+    assert (ROOT / "config/schema.json").read_text() == json_schema(), (
+        "run: convttlstm schema -o config/schema.json"
+    )
+
+
+def test_the_papers_grid_is_counted_independently():
+    settings = load_settings(ROOT / "config/paper.yaml")
+    expected = {
+        (s, n, c, m)
+        for s, n, c, m in itertools.product([3, 5], [1, 2, 3, 5], [4, 8, 16], [1, 3, 5])
+        if m >= n
+    }
+    assert len(expected) == 48
+    runs = [resolve_run(settings, "paper", MNIST, run) for run in grid_runs(settings, MNIST)]
+    models = [run.model for run in runs if run.system == "conv_tt_lstm"]
+    assert {(m.kernel_size, m.order, m.rank, m.steps) for m in models} == expected
+    assert len(models) == 48
+    baselines = [run for run in runs if run.system == "conv_lstm"]
+    assert sorted(run.model.kernel_size for run in baselines) == [3, 5]
+
+
+def test_runs_are_named_by_what_differs_from_the_catalogue():
+    settings = load_settings(ROOT / "config/paper.yaml")
+    assert (
+        run_id(settings, "conv_tt_lstm", {"order": 2, "steps": 5, "rank": 8}, 0) == "conv_tt_lstm-N2-M5-seed0"
+    )
+    assert run_id(settings, "copy_last", {}, 3) == "copy_last"
+    assert table_runs(settings, MNIST) == ["black", "copy_last", "conv_lstm-seed0", "conv_tt_lstm-seed0"]
+    for name in grid_runs(settings, MNIST):
+        assert resolve_run(settings, "paper", MNIST, name).id == name
+
+
+@pytest.mark.parametrize(
+    "name, said",
+    [
+        ("conv_tt_lstm-N3-seed0", "is called 'conv_tt_lstm-seed0'"),
+        ("conv_tt_lstm-M5-N2-seed0", "is called 'conv_tt_lstm-N2-M5-seed0'"),
+        ("conv_tt_lstm", "is called 'conv_tt_lstm-seed0'"),
+        ("conv_tt_lstm-Q3-seed0", "expected SYSTEM"),
+        ("conv_lstm-N3-seed0", "unknown setting"),
+        ("conv_tt_lstm-N5-seed0", "order 5 > steps 3"),
+        ("conv_ttlstm-seed0", "did you mean 'conv_tt_lstm'"),
+    ],
+)
+def test_a_run_has_one_name(name, said):
+    settings = load_settings(ROOT / "config/paper.yaml")
+    with pytest.raises(UserError, match=said):
+        resolve_run(settings, "paper", MNIST, name)
+
+
+def test_only_what_decides_the_weights_makes_another_run(tmp_path):
+    def digest(**changes: object) -> str:
+        (tmp_path / "paper.yaml").write_text((ROOT / "config/paper.yaml").read_text())
+        (tmp_path / "other.yaml").write_text(yaml.safe_dump(changes))
+        settings = load_settings(tmp_path / "other.yaml")
+        return resolve_run(settings, "other", MNIST, "conv_lstm-seed0").digest()
+
+    same = digest(label="x")
+    assert digest(evaluation={"lpips": False}) == same
+    assert digest(compute={"threads": 1, "accelerator": "cpu"}) == same
+    assert digest(datasets={MNIST: {"test": {"sequences": 7, "frames": 40}}}) == same
+    assert digest(datasets={MNIST: {"step": 0.2}}) != same
+    assert digest(training={"learning_rate": 1e-4}) != same
+    assert digest(systems={"conv_lstm": {"model": {"kernel_size": 3}}}) != same
+
+
+def test_a_run_is_read_back_from_its_folder(tmp_path):
+    run = resolve_run(load_settings(ROOT / "config/demo.yaml"), "demo", MNIST, "conv_tt_lstm-seed0")
+    with pytest.raises(UserError, match="no such file; train the run first"):
+        read_run(tmp_path)
+    (tmp_path / "config.json").write_text(run.model_dump_json())
+    assert read_run(tmp_path) == run
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UserError, match=r"config\.json"):
+        read_run(tmp_path)
