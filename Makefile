@@ -1,27 +1,28 @@
 # `make demo` and `make test` are all that a fresh machine needs; both set up .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
+ACTIVE := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .PHONY: demo test lint lock clean
 
 demo: .venv/.installed
-	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
-	@$(BIN)/convttlstm where --scale demo
+	@$(ACTIVE) snakemake --config scale=demo
+	@echo "Look at results/demo/index.html (tables in results/demo/tables, pictures in results/demo/figures)."
 
 # FAST=1 leaves out the tests that are marked slow.
 test: .venv/.installed lint
-	@PATH="$(CURDIR)/$(BIN):$$PATH" pytest $(if $(FAST),-m "not slow")
+	@$(ACTIVE) pytest $(if $(FAST),-m "not slow")
 
 lint: .venv/.installed
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/snakefmt --check Snakefile workflow
-	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint --quiet
+	@$(ACTIVE) snakemake --lint
 
 .venv/.installed: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; try: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
-	@echo "Setting up .venv (two minutes, most of it downloads)"
+	@echo "Setting up .venv (about two minutes, most of it downloads)"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable .

@@ -90,12 +90,15 @@ class Project:
         done = self.call("prepare", "--config", self.config, "--dataset", "moving_mnist_2", "-o", self.data)
         assert done.returncode == 0, done.stderr
 
-    def train_arguments(self, folder: Path, run: str = RUN) -> list[object]:
+    def run_arguments(self, folder: Path, run: str) -> list[object]:
         config = ["--config", self.config, "--dataset", "moving_mnist_2", "--data", self.data]
-        return ["train", *config, run, "-o", folder]
+        return [*config, run, "-o", folder]
 
-    def train(self, folder: Path, **options: Any) -> subprocess.CompletedProcess[str]:
-        return self.call(*self.train_arguments(folder), **options)
+    def train(self, folder: Path, run: str = RUN, **options: Any) -> subprocess.CompletedProcess[str]:
+        return self.call("train", *self.run_arguments(folder, run), **options)
+
+    def evaluate(self, folder: Path, run: str = RUN) -> subprocess.CompletedProcess[str]:
+        return self.call("evaluate", *self.run_arguments(folder, run))
 
     def snakemake(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -110,14 +113,18 @@ class Project:
         )
 
 
+def make_project(folder: Path) -> Project:
+    """Return a copy of what the pipeline needs, with the tiny scale as its own."""
+    for name in ("lib", "workflow", "profiles", "config", "data/embedded", "data/paper"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Snakefile", "environment.yml"):
+        shutil.copy(ROOT / name, folder / name)
+    (folder / "slurm").symlink_to("profiles/slurm")
+    project = Project(folder)
+    project.configure()
+    return project
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """A copy of what the pipeline needs, with the tiny scale as its own."""
-    for name in ("lib", "workflow", "profiles", "config", "data/embedded", "data/paper"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Snakefile", "environment.yml"):
-        shutil.copy(ROOT / name, tmp_path / name)
-    (tmp_path / "slurm").symlink_to("profiles/slurm")
-    made = Project(tmp_path)
-    made.configure()
-    return made
+    return make_project(tmp_path)

@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = add("select", _select, "Rank runs by validation loss.")
     sub.add_argument("--dataset", required=True, help="the data set's name")
-    sub.add_argument("runs", type=Path, nargs="+", help="run folders")
+    sub.add_argument("--runs", type=Path, nargs="+", required=True, help="run folders")
     sub.add_argument("-o", "--output", type=Path, required=True, help="JSON file")
 
     sub = add("evaluate", _evaluate, "Judge a run on the test split.")
@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--dataset", default="", help="the data set's name")
     sub.add_argument("--results", type=Path, required=True, help="such as results/demo")
     sub.add_argument("--paper", type=Path, default=Path("data/paper"), help="the paper's own numbers")
-    sub.add_argument("runs", nargs="*", help="names of runs, in the order to show")
+    sub.add_argument("--runs", nargs="+", default=[], help="names of runs, in the order to show")
     sub.add_argument("-o", "--output", type=Path, required=True, help="file, or its stem where several")
 
     sub = add("schema", _schema, "Write the JSON schema of the settings.")

@@ -191,7 +191,7 @@ class ScheduledSampling(Strict):
 class LearningRateDecay(Strict):
     """When the learning rate falls (Appendix B)."""
 
-    patience: PositiveInt = Field(20, description="epochs without a better loss, after sampling began")
+    patience: NonNegativeInt = Field(20, description="epochs without a better loss, after sampling began")
     factor: PositiveFloat = Field(0.98, le=1)
     interval: PositiveInt = Field(5, description="epochs between two falls")
 

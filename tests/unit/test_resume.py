@@ -4,6 +4,7 @@ import os
 import random
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import time
@@ -13,7 +14,7 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.conftest import Project
+from tests.conftest import RUN, Project, make_project
 
 LONG = {
     "datasets": {"moving_mnist_2": {"train": {"sequences": 80, "frames": 6}}},
@@ -23,15 +24,26 @@ LONG = {
 }
 
 
-@pytest.fixture
-def trained(project: Project) -> tuple[Project, Path]:
-    """A prepared project and the folder of an undisturbed run."""
+@pytest.fixture(scope="module")
+def undisturbed_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Path]:
+    """A prepared project and the folder of a run that nothing has disturbed."""
+    project = make_project(tmp_path_factory.mktemp("resume"))
     project.configure(**LONG)
     project.prepare()
     folder = project.run_folder(name="undisturbed")
     done = project.train(folder)
     assert done.returncode == 0, done.stderr
     return project, folder
+
+
+@pytest.fixture
+def trained(
+    undisturbed_run: tuple[Project, Path], request: pytest.FixtureRequest
+) -> tuple[Project, Path, Path]:
+    """The project, the undisturbed run's folder, and one for a run of the test's own."""
+    project, undisturbed = undisturbed_run
+    project.configure(**LONG)
+    return project, undisturbed, project.run_folder(name=request.node.name)
 
 
 def weights(folder: Path) -> bytes:
@@ -57,7 +69,7 @@ def start(project: Project, folder: Path) -> subprocess.Popen[str]:
     """Start training and return once it has written a checkpoint of its own."""
     before = (folder / "last.ckpt").stat().st_mtime_ns if (folder / "last.ckpt").exists() else 0
     process = subprocess.Popen(
-        project.command(*project.train_arguments(folder)),
+        project.command("train", *project.run_arguments(folder, RUN)),
         cwd=project.folder,
         text=True,
         stdout=subprocess.PIPE,
@@ -73,8 +85,7 @@ def start(project: Project, folder: Path) -> subprocess.Popen[str]:
 
 @pytest.mark.slow
 def test_killed_at_random_moments_ends_with_identical_weights(trained):
-    project, undisturbed = trained
-    folder = project.run_folder()
+    project, undisturbed, folder = trained
     moments = random.Random(0)
     kills = 0
     for _ in range(6):
@@ -94,8 +105,7 @@ def test_killed_at_random_moments_ends_with_identical_weights(trained):
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
 def test_a_signal_saves_and_exits_with_75(trained, number):
-    project, undisturbed = trained
-    folder = project.run_folder()
+    project, undisturbed, folder = trained
     process = start(project, folder)
     process.send_signal(number)
     _, stderr = process.communicate(timeout=60)
@@ -110,8 +120,7 @@ def test_a_signal_saves_and_exits_with_75(trained, number):
 
 @pytest.mark.slow
 def test_a_truncated_checkpoint_falls_back_to_the_one_before(trained):
-    project, undisturbed = trained
-    folder = project.run_folder()
+    project, undisturbed, folder = trained
     process = start(project, folder)
     while not (folder / "previous.ckpt").exists():
         time.sleep(0.01)
@@ -127,8 +136,7 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(trained):
 
 @pytest.mark.slow
 def test_flipped_bits_are_noticed(trained):
-    project, undisturbed = trained
-    folder = project.run_folder()
+    project, undisturbed, folder = trained
     folder.mkdir(parents=True)
     content = bytearray((undisturbed / "last.ckpt").read_bytes())
     content[len(content) // 2] ^= 0xFF
@@ -143,8 +151,7 @@ def test_flipped_bits_are_noticed(trained):
 @pytest.mark.slow
 def test_a_full_disk_leaves_the_checkpoint_before_intact(trained):
     """A file-size limit makes writing fail as a full disk does, in the middle of the checkpoint."""
-    project, undisturbed = trained
-    folder = project.run_folder()
+    project, undisturbed, folder = trained
     process = start(project, folder)
     process.terminate()
     process.communicate()
@@ -166,7 +173,8 @@ def test_a_full_disk_leaves_the_checkpoint_before_intact(trained):
 
 @pytest.mark.slow
 def test_a_finished_run_is_published_again_and_other_settings_start_anew(trained):
-    project, folder = trained
+    project, undisturbed, folder = trained
+    shutil.copytree(undisturbed, folder)
     first = weights(folder)
     (folder / "best.safetensors").unlink()
     done = project.train(folder)
@@ -183,8 +191,7 @@ def test_a_finished_run_is_published_again_and_other_settings_start_anew(trained
 
 @pytest.mark.slow
 def test_another_number_of_threads_is_reported(trained):
-    project, _ = trained
-    folder = project.run_folder()
+    project, _, folder = trained
     process = start(project, folder)
     process.terminate()
     process.communicate()
@@ -197,8 +204,7 @@ def test_another_number_of_threads_is_reported(trained):
 
 @pytest.mark.slow
 def test_two_writers_never_meet(trained):
-    project, _ = trained
-    folder = project.run_folder()
+    project, _, folder = trained
     process = start(project, folder)
     second = project.train(folder)
     process.kill()

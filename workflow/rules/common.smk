@@ -15,8 +15,8 @@ except UserError as error:
 DATASETS = list(SETTINGS.experiments)
 GPUS = 0 if SETTINGS.compute.accelerator == "cpu" else SETTINGS.compute.devices
 
-# Also in a rule's conda environment, where the package itself is not installed.
-shell.prefix("export PYTHONPATH=lib; ")
+# PYTHONPATH also serves a rule's conda environment, where the package itself is not installed.
+shell.prefix("set -euo pipefail; export PYTHONPATH=lib; ")
 
 
 wildcard_constraints:

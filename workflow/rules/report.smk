@@ -36,7 +36,7 @@ rule table2:
         " --dataset {wildcards.dataset}"
         " --results {params.results}"
         " --output {params.stem}"
-        " {params.runs}"
+        " --runs {params.runs}"
         " 2>&1 | tee -i {log}"
 
 
@@ -72,7 +72,7 @@ rule figure2:
         " --dataset {wildcards.dataset}"
         " --results {params.results}"
         " --output {params.stem}"
-        " {params.runs}"
+        " --runs {params.runs}"
         " 2>&1 | tee -i {log}"
 
 
@@ -107,7 +107,7 @@ rule loss_curves:
         " --dataset {wildcards.dataset}"
         " --results {params.results}"
         " --output {params.stem}"
-        " {params.runs}"
+        " --runs {params.runs}"
         " 2>&1 | tee -i {log}"
 
 
@@ -142,7 +142,7 @@ rule per_frame:
         " --dataset {wildcards.dataset}"
         " --results {params.results}"
         " --output {params.stem}"
-        " {params.runs}"
+        " --runs {params.runs}"
         " 2>&1 | tee -i {log}"
 
 
@@ -175,7 +175,7 @@ rule example:
         " --dataset {wildcards.dataset}"
         " --results {params.results}"
         " --output {output}"
-        " {params.runs}"
+        " --runs {params.runs}"
         " 2>&1 | tee -i {log}"
 
 
@@ -241,5 +241,5 @@ rule page:
         " --dataset {params.dataset}"
         " --results {params.results}"
         " --output {output}"
-        " {params.runs}"
+        " --runs {params.runs}"
         " 2>&1 | tee -i {log}"

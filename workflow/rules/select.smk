@@ -24,5 +24,5 @@ rule select:
         "python -m convttlstm select"
         " --dataset {wildcards.dataset}"
         " --output {output}"
-        " {params.folders}"
+        " --runs {params.folders}"
         " 2>&1 | tee -i {log}"

@@ -21,6 +21,8 @@ rule train:
         f"{RESULTS}/logs/train/{{dataset}}/{{run}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train/{{dataset}}/{{run}}.tsv"
+    # The longest jobs first.
+    priority: 10
     conda:
         "../../environment.yml"
     threads: SETTINGS.compute.threads

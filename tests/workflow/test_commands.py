@@ -1,0 +1,66 @@
+"""The commands on a tiny scale: what they write can be traced, and wrong input is one line."""
+
+import json
+
+import pytest
+
+from tests.conftest import RUN, Project
+
+
+@pytest.fixture
+def trained(project: Project) -> Project:
+    project.configure(training={"epochs": 1})
+    project.prepare()
+    assert project.train(project.run_folder()).returncode == 0
+    return project
+
+
+def assert_one_line(done, said: str) -> None:
+    assert done.returncode == 1
+    assert done.stderr.startswith("convttlstm: error: ") and done.stderr.count("\n") == 1, done.stderr
+    assert said in done.stderr
+
+
+@pytest.mark.slow
+def test_a_run_is_judged_alike_every_time_and_says_how_it_came_about(trained):
+    folder = trained.run_folder()
+    assert trained.evaluate(folder).returncode == 0
+    first = json.loads((folder / "metrics.json").read_text())
+    assert trained.evaluate(folder).returncode == 0
+    second = json.loads((folder / "metrics.json").read_text())
+    assert second["horizons"] == first["horizons"]
+    assert first["evaluated_by"]["command"].startswith("convttlstm evaluate --config")
+    provenance = json.loads((folder / "provenance.json").read_text())
+    assert RUN in provenance["command"]
+    assert len(provenance["source_digest"]) == 64
+    assert provenance["versions"].keys() >= {"python", "torch", "numpy", "lightning-fabric"}
+    manifest = json.loads((trained.data / "manifest.json").read_text())
+    assert provenance["data"] == {
+        split: manifest["splits"][split]["sha256"] for split in ("train", "validation")
+    }
+
+
+@pytest.mark.slow
+def test_weights_are_refused_where_they_do_not_belong(trained):
+    folder = trained.run_folder()
+    trained.configure(training={"epochs": 2})
+    assert_one_line(
+        trained.evaluate(folder), "trained under other settings than today's; train the run again"
+    )
+    trained.configure(training={"epochs": 1})
+    content = (folder / "best.safetensors").read_bytes()
+    (folder / "best.safetensors").write_bytes(content[: len(content) // 2])
+    assert_one_line(trained.evaluate(folder), "best.safetensors: damaged")
+    assert not (folder / "metrics.json").exists()
+
+
+@pytest.mark.slow
+def test_what_is_missing_is_named(project):
+    folder = project.run_folder()
+    assert_one_line(project.train(folder), "manifest.json: no such file")
+    project.prepare()
+    assert_one_line(project.evaluate(folder), "best.safetensors: no such file; train the run first")
+    assert_one_line(project.train(folder, "copy_last"), "copy_last has no weights")
+    assert_one_line(project.train(folder, "conv_ltsm-seed0"), "did you mean 'conv_lstm'?")
+    (project.data / "train.npy").write_bytes(b"short")
+    assert_one_line(project.train(folder), "but its manifest says")
