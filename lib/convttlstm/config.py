@@ -39,7 +39,7 @@ def _odd(value: int) -> int:
 
 # YAML reads 1e-3 as text, so numbers with a fraction may be given as text.
 PositiveFloat = Annotated[float, Field(gt=0, strict=False)]
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Seed = Annotated[int, Field(ge=0, lt=2**64)]
 OddInt = Annotated[PositiveInt, AfterValidator(_odd)]
 
 
