@@ -60,7 +60,8 @@ def test_gates_equal_the_full_size_kernels(size, order, rank, steps):
     history = [np.zeros((hidden, height, width))] * steps
     for _ in range(steps + 2):
         x = torch.randn(1, inputs, height, width, dtype=torch.float64)
-        shares = (cell.initial_state(x) if state is None else state)[1]
+        state = state or cell.initial_state(x)
+        old_cell, shares = state[0][0].detach().numpy(), state[1]
         found = cell.preactivations(x, shares)[0]
         expected = oracle.preactivations(
             x[0].numpy(),
@@ -71,7 +72,6 @@ def test_gates_equal_the_full_size_kernels(size, order, rank, steps):
         )
         assert np.abs(inner(found, margin) - inner(expected, margin)).max() < 1e-10
         assert np.abs(inner(expected, margin)).max() > 1e-3
-        old_cell = np.zeros((hidden, height, width)) if state is None else state[0][0].detach().numpy()
         new_hidden, state = cell(x, state)
         # The update itself is checked everywhere, from the cell's own gates.
         h, c = oracle.lstm(found.detach().numpy(), old_cell)
@@ -81,7 +81,7 @@ def test_gates_equal_the_full_size_kernels(size, order, rank, steps):
 
 
 def test_the_oracle_itself_on_one_kernel_written_out():
-    """K(2) of two 1-channel 2x2 ... factors, by hand: (1, 2) o (3, 4) = (3, 10, 8)."""
+    """K(2) of two factors with one row each, by hand: (1, 2) * (3, 4) = (3, 10, 8)."""
     first = np.array([0.0, 1.0, 2.0]).reshape(1, 1, 1, 3) * np.array([0, 1, 0]).reshape(1, 1, 3, 1)
     second = np.array([0.0, 3.0, 4.0]).reshape(1, 1, 1, 3) * np.array([0, 1, 0]).reshape(1, 1, 3, 1)
     kernel = oracle.full_kernels([first, second])[1]
@@ -99,7 +99,7 @@ def test_gradients_of_two_steps(size, order, rank, steps):
         parameters = dict(zip(names, weights, strict=True))
 
         def run() -> Tensor:
-            state = None
+            state = cell.initial_state(x[0])
             for t in range(2):
                 hidden, state = torch.func.functional_call(cell, parameters, (x[t], state))
             return hidden

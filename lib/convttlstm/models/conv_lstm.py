@@ -21,11 +21,13 @@ class ConvLstmCell(nn.Module):
         self.hidden_channels = hidden_channels
         self.gates = same_conv(in_channels + hidden_channels, 4 * hidden_channels, kernel_size)
 
-    def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def initial_state(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the zero state (H, C) for inputs like `x`."""
+        zeros = x.new_zeros(x.shape[0], self.hidden_channels, *x.shape[2:])
+        return zeros, zeros
+
+    def forward(self, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Return H(t) and the state (H(t), C(t)), from X(t) and the state (H(t-1), C(t-1))."""
-        if state is None:
-            zeros = x.new_zeros(x.shape[0], self.hidden_channels, *x.shape[2:])
-            state = zeros, zeros
         hidden, cell = state
         hidden, cell = lstm_update(self.gates(torch.cat([x, hidden], dim=1)), cell)
         return hidden, (hidden, cell)

@@ -71,14 +71,14 @@ class ConvTtLstmCell(nn.Module):
         self.factors = nn.ModuleList(same_conv(rank, rank, kernel_size) for _ in range(order - 1))
         self.gates = same_conv(in_channels + rank, 4 * hidden_channels, kernel_size)
 
-    def forward(self, x: Tensor, state: ConvTtState | None) -> tuple[Tensor, ConvTtState]:
+    def forward(self, x: Tensor, state: ConvTtState) -> tuple[Tensor, ConvTtState]:
         """Return H(t) and the new state, from X(t), (batch, in_channels, height, width), and the old."""
-        cell, shares = self.initial_state(x) if state is None else state
+        cell, shares = state
         hidden, cell = lstm_update(self.preactivations(x, shares), cell)
         return hidden, (cell, [self.share(hidden), *shares[:-1]])
 
     def initial_state(self, x: Tensor) -> ConvTtState:
-        """Return the state before the first step, when all hidden states are zero."""
+        """Return the state before the first step, when all hidden states are zero, for inputs like `x`."""
         zeros = x.new_zeros(x.shape[0], self.hidden_channels, *x.shape[2:])
         return zeros, [self.share(zeros)] * self.steps
 

@@ -37,7 +37,8 @@ class RecurrentStack(nn.Module):
     fourth's as the features that leave the stack.
 
     Args:
-        make_cell: makes a layer from its numbers of input and hidden channels.
+        make_cell: makes a layer from its numbers of input and hidden channels. A layer has
+            `initial_state(x) -> state` and `forward(x, state) -> (hidden, state)`.
         in_channels: channels of the input.
         channels: hidden channels of each block's layers, four numbers.
         layers_per_block: layers in a block (3 for video prediction).
@@ -82,7 +83,7 @@ class RecurrentStack(nn.Module):
             if index == 3:
                 x = torch.cat([x, outputs[0]], dim=1)
             for cell in block:  # type: ignore[attr-defined]
-                x, cell_state = cell(x, next(old))
+                x, cell_state = cell(x, next(old) or cell.initial_state(x))
                 new.append(cell_state)
             outputs.append(x)
         return torch.cat([outputs[3], outputs[1]], dim=1), new

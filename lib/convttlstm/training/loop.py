@@ -136,6 +136,8 @@ class Trainer:
         hyper = run.model.model_dump(exclude={"name"})
         model = create_model(run.model.name, **hyper)
         if run.compute.compile:
+            # One variant for each shape of layer, with and without gradients: more than torch's eight.
+            torch._dynamo.config.recompile_limit = 64
             for cell in model.stack.cells():  # type: ignore[operator, union-attr]
                 cell.compile()
         self.recipe = RECIPES[run.training.recipe](run, fabric, model)
