@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import zipfile
 from collections.abc import Iterator
@@ -62,6 +63,19 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
             f"{folder}: no checkpoint is readable; give the same command again to train from the start"
         )
     return None
+
+
+def set_aside(folder: Path, saved: dict[str, Any]) -> Path:
+    """Rename the checkpoint that `load_checkpoint` returned, so that another run can take its place.
+
+    Its new name holds a digest of what it was trained with; the one before it is dropped.
+    """
+    digest = hashlib.sha256(repr((saved["identity"], saved["data"])).encode()).hexdigest()[:8]
+    aside = folder / f"superseded-{digest}.ckpt"
+    last, previous = folder / LAST, folder / PREVIOUS
+    (last if last.exists() else previous).replace(aside)
+    previous.unlink(missing_ok=True)
+    return aside
 
 
 @contextlib.contextmanager

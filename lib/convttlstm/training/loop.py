@@ -31,10 +31,10 @@ from convttlstm.models import create_model
 from convttlstm.randomness import Stream, uniform
 from convttlstm.training.checkpoints import (
     LAST,
-    PREVIOUS,
     load_checkpoint,
     run_lock,
     save_checkpoint,
+    set_aside,
 )
 from convttlstm.training.recipes import RECIPES, Batch
 
@@ -185,9 +185,7 @@ class Trainer:
     def _set_aside(self, saved: dict[str, Any]) -> None:
         self.fabric.barrier()
         if self.fabric.is_global_zero:
-            aside = self.folder / f"superseded-epoch{saved['progress']['epoch']}-{LAST}"
-            (self.folder / LAST).replace(aside)
-            (self.folder / PREVIOUS).unlink(missing_ok=True)
+            aside = set_aside(self.folder, saved)
             self.say(
                 f"{self.folder}: the checkpoint belongs to other settings or data; kept as {aside.name}, "
                 "training starts anew"
