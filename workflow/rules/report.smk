@@ -183,7 +183,7 @@ rule complexity_table:
     input:
         f"{RESULTS}/complexity.csv",
     output:
-        multiext(f"{RESULTS}/tables/complexity", ".md", ".tex"),
+        multiext(f"{RESULTS}/tables/complexity", ".csv", ".md", ".tex"),
     log:
         f"{RESULTS}/logs/complexity_table.log",
     benchmark:
@@ -196,7 +196,7 @@ rule complexity_table:
         gpu=0,
     params:
         results=subpath(input[0], parent=True),
-        stem=subpath(output[0], strip_suffix=".md"),
+        stem=subpath(output[0], strip_suffix=".csv"),
     message:
         "Setting the counted complexities beside the paper's arithmetic"
     shell:

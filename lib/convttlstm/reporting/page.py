@@ -118,7 +118,8 @@ def _mse(result: Result, horizon: int) -> str:
 
 def _check_files(results: Path, dataset: str) -> None:
     names = [f"tables/table2_{dataset}.md", f"tables/table2_{dataset}.tex"]
-    names += ["tables/complexity.md", "tables/complexity.tex", f"figures/example_{dataset}.gif"]
+    names += [f"tables/complexity.{suffix}" for suffix in ("csv", "md", "tex")]
+    names += [f"figures/example_{dataset}.gif"]
     names += [f"figures/{name}_{dataset}.{suffix}" for name in CAPTIONS for suffix in ("svg", "png")]
     for name in names:
         if not (results / name).is_file():

@@ -297,12 +297,13 @@ def write_complexity(results: Path, output: Path) -> None:
 
     Args:
         results: folder of a scale, which holds complexity.csv.
-        output: path without suffix; .md and .tex are written.
+        output: path without suffix; .csv, .md and .tex are written.
 
     Raises:
         UserError: complexity.csv is missing or damaged.
     """
     table = complexity_table(results)
+    write_text(beside(output, ".csv"), (results / "complexity.csv").read_text())
     write_text(beside(output, ".md"), to_markdown(table).replace("## ", "# ", 1))
     write_text(beside(output, ".tex"), f"{LATEX_HEAD}\n{to_latex(table)}")
 
