@@ -139,6 +139,30 @@ def test_a_killed_job_loses_nothing_and_the_same_command_goes_on(project):
     assert (project.folder / target).read_bytes() == (undisturbed / "best.safetensors").read_bytes()
 
 
+@pytest.mark.slow
+def test_a_signal_to_all_processes_of_a_job_saves_and_is_logged(project):
+    """A scheduler signals the whole group: Snakemake, the shell, the training and what writes its log."""
+    project.configure(training={"epochs": 200}, experiments={"moving_mnist_2": {"grid": []}})
+    running = subprocess.Popen(
+        ["snakemake", "--config", "scale=tiny", "--cores", "1", "--", f"{RUNS}/{RUN}/best.safetensors"],
+        cwd=project.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+    )
+    log = project.folder / f"results/tiny/logs/train/moving_mnist_2/{RUN}.log"
+    while running.poll() is None and not (log.exists() and "epoch 2/200" in log.read_text()):
+        time.sleep(0.01)
+    os.killpg(running.pid, signal.SIGTERM)
+    assert running.wait(timeout=120) != 0
+    deadline = time.monotonic() + 60
+    while "stopped by" not in log.read_text() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert "stopped by SIGTERM after" in log.read_text()
+    assert (project.folder / RUNS / RUN / "last.ckpt").exists()
+
+
 def training_process(project: Project) -> int:
     """The number of the process that trains in this project's folder."""
     for process in Path("/proc").iterdir():

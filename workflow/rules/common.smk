@@ -15,8 +15,12 @@ except UserError as error:
 DATASETS = list(SETTINGS.experiments)
 GPUS = 0 if SETTINGS.compute.accelerator == "cpu" else SETTINGS.compute.devices
 
-# PYTHONPATH also serves a rule's conda environment, where the package itself is not installed.
-shell.prefix("set -euo pipefail; export PYTHONPATH=lib; ")
+# PYTHONPATH also serves a rule's conda environment, where the package itself is not installed. Signals
+# that ask a job to save and stop reach all its processes; what writes its log must outlive the job.
+shell.prefix(
+    "set -euo pipefail; export PYTHONPATH=lib;"
+    " write_log() {{ trap '' INT TERM USR1; exec tee \"$1\"; }}; "
+)
 
 
 wildcard_constraints:

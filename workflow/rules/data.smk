@@ -24,7 +24,7 @@ rule mnist:
     shell:
         "python -m convttlstm fetch mnist"
         " --output {params.folder}"
-        " 2>&1 | tee -i {log}"
+        " 2>&1 | write_log {log}"
 
 
 rule lpips_weights:
@@ -43,7 +43,9 @@ rule lpips_weights:
     message:
         "Fetching AlexNet's weights, which LPIPS compares frames with"
     shell:
-        "python -m convttlstm fetch lpips" " --output {output}" " 2>&1 | tee -i {log}"
+        "python -m convttlstm fetch lpips"
+        " --output {output}"
+        " 2>&1 | write_log {log}"
 
 
 rule prepare:
@@ -78,4 +80,4 @@ rule prepare:
         " --config {params.config}"
         " --dataset {wildcards.dataset}"
         " --output {params.folder}"
-        " 2>&1 | tee -i {log}"
+        " 2>&1 | write_log {log}"

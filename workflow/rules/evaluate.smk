@@ -40,7 +40,7 @@ rule evaluate:
         " {params.lpips}"
         " --output {params.folder}"
         " {wildcards.run}"
-        " 2>&1 | tee -i {log}"
+        " 2>&1 | write_log {log}"
 
 
 rule complexity:
@@ -65,4 +65,4 @@ rule complexity:
         "python -m convttlstm complexity"
         " --config {params.configs}"
         " --output {output}"
-        " 2>&1 | tee -i {log}"
+        " 2>&1 | write_log {log}"

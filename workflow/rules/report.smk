@@ -37,7 +37,7 @@ rule table2:
         " --results {params.results}"
         " --output {params.stem}"
         " --runs {params.runs}"
-        " 2>&1 | tee -i {log}"
+        " 2>&1 | write_log {log}"
 
 
 rule figure2:
@@ -73,7 +73,7 @@ rule figure2:
         " --results {params.results}"
         " --output {params.stem}"
         " --runs {params.runs}"
-        " 2>&1 | tee -i {log}"
+        " 2>&1 | write_log {log}"
 
 
 rule loss_curves:
@@ -108,7 +108,7 @@ rule loss_curves:
         " --results {params.results}"
         " --output {params.stem}"
         " --runs {params.runs}"
-        " 2>&1 | tee -i {log}"
+        " 2>&1 | write_log {log}"
 
 
 rule per_frame:
@@ -143,7 +143,7 @@ rule per_frame:
         " --results {params.results}"
         " --output {params.stem}"
         " --runs {params.runs}"
-        " 2>&1 | tee -i {log}"
+        " 2>&1 | write_log {log}"
 
 
 rule example:
@@ -176,7 +176,7 @@ rule example:
         " --results {params.results}"
         " --output {output}"
         " --runs {params.runs}"
-        " 2>&1 | tee -i {log}"
+        " 2>&1 | write_log {log}"
 
 
 rule complexity_table:
@@ -203,7 +203,7 @@ rule complexity_table:
         "python -m convttlstm report complexity"
         " --results {params.results}"
         " --output {params.stem}"
-        " 2>&1 | tee -i {log}"
+        " 2>&1 | write_log {log}"
 
 
 rule page:
@@ -242,4 +242,4 @@ rule page:
         " --results {params.results}"
         " --output {output}"
         " --runs {params.runs}"
-        " 2>&1 | tee -i {log}"
+        " 2>&1 | write_log {log}"

@@ -25,4 +25,4 @@ rule select:
         " --dataset {wildcards.dataset}"
         " --output {output}"
         " --runs {params.folders}"
-        " 2>&1 | tee -i {log}"
+        " 2>&1 | write_log {log}"

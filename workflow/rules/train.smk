@@ -45,4 +45,4 @@ rule train:
         " --data {params.data}"
         " --output {params.folder}"
         " {wildcards.run}"
-        " 2>&1 | tee -i {log}"
+        " 2>&1 | write_log {log}"

@@ -197,7 +197,6 @@ class Trainer:
         while self.progress.epoch < self.run.training.epochs:
             self._train_epoch(received)
             self._close_epoch()
-            self.save()
 
     def _train_epoch(self, received: list[str]) -> None:
         training, progress = self.run.training, self.progress
@@ -270,13 +269,14 @@ class Trainer:
                 for name, value in self.model.state_dict().items()
             }
         self.recipe.finish_epoch(validation_loss)
+        progress.step, progress.loss_sum, progress.seconds = 0, 0.0, 0.0
+        self.save()
         self.say(
             f"{self.run.id} epoch {progress.epoch}/{training.epochs}: train {train_loss:.5f}, validation "
             f"{validation_loss:.5f}{' (best)' if better else ''}, "
             f"sampling ratio {row['sampling_ratio']:.3f}, "
             f"{row['samples'] / row['seconds']:.1f} samples/s"
         )
-        progress.step, progress.loss_sum, progress.seconds = 0, 0.0, 0.0
 
     @torch.no_grad()
     def _validation_loss(self) -> float:
