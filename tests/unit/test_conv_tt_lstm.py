@@ -1,5 +1,7 @@
 """The Conv-TT cell against the oracle's full-size kernels, gradients, and its receptive field."""
 
+import random
+
 import numpy as np
 import pytest
 import torch
@@ -19,6 +21,10 @@ SETTINGS = [  # S, N, C, M
     (1, 3, 2, 3),
     (3, 4, 1, 7),
 ]
+DRAWS = random.Random(2020)
+for _ in range(8):
+    order = DRAWS.randint(1, 4)
+    SETTINGS.append((DRAWS.choice([1, 3, 5]), order, DRAWS.randint(1, 4), order + DRAWS.randint(0, 3)))
 
 
 def random_cell(size: int, order: int, rank: int, steps: int, inputs: int = 2, hidden: int = 3):
