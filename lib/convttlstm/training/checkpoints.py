@@ -53,6 +53,8 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
                     raise ValueError(f"bad checksum of {broken}")
             content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
             return content
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error}); nothing was changed, try again") from error
         except Exception as error:  # torch raises many kinds for a broken file
             reason = str(error).splitlines()[0]
             aside = path.with_name(f"{path.name}.corrupt")
