@@ -13,6 +13,8 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 RUN = "conv_tt_lstm-seed0"
+# The commands of the environment that runs the tests, active or not.
+ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
 TINY: dict[str, Any] = {
     "label": "tiny scale",
@@ -108,7 +110,7 @@ class Project:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             timeout=600,
-            env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+            env=ENVIRONMENT,
             **options,
         )
 

@@ -83,6 +83,13 @@ def start(project: Project, folder: Path) -> subprocess.Popen[str]:
     return process
 
 
+def interrupt(project: Project, folder: Path) -> None:
+    """Start training and stop it by SIGTERM after its first checkpoint."""
+    process = start(project, folder)
+    process.terminate()
+    process.communicate()
+
+
 @pytest.mark.slow
 def test_killed_at_random_moments_ends_with_identical_weights(trained):
     project, undisturbed, folder = trained
@@ -152,9 +159,7 @@ def test_flipped_bits_are_noticed(trained):
 def test_a_full_disk_leaves_the_checkpoint_before_intact(trained):
     """A file-size limit makes writing fail as a full disk does, in the middle of the checkpoint."""
     project, undisturbed, folder = trained
-    process = start(project, folder)
-    process.terminate()
-    process.communicate()
+    interrupt(project, folder)
     before = (folder / "last.ckpt").read_bytes()
     limit = len(before) // 2
 
@@ -193,9 +198,7 @@ def test_a_finished_run_is_published_again_and_other_settings_start_anew(trained
 @pytest.mark.slow
 def test_another_number_of_threads_is_reported(trained):
     project, _, folder = trained
-    process = start(project, folder)
-    process.terminate()
-    process.communicate()
+    interrupt(project, folder)
     project.configure(**LONG | {"compute": {"accelerator": "cpu", "threads": 2}})
     done = project.train(folder)
     assert done.returncode == 0

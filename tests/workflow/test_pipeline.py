@@ -4,14 +4,13 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import RUN, Project
+from tests.conftest import ENVIRONMENT, RUN, Project
 
 RUNS = "results/tiny/runs/moving_mnist_2"
 
@@ -23,9 +22,8 @@ def jobs(output: str) -> Counter[str]:
 
 
 def dry_run(project: Project, *arguments: str) -> Counter[str]:
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     command = ["snakemake", *arguments]
-    done = subprocess.run(command, cwd=project.folder, text=True, capture_output=True, env=environment)
+    done = subprocess.run(command, cwd=project.folder, text=True, capture_output=True, env=ENVIRONMENT)
     assert done.returncode == 0, done.stdout + done.stderr
     return jobs(done.stdout)
 
@@ -121,7 +119,7 @@ def test_a_killed_job_loses_nothing_and_the_same_command_goes_on(project):
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        env=ENVIRONMENT,
     )
     while running.poll() is None and not last.exists():
         time.sleep(0.01)
@@ -149,7 +147,7 @@ def test_a_signal_to_all_processes_of_a_job_saves_and_is_logged(project):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        env=ENVIRONMENT,
     )
     log = project.folder / f"results/tiny/logs/train/moving_mnist_2/{RUN}.log"
     while running.poll() is None and not (log.exists() and "epoch 2/200" in log.read_text()):
