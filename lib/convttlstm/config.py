@@ -112,19 +112,27 @@ class MovingMnist(Strict):
         return self
 
 
-class CopyLastModel(Strict):
+class ModelChoice(Strict):
+    """The settings of one registered model, which each subclass names by `name`."""
+
+    def hyper(self) -> dict[str, Any]:
+        """Return the settings that `create_model` takes beside the name."""
+        return self.model_dump(exclude={"name"})
+
+
+class CopyLastModel(ModelChoice):
     """The last input frame, repeated."""
 
     name: Literal["copy_last"]
 
 
-class BlackModel(Strict):
+class BlackModel(ModelChoice):
     """Black frames."""
 
     name: Literal["black"]
 
 
-class StackSettings(Strict):
+class StackSettings(ModelChoice):
     """The recurrent stack that every trained predictor shares (Appendix B)."""
 
     channels: list[PositiveInt] = Field(

@@ -27,7 +27,7 @@ def small_model(name: str, in_channels: int = 1, **hyper: object) -> nn.Module:
 
 def from_catalogue(system: str) -> nn.Module:
     model = load_settings(ROOT / "config/paper.yaml").systems[system].model
-    return create_model(model.name, **model.model_dump(exclude={"name"}))
+    return create_model(model.name, **model.hyper())
 
 
 def random_frames(batch: int = 2, time: int = 6, channels: int = 1) -> torch.Tensor:

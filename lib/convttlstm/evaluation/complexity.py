@@ -56,9 +56,8 @@ def write_complexity(settings: dict[str, Settings], output: Path) -> None:
     rows = []
     for scale, catalogue in settings.items():
         for name, system in catalogue.systems.items():
-            hyper = system.model.model_dump(exclude={"name"})
             with torch.device("meta"):
-                model = create_model(system.model.name, **hyper)
+                model = create_model(system.model.name, **system.model.hyper())
             parameters = count_parameters(model)
             row = {"scale": scale, "system": name, "title": system.title, "parameters": parameters}
             row |= {f"multiplications_{size}": multiplications_per_step(model, size) for size in SIZES}

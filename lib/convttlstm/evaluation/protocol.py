@@ -47,7 +47,7 @@ def evaluate_run(run: Run, data: Path, output: Path, weights: Path | None) -> di
     kind = "cuda" if run.compute.accelerator != "cpu" and torch.cuda.is_available() else "cpu"
     if kind == "cuda":
         torch.backends.cudnn.allow_tf32 = False  # its ten bits would move the last printed digit
-    model = create_model(run.model.name, **run.model.model_dump(exclude={"name"}))
+    model = create_model(run.model.name, **run.model.hyper())
     if run.trained:
         _load_weights(model, run, output / "best.safetensors")
     if run.evaluation.lpips and weights is None:

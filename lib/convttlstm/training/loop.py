@@ -133,8 +133,7 @@ class Trainer:
         self.clips, self.validation = Clips(data, "train"), Clips(data, "validation")
         self.sources = {"train": self.clips.sha256, "validation": self.validation.sha256}
         torch.manual_seed(run.seed)
-        hyper = run.model.model_dump(exclude={"name"})
-        model = create_model(run.model.name, **hyper)
+        model = create_model(run.model.name, **run.model.hyper())
         if run.compute.compile:
             # One variant for each shape of layer, with and without gradients: more than torch's eight.
             torch._dynamo.config.recompile_limit = 64
