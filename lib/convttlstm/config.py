@@ -119,6 +119,10 @@ class ModelChoice(Strict):
         """Return the settings that `create_model` takes beside the name."""
         return self.model_dump(exclude={"name"})
 
+    def refusal(self, dataset: MovingMnist) -> str | None:
+        """Return why the data set cannot be served, or None if it can."""
+        return None
+
 
 class CopyLastModel(ModelChoice):
     """The last input frame, repeated."""
@@ -132,17 +136,22 @@ class BlackModel(ModelChoice):
     name: Literal["black"]
 
 
-class StackSettings(ModelChoice):
-    """The recurrent stack that every trained predictor shares (Appendix B)."""
+class TrainedModel(ModelChoice):
+    """A model with weights."""
+
+    checkpointing: bool = Field(
+        False, description="recompute activations in the backward pass: less memory, more time"
+    )
+
+
+class StackSettings(TrainedModel):
+    """The recurrent stack of the paper's own predictors (Appendix B)."""
 
     channels: list[PositiveInt] = Field(
         [32, 48, 48, 32], min_length=4, max_length=4, description="channels of each block's layers"
     )
     layers_per_block: PositiveInt = 3
     kernel_size: OddInt = Field(5, description="S, height and width of every kernel")
-    checkpointing: bool = Field(
-        False, description="recompute activations in the backward pass: less memory, more time"
-    )
 
 
 class ConvLstmModel(StackSettings):
@@ -166,8 +175,120 @@ class ConvTtLstmModel(StackSettings):
         return self
 
 
+class HigherOrderModel(StackSettings):
+    """Eq. 7's higher-order ConvLSTMs, and Section 5's other ways to prepare hidden states."""
+
+    name: Literal["higher_order"]
+    transition: Literal["equal", "growing", "reduce", "tube", "raw"] = Field(
+        "equal",
+        description="'equal', 'growing': Eq. 7 with kernels of one size, or of size i(S-1)+1; 'reduce', "
+        "'tube', 'raw': the tensor train on reduced single states, on all states together, on raw states",
+    )
+    order: PositiveInt = Field(3, description="N, terms of Eq. 7 or factors of the decomposition")
+    steps: PositiveInt = Field(3, description="M, hidden states looked back at; N but for 'tube'")
+    rank: PositiveInt = Field(8, description="C(i); 'equal', 'growing' and 'raw' have none")
+
+    @model_validator(mode="after")
+    def _steps_serve(self) -> "HigherOrderModel":
+        if self.steps != self.order and self.transition != "tube":
+            raise ValueError(f"{self.transition!r} needs steps (M) equal to order (N)")
+        return self
+
+
+class ConvLstmTtdModel(StackSettings):
+    """ConvLSTM with a classic tensor train for its input kernels (Section 5, Eq. 12 and 13)."""
+
+    name: Literal["conv_lstm_ttd"]
+    rank: PositiveInt = Field(8, description="R, rank of the tensor train")
+
+
+class PatchedModel(TrainedModel):
+    """A model that sees square patches of pixels as channels."""
+
+    patch_size: PositiveInt
+
+    def refusal(self, dataset: MovingMnist) -> str | None:
+        """Return why the data set cannot be served, or None if it can."""
+        if dataset.size % self.patch_size:
+            return f"frames of {dataset.size} pixels cannot be cut into patches of {self.patch_size}"
+        return None
+
+
+class ConvLstmShiModel(PatchedModel):
+    """Shi et al.'s encoder-forecaster with peepholes."""
+
+    name: Literal["conv_lstm_shi"]
+    channels: list[PositiveInt] = Field([128, 64, 64], min_length=1)
+    kernel_size: OddInt = 5
+    patch_size: PositiveInt = 4
+
+
+class PredRnnPpModel(PatchedModel):
+    """PredRNN++: causal LSTMs with a gradient highway."""
+
+    name: Literal["predrnn_pp"]
+    channels: list[PositiveInt] = Field([128, 64, 64, 64], min_length=2)
+    kernel_size: OddInt = 5
+    patch_size: PositiveInt = 4
+
+
+class E3dLstmModel(PatchedModel):
+    """E3D-LSTM: 3D convolutions, and attention over all past cell states."""
+
+    name: Literal["e3d_lstm"]
+    channels: list[PositiveInt] = Field([64, 64, 64, 64], min_length=1)
+    kernel_size: OddInt = Field(5, description="height and width of every kernel")
+    depth: PositiveInt = Field(2, description="every kernel's size in time")
+    window: PositiveInt = Field(2, description="frames in each step's input; steps advance by one")
+    patch_size: PositiveInt = 4
+    memory: Literal["updated", "published"] = Field(
+        "updated", description="'published' hands the memory on un-updated, as the published code does"
+    )
+    history: PositiveInt | None = Field(
+        None, description="cell states that the recall attends over; null: all past ones"
+    )
+
+
+class McnetModel(TrainedModel):
+    """MCNet: motion and content encoders."""
+
+    name: Literal["mcnet"]
+    channels: PositiveInt = Field(64, description="channels of the first convolutions; others follow")
+
+    def refusal(self, dataset: MovingMnist) -> str | None:
+        """Return why the data set cannot be served, or None if it can."""
+        if dataset.size % 8:
+            return f"its three poolings need frames whose size is a multiple of 8, not {dataset.size}"
+        if dataset.context < 2:
+            return "it sees motion as differences of input frames, so it needs two of them"
+        return None
+
+
+class VpnModel(TrainedModel):
+    """The Video Pixel Network, baseline form."""
+
+    name: Literal["vpn"]
+    levels: int = Field(2, ge=2, le=256, description="intensities: 2 is the binary form, 256 all of a byte's")
+    channels: PositiveInt = Field(128, description="half a block's channels [M]")
+    encoder_blocks: PositiveInt = Field(8, description="[M]")
+    decoder_blocks: PositiveInt = Field(12, description="[M]")
+    lstm_channels: PositiveInt = Field(256, description="[M]")
+    kernel_size: OddInt = Field(3, description="[M]")
+
+
 ModelSettings = Annotated[
-    CopyLastModel | BlackModel | ConvLstmModel | ConvTtLstmModel, Field(discriminator="name")
+    CopyLastModel
+    | BlackModel
+    | ConvLstmModel
+    | ConvTtLstmModel
+    | HigherOrderModel
+    | ConvLstmTtdModel
+    | ConvLstmShiModel
+    | PredRnnPpModel
+    | E3dLstmModel
+    | McnetModel
+    | VpnModel,
+    Field(discriminator="name"),
 ]
 
 
@@ -183,7 +304,7 @@ class System(Strict):
     @property
     def trained(self) -> bool:
         """Whether there are weights to train."""
-        return isinstance(self.model, StackSettings)
+        return isinstance(self.model, TrainedModel)
 
 
 class ScheduledSampling(Strict):
@@ -204,17 +325,40 @@ class LearningRateDecay(Strict):
     interval: PositiveInt = Field(5, description="epochs between two falls")
 
 
+class LinearSampling(Strict):
+    """How PredRNN++'s authors replace true frames by predictions while training."""
+
+    updates: PositiveInt = Field(
+        50_000, description="updates in which the share of true frames falls evenly from 1 to 0"
+    )
+
+
+class Adversarial(Strict):
+    """MCNet's loss and optimizers."""
+
+    weight: PositiveFloat = Field(0.02, description="of the adversarial term, beside MSE and gradients")
+    first_moment: float = Field(0.5, ge=0, lt=1, description="Adam's beta 1, of both networks")
+
+
 class Training(Strict):
     """The recipe's numbers; a change means another run."""
 
-    recipe: Literal["paper"] = "paper"
+    recipe: Literal["paper", "predrnn", "adversarial", "likelihood"] = Field(
+        "paper",
+        description="'paper': L1 + L2 and Appendix B's schedules; 'predrnn': PredRNN++'s, each batch also "
+        "reversed in time; 'adversarial': MCNet's; 'likelihood': the Video Pixel Network's",
+    )
     epochs: PositiveInt = 500
     samples_per_epoch: PositiveInt = Field(10_000, description="drawn without replacement")
     batch_size: PositiveInt = Field(16, description="over all devices")
     learning_rate: PositiveFloat = 1e-3
-    gradient_clip: PositiveFloat = Field(1.0, description="largest gradient norm (unverified)")
+    gradient_clip: PositiveFloat | None = Field(
+        1.0, description="largest gradient norm (unverified); null: unbounded"
+    )
     scheduled_sampling: ScheduledSampling = ScheduledSampling()
     learning_rate_decay: LearningRateDecay = LearningRateDecay()
+    linear_sampling: LinearSampling = LinearSampling()
+    adversarial: Adversarial = Adversarial()
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
 
     @model_validator(mode="after")
@@ -327,7 +471,7 @@ class Run(Strict):
     @property
     def trained(self) -> bool:
         """Whether there are weights to train."""
-        return isinstance(self.model, StackSettings)
+        return isinstance(self.model, TrainedModel)
 
     def identity(self) -> str:
         """Return what decides the trained weights, as canonical JSON; if it changes, so must they."""

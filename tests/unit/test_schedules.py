@@ -5,7 +5,7 @@ import pytest
 
 from convttlstm.config import LearningRateDecay, ScheduledSampling, Training
 from convttlstm.training.loop import epoch_order
-from convttlstm.training.recipes import Batch, sampling_mask
+from convttlstm.training.recipes.base import Batch, sampling_mask
 from convttlstm.training.schedules import Plateau
 
 

@@ -30,6 +30,41 @@ def lstm_update(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
     return torch.sigmoid(o) * torch.tanh(cell), cell
 
 
+def roll_out(
+    step: Callable[[Tensor, State], tuple[Tensor, State]],
+    frames: Tensor,
+    context: int,
+    horizon: int,
+    sampling: Tensor | None = None,
+    checkpointing: bool = False,
+) -> Tensor:
+    """Return the one-step outputs for times 2 ... context + horizon; see `convttlstm.models`.
+
+    Args:
+        step: makes the next frame and the new state from a frame and the state, None at first.
+        frames: (batch, time, channel, height, width), at least `context` of them.
+        context: frames that are given.
+        horizon: frames to predict, each from the one before.
+        sampling: (batch, horizon - 1), true where the true frame is fed back.
+        checkpointing: recompute each time step in the backward pass instead of storing it.
+    """
+    outputs: list[Tensor] = []
+    state: State = None
+    for t in range(context + horizon - 1):
+        if t < context:
+            x = frames[:, t]
+        elif sampling is None:
+            x = outputs[-1]
+        else:
+            x = torch.where(sampling[:, t - context, None, None, None], frames[:, t], outputs[-1])
+        if checkpointing and torch.is_grad_enabled():
+            output, state = checkpoint(step, x, state, use_reentrant=False)
+        else:
+            output, state = step(x, state)
+        outputs.append(output)
+    return torch.stack(outputs, dim=1)
+
+
 class RecurrentStack(nn.Module):
     """Four blocks of recurrent layers with two skips (Section 4 and Appendix B).
 
@@ -108,18 +143,9 @@ class RecurrentPredictor(nn.Module):
 
     def forward(self, frames: Tensor, context: int, horizon: int, sampling: Tensor | None = None) -> Tensor:
         """Return the one-step outputs for times 2 ... context + horizon; see `convttlstm.models`."""
-        outputs: list[Tensor] = []
-        state: State = None
-        for t in range(context + horizon - 1):
-            if t < context:
-                x = frames[:, t]
-            elif sampling is None:
-                x = outputs[-1]
-            else:
-                x = torch.where(sampling[:, t - context, None, None, None], frames[:, t], outputs[-1])
-            if self.checkpointing and torch.is_grad_enabled():
-                features, state = checkpoint(self.stack.step, x, state, use_reentrant=False)
-            else:
-                features, state = self.stack.step(x, state)
-            outputs.append(self.output(features))
-        return torch.stack(outputs, dim=1)
+        return roll_out(self.step, frames, context, horizon, sampling, self.checkpointing)
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Return the frame after `x`, and the new state."""
+        features, state = self.stack.step(x, state)
+        return self.output(features), state
