@@ -35,7 +35,21 @@ TINY: dict[str, Any] = {
         name: {"model": {"channels": [2, 3, 3, 2], "layers_per_block": 1, "kernel_size": 3}}
         for name in ("conv_lstm", "conv_tt_lstm")
     },
-    "experiments": {"moving_mnist_2": {"grid": [{"system": "conv_tt_lstm", "order": [3], "rank": [2, 8]}]}},
+    "experiments": {
+        "moving_mnist_2": {
+            "table": ["black", "copy_last", "conv_lstm", "conv_tt_lstm"],
+            "ablations": [
+                {
+                    "system": "conv_lstm",
+                    "filters": "5x5",
+                    "order": "single order",
+                    "reading": "plain ConvLSTM",
+                },
+                {"system": "conv_tt_lstm", "filters": "5x5", "order": "order 3"},
+            ],
+            "grid": [{"system": "conv_tt_lstm", "order": [3], "rank": [2, 8]}],
+        }
+    },
     "training": {
         "epochs": 3,
         "samples_per_epoch": 24,

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from convttlstm.config import (
     Run,
+    Settings,
     json_schema,
     load_settings,
     resolve_run,
+    with_model,
 )
 from convttlstm.files import UserError, write_text
 
@@ -44,6 +46,13 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--config", type=Path, required=True, help="settings, such as config/demo.yaml")
         sub.add_argument("--dataset", required=True, help="the data set's name in the settings")
 
+    def add_model(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument(
+            "--model",
+            metavar="FILE.py:CLASS",
+            help="a model of your own, added to the catalogue as class_name; or an entry point's name",
+        )
+
     sub = add("fetch", _fetch, "Download and verify MNIST's files or LPIPS's AlexNet weights.")
     sub.add_argument("what", choices=["mnist", "lpips"])
     sub.add_argument("-o", "--output", type=Path, required=True, help="MNIST: folder; LPIPS: file")
@@ -57,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = add("train", _train, "Train a run, or go on with it where it stopped.")
     add_config(sub)
+    add_model(sub)
     sub.add_argument("--data", type=Path, required=True, help="the prepared data set's folder")
     sub.add_argument("run", help="such as conv_tt_lstm-N2-M5-seed0")
     sub.add_argument("-o", "--output", type=Path, required=True, help="the run's folder")
@@ -68,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = add("evaluate", _evaluate, "Judge a run on the test split.")
     add_config(sub)
+    add_model(sub)
     sub.add_argument("--data", type=Path, required=True, help="the prepared data set's folder")
     sub.add_argument("--lpips", type=Path, help="AlexNet's weights, as fetched")
     sub.add_argument("run", help="such as conv_tt_lstm-seed0")
@@ -75,16 +86,19 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = add("complexity", _complexity, "Count parameters and multiplications of every system.")
     sub.add_argument("--config", type=Path, nargs="+", required=True, help="settings, one for each scale")
+    add_model(sub)
     sub.add_argument("-o", "--output", type=Path, required=True, help="CSV file")
 
     sub = add("report", _report, "Make a table, a figure or the page from finished runs.")
     sub.add_argument(
-        "what", choices=["table2", "complexity", "figure2", "loss", "per_frame", "example", "page"]
+        "what", choices=["table2", "table4", "complexity", "figure2", "loss", "per_frame", "example", "page"]
     )
+    sub.add_argument("--config", type=Path, help="settings, which table4 needs")
     sub.add_argument("--dataset", default="", help="the data set's name")
     sub.add_argument("--results", type=Path, required=True, help="such as results/demo")
     sub.add_argument("--paper", type=Path, default=Path("data/paper"), help="the paper's own numbers")
     sub.add_argument("--runs", nargs="+", default=[], help="names of runs, in the order to show")
+    sub.add_argument("--times", type=Path, nargs="*", default=[], help="CSV files of measured times")
     sub.add_argument("-o", "--output", type=Path, required=True, help="file, or its stem where several")
 
     sub = add("schema", _schema, "Write the JSON schema of the settings.")
@@ -93,8 +107,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> Run:
-    settings = load_settings(options.config)
+    settings = _settings(options.config, options.model)
     return resolve_run(settings, options.config.stem, options.dataset, options.run)
+
+
+def _settings(config: Path, model: str | None) -> Settings:
+    settings = load_settings(config)
+    return with_model(settings, model) if model else settings
 
 
 def _fetch(options: argparse.Namespace) -> None:
@@ -152,14 +171,24 @@ def _evaluate(options: argparse.Namespace) -> None:
 def _complexity(options: argparse.Namespace) -> None:
     from convttlstm.evaluation.complexity import write_complexity
 
-    write_complexity({path.stem: load_settings(path) for path in options.config}, options.output)
+    scales = {path.stem: _settings(path, options.model) for path in options.config}
+    write_complexity(scales, options.output)
     print(f"wrote {options.output}")
 
 
 def _report(options: argparse.Namespace) -> None:
     from convttlstm.reporting import write_report
 
-    write_report(options.what, options.results, options.dataset, options.runs, options.paper, options.output)
+    write_report(
+        options.what,
+        options.results,
+        options.dataset,
+        options.runs,
+        options.paper,
+        options.output,
+        options.config,
+        options.times,
+    )
     print(f"wrote {options.output}")
 
 

@@ -1,5 +1,13 @@
 # Names and settings that all rules share.
-from convttlstm.config import grid_runs, resolve_run, settings_of_scale, table_runs
+from convttlstm.config import (
+    ablation_runs,
+    evaluated_runs,
+    grid_runs,
+    resolve_run,
+    settings_of_scale,
+    table_runs,
+    with_model,
+)
 from convttlstm.files import UserError
 
 SCALE = config.get("scale", "demo")
@@ -7,12 +15,19 @@ CONFIG = f"config/{SCALE}.yaml"
 RESULTS = f"results/{SCALE}"
 LPIPS = "data/raw/lpips/alexnet.safetensors"
 
+# A model of one's own, `--config model=path/to/file.py:Class`: one more row of every Table 2.
+MODEL = config.get("model", "")
+
 try:
     SETTINGS = settings_of_scale(SCALE)
+    SETTINGS = with_model(SETTINGS, MODEL) if MODEL else SETTINGS
 except UserError as error:
     sys.exit(f"Error: {error}")
 
 DATASETS = list(SETTINGS.experiments)
+ABLATED = [name for name in DATASETS if SETTINGS.experiments[name].ablations]
+# Measured outside the workflow, on every device that somebody had.
+TIMES = sorted(map(str, Path("benchmarks/results").glob("system_times-*.csv")))
 GPUS = 0 if SETTINGS.compute.accelerator == "cpu" else SETTINGS.compute.devices
 
 # PYTHONPATH also serves a rule's conda environment, where the package itself is not installed. Signals
@@ -32,6 +47,10 @@ def resolved(wildcards):
     return resolve_run(SETTINGS, SCALE, wildcards.dataset, wildcards.run)
 
 
+def model_flag(wildcards):
+    return f"--model {MODEL}" if resolved(wildcards).model.name == MODEL else ""
+
+
 def run_files(name, runs):
     def paths(wildcards):
         folder = f"{RESULTS}/runs/{wildcards.dataset}"
@@ -41,7 +60,7 @@ def run_files(name, runs):
 
 
 def metrics_of(dataset):
-    runs = table_runs(SETTINGS, dataset)
+    runs = evaluated_runs(SETTINGS, dataset)
     return [f"{RESULTS}/runs/{dataset}/{run}/metrics.json" for run in runs]
 
 

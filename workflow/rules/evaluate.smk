@@ -25,6 +25,7 @@ rule evaluate:
         gpu=GPUS,
     params:
         config=CONFIG,
+        model=model_flag,
         data=subpath(input.manifest, parent=True),
         folder=subpath(output.metrics, parent=True),
         lpips=lambda wildcards, input: f"--lpips {input.lpips}" if input.lpips else "",
@@ -35,6 +36,7 @@ rule evaluate:
     shell:
         "python -m convttlstm evaluate"
         " --config {params.config}"
+        " {params.model}"
         " --dataset {wildcards.dataset}"
         " --data {params.data}"
         " {params.lpips}"
@@ -58,11 +60,13 @@ rule complexity:
         gpu=0,
     params:
         configs=list(dict.fromkeys(["config/paper.yaml", CONFIG])),
+        model=f"--model {MODEL}" if MODEL else "",
         systems=SETTINGS.model_dump_json(include={"systems"}),
     message:
         "Counting parameters and multiplications, of the paper's sizes and of this scale's"
     shell:
         "python -m convttlstm complexity"
         " --config {params.configs}"
+        " {params.model}"
         " --output {output}"
         " 2>&1 | write_log {log}"

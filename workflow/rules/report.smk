@@ -40,6 +40,49 @@ rule table2:
         " 2>&1 | write_log {log}"
 
 
+rule table4:
+    input:
+        run_files("metrics.json", ablation_runs),
+        "data/paper/table4.csv",
+    output:
+        report(
+            f"{RESULTS}/tables/table4_{{dataset}}.csv",
+            caption="../report/table4.rst",
+            category="Tables",
+        ),
+        f"{RESULTS}/tables/table4_{{dataset}}.md",
+        f"{RESULTS}/tables/table4_{{dataset}}.tex",
+    log:
+        f"{RESULTS}/logs/table4/{{dataset}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/table4/{{dataset}}.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    params:
+        config=CONFIG,
+        results=subpath(output[0], ancestor=2),
+        stem=subpath(output[0], strip_suffix=".csv"),
+        runs=lambda wildcards: ablation_runs(SETTINGS, wildcards.dataset),
+        rows=lambda wildcards: [
+            row.model_dump_json()
+            for row in SETTINGS.experiments[wildcards.dataset].ablations
+        ],
+    message:
+        "Setting Table 4's ablations on {wildcards.dataset} beside the reproduced ones"
+    shell:
+        "python -m convttlstm report table4"
+        " --config {params.config}"
+        " --dataset {wildcards.dataset}"
+        " --results {params.results}"
+        " --output {params.stem}"
+        " --runs {params.runs}"
+        " 2>&1 | write_log {log}"
+
+
 rule figure2:
     input:
         run_files("metrics.json", table_runs),
@@ -182,6 +225,7 @@ rule example:
 rule complexity_table:
     input:
         f"{RESULTS}/complexity.csv",
+        TIMES,
     output:
         multiext(f"{RESULTS}/tables/complexity", ".csv", ".md", ".tex"),
     log:
@@ -197,18 +241,22 @@ rule complexity_table:
     params:
         results=subpath(input[0], parent=True),
         stem=subpath(output[0], strip_suffix=".csv"),
+        times=TIMES,
     message:
         "Setting the counted complexities beside the paper's arithmetic"
     shell:
         "python -m convttlstm report complexity"
         " --results {params.results}"
         " --output {params.stem}"
+        " --times {params.times}"
         " 2>&1 | write_log {log}"
 
 
 rule page:
     input:
         expand(f"{RESULTS}/tables/table2_{{dataset}}.md", dataset=DATASETS),
+        expand(f"{RESULTS}/tables/table4_{{dataset}}.md", dataset=ABLATED),
+        TIMES,
         expand(
             f"{RESULTS}/figures/{{figure}}_{{dataset}}.svg",
             figure=["figure2", "loss", "per_frame"],
@@ -234,6 +282,7 @@ rule page:
         results=subpath(output[0], parent=True),
         dataset=DATASETS[0],
         runs=table_runs(SETTINGS, DATASETS[0]),
+        times=TIMES,
     message:
         "Writing the page that shows all tables and figures"
     shell:
@@ -242,4 +291,5 @@ rule page:
         " --results {params.results}"
         " --output {output}"
         " --runs {params.runs}"
+        " --times {params.times}"
         " 2>&1 | write_log {log}"

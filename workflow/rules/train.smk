@@ -32,6 +32,7 @@ rule train:
         gpu=GPUS,
     params:
         config=CONFIG,
+        model=model_flag,
         data=subpath(input.manifest, parent=True),
         folder=subpath(output[0], parent=True),
         # What decides the weights; a change of anything else trains nothing again.
@@ -41,6 +42,7 @@ rule train:
     shell:
         "python -m convttlstm train"
         " --config {params.config}"
+        " {params.model}"
         " --dataset {wildcards.dataset}"
         " --data {params.data}"
         " --output {params.folder}"

@@ -1,17 +1,20 @@
-"""What a model costs: parameters and multiplications, counted, beside the paper's arithmetic."""
+"""What a model costs: parameters, multiplications and memory, counted, beside the paper's arithmetic."""
 
 from pathlib import Path
 
 import pandas as pd
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from convttlstm.config import Settings
 from convttlstm.files import write_text
 from convttlstm.models import create_model
 
-SIZES = (64, 120)  # Moving-MNIST-2 and KTH, pixels
+SIZES = (64, 120, 128)  # Moving-MNIST-2, and KTH in training and in evaluation, pixels
+PAPER_SIZES = (64, 120)  # those that Table 2's FLOPs are for
+CONTEXT, HORIZON = 10, 10
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -22,18 +25,46 @@ def count_parameters(model: nn.Module) -> int:
 def multiplications_per_step(model: nn.Module, size: int, in_channels: int = 1) -> int:
     """Return the multiplications that predicting one more frame of `size` x `size` pixels takes.
 
-    PyTorch's counter sees convolutions and matrix products, and counts an addition beside each
-    multiplication. The second step is counted, as the first one also prepares zero states. Nothing
-    is computed: the model is moved to the meta device.
+    It is the last frame of the paper's training sequences, 10 → 10: what a step attends over grows
+    with time in some models. PyTorch's counter sees convolutions and matrix products, and counts an
+    addition beside each multiplication. Nothing is computed: the model is moved to the meta device.
     """
-    frames = torch.zeros(1, 2, in_channels, size, size, device="meta")
-    model = model.to("meta")
-    totals = []
-    for context in (1, 2):
+
+    def total(horizon: int) -> int:
         with FlopCounterMode(display=False) as counter, torch.no_grad():
-            model(frames, context, 1)
-        totals.append(counter.get_total_flops() // 2)
-    return totals[1] - totals[0]
+            _predict(model, size, in_channels, horizon)
+        return int(counter.get_total_flops()) // 2
+
+    return total(HORIZON) - total(HORIZON - 1)
+
+
+def activation_bytes_per_step(model: nn.Module, size: int, in_channels: int = 1) -> int:
+    """Return the bytes that training keeps, a sample, of one more predicted frame until its backward pass.
+
+    Counted like the multiplications: float32 tensors that autograd saves, weights not among them.
+    """
+
+    def total(horizon: int) -> int:
+        own = {weight.untyped_storage()._cdata for weight in model.parameters()}
+        kept: dict[int, torch.UntypedStorage] = {}  # held on to, or an address might come again
+
+        def note(tensor: Tensor) -> Tensor:
+            storage = tensor.untyped_storage()
+            if storage._cdata not in own:
+                kept[storage._cdata] = storage
+            return tensor
+
+        with saved_tensors_hooks(note, lambda tensor: tensor):
+            _predict(model, size, in_channels, horizon)
+        return sum(storage.nbytes() for storage in kept.values())
+
+    return total(HORIZON) - total(HORIZON - 1)
+
+
+def _predict(model: nn.Module, size: int, in_channels: int, horizon: int) -> None:
+    frames = torch.zeros(1, CONTEXT + horizon, in_channels, size, size, device="meta")
+    # Some models draw their predictions pixel by pixel, but are as costly, and trained, all at once.
+    getattr(model.to("meta"), "teacher_forced", model)(frames, CONTEXT, horizon)
 
 
 def paper_flops(parameters: int, size: int) -> int:
@@ -46,21 +77,26 @@ def paper_flops(parameters: int, size: int) -> int:
 
 
 def write_complexity(settings: dict[str, Settings], output: Path) -> None:
-    """Write a CSV line for every system of every scale, full-size models included.
+    """Write a CSV line for every system of the paper's scale, and those in use at other scales.
 
     Args:
         settings: the settings of each scale, by its name.
-        output: the CSV file: scale, system, title, parameters, and at 64 and 120 pixels the
-            multiplications per step and the paper's arithmetic.
+        output: the CSV file: scale, system, title, parameters, and for each size in pixels the
+            multiplications and the bytes of activations per step, and the paper's arithmetic.
     """
     rows = []
     for scale, catalogue in settings.items():
+        used = {name for experiment in catalogue.experiments.values() for name in experiment.systems()}
         for name, system in catalogue.systems.items():
+            if scale != "paper" and name not in used:
+                continue
             with torch.device("meta"):
                 model = create_model(system.model.name, **system.model.hyper())
             parameters = count_parameters(model)
             row = {"scale": scale, "system": name, "title": system.title, "parameters": parameters}
-            row |= {f"multiplications_{size}": multiplications_per_step(model, size) for size in SIZES}
-            row |= {f"paper_flops_{size}": paper_flops(parameters, size) for size in SIZES}
+            for size in SIZES:
+                row[f"multiplications_{size}"] = multiplications_per_step(model, size)
+                row[f"activation_bytes_{size}"] = activation_bytes_per_step(model, size)
+            row |= {f"paper_flops_{size}": paper_flops(parameters, size) for size in PAPER_SIZES}
             rows.append(row)
     write_text(output, pd.DataFrame(rows).to_csv(index=False))

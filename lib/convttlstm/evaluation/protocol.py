@@ -31,6 +31,21 @@ class ClipSource(Protocol):
         ...
 
 
+class First:
+    """The first few sequences of a source, for systems too slow for all of them."""
+
+    def __init__(self, clips: ClipSource, count: int) -> None:
+        self.clips, self.count = clips, min(count, len(clips))
+
+    def __len__(self) -> int:
+        """Return the number of sequences."""
+        return self.count
+
+    def batch(self, indices: Sequence[int] | np.ndarray) -> Tensor:
+        """Return these sequences, as the source does."""
+        return self.clips.batch(indices)
+
+
 def evaluate_run(run: Run, data: Path, output: Path, weights: Path | None) -> dict[str, Any]:
     """Judge a finished run on the test split of its data set; see `evaluate`.
 
@@ -104,6 +119,8 @@ def evaluate(
         UserError: sequences are too short, a prediction is not finite, or a file cannot be written.
     """
     model = model.to(device).eval()
+    if run.evaluation.sequences:
+        clips = First(clips, run.evaluation.sequences)
     values, examples = _judge_all(run, model, clips, lpips, device)
     per_frame = {name: value.mean(axis=0) for name, value in values.items()}
     # One table a horizon: each sequence's mean over its first frames.

@@ -16,6 +16,7 @@ from torch import nn
 from convttlstm.files import UserError
 from convttlstm.models.conv_lstm import conv_lstm
 from convttlstm.models.conv_tt_lstm import conv_tt_lstm
+from convttlstm.models.external import is_external, load_external
 from convttlstm.models.naive import Black, CopyLast
 
 _FACTORIES: dict[str, Callable[..., nn.Module]] = {
@@ -35,18 +36,23 @@ def create_model(name: str, in_channels: int = 1, **hyper: Any) -> nn.Module:
     """Return a predictor with fresh weights.
 
     Args:
-        name: one of `list_models()`.
+        name: one of `list_models()`, 'path/to/file.py:Class', or an entry point of the group
+            `convttlstm.models`.
         in_channels: channels of a frame.
         hyper: the model's own settings, named as in `convttlstm.config`.
 
     Raises:
         UserError: there is no model of that name, or it has no such setting.
     """
-    if name not in _FACTORIES:
+    if name in _FACTORIES:
+        factory = _FACTORIES[name]
+    elif is_external(name):
+        factory = load_external(name)
+    else:
         near = difflib.get_close_matches(name, _FACTORIES, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(list_models())}"
         raise UserError(f"model {name!r} does not exist; {hint}")
     try:
-        return _FACTORIES[name](in_channels, **hyper)
+        return factory(in_channels, **hyper)
     except TypeError as error:
         raise UserError(f"model {name!r}: {error}") from error

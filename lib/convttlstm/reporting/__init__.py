@@ -5,29 +5,45 @@ from pathlib import Path
 from convttlstm.files import UserError
 
 
-def write_report(what: str, results: Path, dataset: str, runs: list[str], paper: Path, output: Path) -> None:
+def write_report(
+    what: str,
+    results: Path,
+    dataset: str,
+    runs: list[str],
+    paper: Path,
+    output: Path,
+    config: Path,
+    times: list[Path],
+) -> None:
     """Write one table, figure, animation or page.
 
     Args:
-        what: table2, complexity, figure2, loss, per_frame, example or page.
+        what: table2, table4, complexity, figure2, loss, per_frame, example or page.
         results: folder of a scale, such as results/demo.
         dataset: name of the data set; the complexity table needs none.
         runs: ids of evaluated runs, in the order to show.
         paper: folder of the paper's own numbers.
         output: a file for example and page, else a path without suffix.
+        config: the scale's settings, which say what Table 4's rows are.
+        times: CSV files of measured times, for the complexity table and the page.
 
     Raises:
         UserError: `what` is unknown, or a file that is read is missing or damaged.
     """
     # Imported here, so that a table needs no matplotlib.
     if what == "table2":
-        from convttlstm.reporting.tables import write_table2
+        from convttlstm.reporting.table2 import write_table2
 
         write_table2(results, dataset, runs, paper / "table2.csv", output)
-    elif what == "complexity":
-        from convttlstm.reporting.tables import write_complexity
+    elif what == "table4":
+        from convttlstm.config import load_settings
+        from convttlstm.reporting.table4 import write_table4
 
-        write_complexity(results, output)
+        write_table4(load_settings(config), results, dataset, runs, paper / "table4.csv", output)
+    elif what == "complexity":
+        from convttlstm.reporting.costs import write_complexity
+
+        write_complexity(results, times, output)
     elif what == "figure2":
         from convttlstm.reporting.figures import write_figure2
 
@@ -47,6 +63,6 @@ def write_report(what: str, results: Path, dataset: str, runs: list[str], paper:
     elif what == "page":
         from convttlstm.reporting.page import write_page
 
-        write_page(results, dataset, runs, output)
+        write_page(results, dataset, runs, times, output)
     else:
         raise UserError(f"no report is called {what!r}")

@@ -10,6 +10,7 @@ from convttlstm.files import UserError, atomic_path
 from convttlstm.reporting.results import Result, load_results, short_names, what_it_proves
 
 PANEL = 160  # pixels, about
+PER_ROW = 5
 BORDER = 4
 GAP = 14
 HEAD = 26
@@ -96,23 +97,25 @@ def _magnify(frame: np.ndarray, zoom: int) -> np.ndarray:
 
 
 def _compose(panels: list[np.ndarray], titles: list[str], when: str, label: str, border: int) -> Image.Image:
-    """Return one frame of the animation: titles, bordered panels, and two lines beneath."""
+    """Return one frame of the animation: titles, bordered panels in rows, and two lines beneath."""
     side = panels[0].shape[0] + 2 * BORDER
-    width = GAP + (side + GAP) * len(panels)
-    page = Image.new("L", (width, HEAD + side + FOOT), 255)
+    rows = -(-len(panels) // PER_ROW)
+    width = GAP + (side + GAP) * min(len(panels), PER_ROW)
+    below = rows * (HEAD + side)
+    page = Image.new("L", (width, below + FOOT), 255)
     draw = ImageDraw.Draw(page)
-    for i, title in enumerate(titles):
-        middle = GAP + (side + GAP) * i + side / 2
-        draw.text((middle, HEAD / 2), title, fill=0, font=_fit(title, side), anchor="mm")
-    below = HEAD + side
+    corners = [
+        (GAP + (side + GAP) * (i % PER_ROW), HEAD + (HEAD + side) * (i // PER_ROW))
+        for i in range(len(panels))
+    ]
+    for (left, top), title in zip(corners, titles, strict=True):
+        draw.text((left + side / 2, top - HEAD / 2), title, fill=0, font=_fit(title, side), anchor="mm")
     draw.text((GAP, below + 6), when, fill=0, font=ImageFont.load_default(14))
     draw.text((GAP, below + 26), label, fill=96, font=ImageFont.load_default(11))
     indices = np.asarray(page) // (256 // GREYS)
-    for i, panel in enumerate(panels):
-        left = GAP + (side + GAP) * i
-        indices[HEAD : HEAD + side, left : left + side] = border
-        inner = slice(HEAD + BORDER, HEAD + side - BORDER)
-        indices[inner, left + BORDER : left + side - BORDER] = panel
+    for (left, top), panel in zip(corners, panels, strict=True):
+        indices[top : top + side, left : left + side] = border
+        indices[top + BORDER : top + side - BORDER, left + BORDER : left + side - BORDER] = panel
     image = Image.fromarray(indices)
     greys = [(round(i * 255 / (GREYS - 1)),) * 3 for i in range(GREYS)]
     image.putpalette([value for colour in (*greys, *COLOURS.values()) for value in colour])

@@ -46,8 +46,14 @@ COLOURS = {
     "copy_last": "#999999",
     "conv_lstm": "#0072B2",
     "conv_tt_lstm": "#D55E00",
+    "conv_lstm_ttd": "#56B4E9",
+    "conv_lstm_shi": "#E69F00",
+    "predrnn_pp": "#009E73",
+    "e3d_lstm": "#CC79A7",
+    "vpn": "#5D3A9B",
+    "mcnet": "#7A5C00",
 }
-SPARE_COLOURS = ["#009E73", "#CC79A7", "#56B4E9", "#E69F00"]
+SPARE_COLOURS = ["#8C2D04", "#1B7837", "#4D4D9B", "#B2579B"]
 DASHES = ["-", "--", ":", "-."]
 
 

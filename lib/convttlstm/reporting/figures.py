@@ -1,5 +1,6 @@
 """Figure 2, loss curves and per-frame curves, each as SVG and PNG."""
 
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
+from convttlstm.config import Run
 from convttlstm.files import UserError
 from convttlstm.reporting.drawing import (
     GREY,
@@ -21,11 +23,13 @@ from convttlstm.reporting.drawing import (
     save,
     say,
 )
-from convttlstm.reporting.results import Result, load_results, read_table, what_it_proves
+from convttlstm.reporting.results import Result, load_results, read_table, what_it_proves, without_short
 
 
 def write_loss_curves(results: Path, dataset: str, runs: list[str], output: Path) -> None:
     """Draw training and validation loss by epoch, and beneath the sampling ratio.
+
+    Only runs with the paper's loss share an axis; those cut short would be dots at its left.
 
     Args:
         results: folder of a scale, such as results/demo.
@@ -36,7 +40,8 @@ def write_loss_curves(results: Path, dataset: str, runs: list[str], output: Path
     Raises:
         UserError: a run cannot be read, or none of them is trained.
     """
-    loaded = load_results(results, dataset, runs)
+    loaded, note = without_short(load_results(results, dataset, runs))
+    loaded = [result for result in loaded if result.config.training.recipe == "paper"]
     with style.context(["default", STYLE]):
         figure = Figure(figsize=(WIDTH, 3.6))
         losses, ratios = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
@@ -66,7 +71,7 @@ def write_loss_curves(results: Path, dataset: str, runs: list[str], output: Path
         ratios.set(xlabel="epoch", ylabel="sampling ratio", ylim=(-0.05, 1.05))
         ratios.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
         label_ends(losses, ends)
-        save(figure, what_it_proves(loaded[0].config), output)
+        save(figure, footnote(loaded[0].config, note), output)
 
 
 def write_per_frame(results: Path, dataset: str, runs: list[str], output: Path) -> None:
@@ -75,13 +80,13 @@ def write_per_frame(results: Path, dataset: str, runs: list[str], output: Path) 
     Args:
         results: folder of a scale, such as results/demo.
         dataset: name of the data set.
-        runs: ids of evaluated runs.
+        runs: ids of evaluated runs; those cut short are left out.
         output: path without suffix; .svg and .png are written.
 
     Raises:
         UserError: a run cannot be read.
     """
-    loaded = load_results(results, dataset, runs)
+    loaded, note = without_short(load_results(results, dataset, runs))
     trained_to = loaded[0].config.dataset.horizon
     metrics = {
         "mse": ("MSE (x 1000), lower is better", 1e3),
@@ -116,7 +121,12 @@ def write_per_frame(results: Path, dataset: str, runs: list[str], output: Path) 
         panels[-1].set_xlabel("predicted frame")
         panels[-1].xaxis.set_major_locator(ticker.MaxNLocator(steps=[1, 2, 5, 10], integer=True))
         panels[-1].set_xlim(0.5)
-        save(figure, what_it_proves(loaded[0].config), output)
+        save(figure, footnote(loaded[0].config, note), output)
+
+
+def footnote(run: Run, note: str) -> str:
+    """Return what stands beneath a figure: what its scale proves, and a note, wrapped."""
+    return "\n".join([what_it_proves(run), *textwrap.wrap(note, 110)])
 
 
 @dataclass(frozen=True)
@@ -171,8 +181,8 @@ def write_figure2(results: Path, dataset: str, runs: list[str], paper: Path, out
             axes.set_xlabel("SSIM, higher is better")
         for axes in panels[:, 0]:
             axes.set_ylabel("LPIPS (x 1000), lower is better")
-        footnote = "paper protocol; bubbles, comparable within a row: parameters; crosses: none"
-        save(figure, f"{what_it_proves(run)}\n{footnote}", output)
+        note = "paper protocol; bubbles, comparable within a row: parameters; crosses: none"
+        save(figure, footnote(run, note), output)
 
 
 def _paper_bubbles(published: pd.DataFrame, loaded: list[Result]) -> list[Bubble]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from convttlstm.config import Run
 from convttlstm.files import UserError, read_json, write_text
+from convttlstm.reporting.costs import complexity_tables
 from convttlstm.reporting.markup import Row, Table, to_html
 from convttlstm.reporting.results import (
     Result,
@@ -15,14 +16,15 @@ from convttlstm.reporting.results import (
     read_table,
     short_names,
     what_it_proves,
+    without_short,
 )
-from convttlstm.reporting.tables import (
-    complexity_table,
+from convttlstm.reporting.table2 import (
     paper_notes,
     short_commit,
     table2_caption,
     table2_tables,
 )
+from convttlstm.reporting.table4 import table4_notes, table4_table
 
 CAPTIONS = {
     "figure2": "SSIM against LPIPS under the paper's protocol; bubbles grow with the parameters. "
@@ -34,13 +36,14 @@ CAPTIONS = {
 }
 
 
-def write_page(results: Path, dataset: str, runs: list[str], output: Path) -> None:
+def write_page(results: Path, dataset: str, runs: list[str], times: list[Path], output: Path) -> None:
     """Write the page beside the tables and figures that it links to.
 
     Args:
         results: folder of a scale, such as results/demo, with tables/ and figures/ written.
         dataset: name of the data set.
         runs: ids of evaluated runs, in the order to show.
+        times: CSV files of measured times; there may be none.
         output: the HTML file, in `results`.
 
     Raises:
@@ -52,19 +55,22 @@ def write_page(results: Path, dataset: str, runs: list[str], output: Path) -> No
     _check_files(results, dataset)
     page = Template(resources.files(__package__).joinpath("page.html").read_text())
     figures = {name: _figure(name, dataset, caption) for name, caption in CAPTIONS.items()}
+    full, left_out = without_short(loaded)
+    said = comparisons(full) + ([_sentence(f"{left_out}.")] if left_out else [])
     fields = {
         "title": html.escape(f"{run.dataset.title}, {run.label}"),
         "proves": html.escape(_sentence(what_it_proves(run))),
         "scale": html.escape(_scale(run, loaded[0].metrics.sequences)),
-        "headline": html.escape(headline(loaded)),
-        "comparisons": _items(comparisons(loaded)),
+        "headline": html.escape(headline(full)),
+        "comparisons": _items(said),
         "compare": html.escape(table2_caption(table2)),
         "tables": "\n".join(map(to_html, table2_tables(table2))),
         "notes": _items(paper_notes(table2)),
         "table2": f"tables/table2_{dataset}",
         "dataset": dataset,
         "selection": _selection(results / "selection" / f"{dataset}.json"),
-        "complexity": to_html(complexity_table(results)),
+        "table4": _table4(results, dataset),
+        "complexity": "\n".join(map(to_html, complexity_tables(results, times))),
         "runs": "\n".join(map(_run_details, loaded)),
     }
     write_text(output, page.substitute(fields | figures))
@@ -147,6 +153,23 @@ def _figure(name: str, dataset: str, caption: str) -> str:
         f'alt="{html.escape(caption)}"></a>\n<figcaption>{html.escape(caption)} '
         f'(<a href="{path}.svg">SVG</a>, <a href="{path}.png">PNG</a>)</figcaption></figure>'
     )
+
+
+def _table4(results: Path, dataset: str) -> str:
+    path = results / "tables" / f"table4_{dataset}.csv"
+    if not path.is_file():
+        return ""
+    table = read_table(path, ["origin", "filters", "order"])
+    notes = (
+        "<details><summary>Notes on the paper's rows</summary>"
+        f"<ul>\n{_items(table4_notes(table))}\n</ul></details>"
+    )
+    links = ", ".join(
+        f'<a href="tables/table4_{dataset}.{suffix}">{name}</a>'
+        for suffix, name in (("csv", "CSV"), ("md", "Markdown"), ("tex", "LaTeX"))
+    )
+    shown = to_html(table4_table(table))
+    return f'<h2 id="table4">Table 4</h2>\n{shown}\n{notes}\n<p class="files">The same as {links}.</p>'
 
 
 def _selection(path: Path) -> str:

@@ -85,6 +85,17 @@ class Result:
         return " ".join(self.config.id.split("-")[1:-1])
 
     @property
+    def caveat(self) -> str:
+        """What sets the run apart from most of its scale: "20 updates only", "8 sequences only", or ""."""
+        run = self.config
+        parts = []
+        if run.short:
+            parts.append(f"{run.training.samples // run.training.batch_size:,} updates only")
+        if self.metrics.sequences < run.dataset.test.sequences:
+            parts.append(f"{self.metrics.sequences:,} sequences only")
+        return ", ".join(parts)
+
+    @property
     def name(self) -> str:
         """Title, settings and seed, unique among the runs of a data set."""
         parts = [self.config.title, self.variant]
@@ -134,9 +145,17 @@ def load_results(results: Path, dataset: str, runs: list[str]) -> list[Result]:
 
 
 def short_names(results: list[Result]) -> list[str]:
-    """Return titles, with settings and seed only where two runs share a title."""
+    """Return titles, with settings and seed only where two runs share a title, and with caveats."""
     titles = [result.config.title for result in results]
-    return [r.name if titles.count(r.config.title) > 1 else r.config.title for r in results]
+    names = [r.name if titles.count(r.config.title) > 1 else r.config.title for r in results]
+    return [f"{n} ({r.caveat})" if r.caveat else n for n, r in zip(names, results, strict=True)]
+
+
+def without_short(results: list[Result]) -> tuple[list[Result], str]:
+    """Return the runs that are not cut short, and a sentence on the others, "" if there are none."""
+    left_out = [result.config.title for result in results if result.config.short]
+    note = f"left out, as they trained for a few updates only: {', '.join(left_out)}" if left_out else ""
+    return [result for result in results if not result.config.short], note
 
 
 def what_it_proves(run: Run) -> str:

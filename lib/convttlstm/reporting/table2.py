@@ -1,7 +1,6 @@
-"""Table 2 and the complexity table as Markdown and LaTeX, each made from a CSV.
+"""Table 2 as CSV, Markdown and LaTeX.
 
-Table 2's CSV holds everything that is known of a row. The other forms, and the page, show
-its cells.
+The CSV holds everything that is known of a row. The other forms, and the page, show its cells.
 """
 
 from dataclasses import dataclass, replace
@@ -32,15 +31,6 @@ SCALES = {
 }
 # The paper's figures are under its own protocol only.
 IN_PAPER = {"mse": "mse", "psnr": "psnr", "ssim_paper": "ssim", "lpips_paper": "lpips"}
-COMPLEXITY_COLUMNS = [
-    "scale",
-    "title",
-    "parameters",
-    "multiplications_64",
-    "paper_flops_64",
-    "multiplications_120",
-    "paper_flops_120",
-]
 PAPER_COLUMNS = ["dataset", "method", "reference", "source", "parameters_millions", "note"]
 
 UNITS = "MSE and LPIPS are multiplied by 1000. Brackets hold 95 % intervals over the test sequences."
@@ -52,11 +42,6 @@ STANDARD_PROTOCOL = (
     "protocol; MSE is the same under both."
 )
 LATEX_HEAD = r"% \usepackage{booktabs, graphicx}"
-FLOPS_NOTE = (
-    "The paper's FLOPs column is no count of operations: it is the parameters, rounded to 0.01 "
-    "million, times height times width / 1024 times 1000. Beside it stand the multiplications that "
-    "one step on one frame really takes."
-)
 
 
 def write_table2(results: Path, dataset: str, runs: list[str], paper: Path, output: Path) -> None:
@@ -116,12 +101,15 @@ def _reproduced_row(result: Result, horizons: list[int]) -> dict[str, str]:
         "seed": str(result.config.seed) if result.config.trained else "",
         "commit": short_commit(made.commit, made.uncommitted_changes),
         "sequences": str(metrics.sequences),
+        "caveat": result.caveat,
+        "recipe": result.config.training.recipe if result.config.trained else "",
+        "samples": str(result.config.training.samples) if result.config.trained else "",
         "context": str(result.config.dataset.context),
     }
     for horizon in horizons:
         for metric, (column, scale) in SCALES.items():
             interval = metrics.horizons[horizon].get(metric)
-            cells |= _interval_cells(f"{column}_{horizon}", interval, scale)
+            cells |= interval_cells(f"{column}_{horizon}", interval, scale)
     cells |= {
         "parameters_millions": f"{metrics.parameters / 1e6:.6f}",
         "source": "reproduced here",
@@ -138,7 +126,8 @@ def _reproduced_row(result: Result, horizons: list[int]) -> dict[str, str]:
     return cells
 
 
-def _interval_cells(column: str, interval: Interval | None, scale: float) -> dict[str, str]:
+def interval_cells(column: str, interval: Interval | None, scale: float) -> dict[str, str]:
+    """Return the cells of a mean and its interval."""
     if interval is None:
         return {column: NOT_COMPUTED}
     return {
@@ -191,12 +180,13 @@ def _metric_table(
     header += [(f"{context} → {horizon}", name) for horizon in horizons for name in columns.values()]
     rows = []
     for _, row in table.iterrows():
-        cells = [_metric_cell(row, f"{c}_{horizon}") for horizon in horizons for c in columns]
-        rows.append(Row([_method(row), _whose(row), *cells], _is_ours(row)))
+        cells = [metric_cell(row, f"{c}_{horizon}") for horizon in horizons for c in columns]
+        rows.append(Row([_method(row), whose(row), *cells], _is_ours(row)))
     return Table(title, note, header, "ll" + "r" * (len(header) - 2), rows)
 
 
-def _metric_cell(row: pd.Series, column: str) -> str:
+def metric_cell(row: pd.Series, column: str) -> str:
+    """Return a metric as it is shown, with its interval if it was reproduced."""
     mean = row[column]
     if row["origin"] == "paper" or mean == NOT_COMPUTED:
         return mean or "-"
@@ -207,26 +197,38 @@ def _metric_cell(row: pd.Series, column: str) -> str:
 
 
 def _cost_table(table: pd.DataFrame) -> Table:
-    header = [("", name) for name in ("Method", "From", "Parameters", "Minutes", "Device", "Made by")]
+    header = [
+        ("", name) for name in ("Method", "From", "Parameters", "Samples", "Minutes", "Device", "Made by")
+    ]
     rows = []
     for _, row in table.iterrows():
         millions = row["parameters_millions"]
         count = f"{round(float(millions) * 1e6):,}" if _is_ours(row) else f"{millions}M"
         minutes = row["minutes_per_10000_samples"]
         device = row["device"] if _is_ours(row) else "the authors'" if minutes else ""
-        cells = [count if millions else "", minutes, device, row["source"]]
-        cells = [_method(row), _whose(row), *(cell or "-" for cell in cells)]
+        samples = f"{int(row['samples']):,}" if row["samples"] else ""
+        source = row["source"]
+        if row["recipe"] not in ("", "paper"):
+            source += f", {row['recipe']} recipe"
+        cells = [count if millions else "", samples, minutes, device, source]
+        cells = [_method(row), whose(row), *(cell or "-" for cell in cells)]
         rows.append(Row(cells, _is_ours(row)))
-    note = "Minutes of training for 10,000 samples (the paper's epoch), on the device named."
-    return Table("Size and time", note, header, "llrrll", rows)
+    note = (
+        "Samples seen in training, and minutes of training for 10,000 of them (the paper's epoch) on the "
+        "device named. The recipe is the paper's where no other is named."
+    )
+    return Table("Size and time", note, header, "llrrrll", rows)
 
 
 def _method(row: pd.Series) -> str:
     return f"{row['method']} {row['reference']}".strip()
 
 
-def _whose(row: pd.Series) -> str:
-    return "here" if _is_ours(row) else "paper"
+def whose(row: pd.Series) -> str:
+    """Return where a row comes from, with what sets it apart from the others."""
+    if not _is_ours(row):
+        return "paper"
+    return f"here, {row['caveat']}" if row["caveat"] else "here"
 
 
 def _is_ours(row: pd.Series) -> bool:
@@ -290,41 +292,3 @@ def _table2_latex(title: str, table: pd.DataFrame) -> str:
         lines += [rf"\\ {verb} {latex_code(command)}" for verb, command in origin.commands]
     lines += [rf"\item {latex(note)}" for note in paper_notes(table)]
     return "\n".join([*lines, r"\end{itemize}", ""])
-
-
-def write_complexity(results: Path, output: Path) -> None:
-    """Write the complexity table: parameters, multiplications, and the paper's arithmetic.
-
-    Args:
-        results: folder of a scale, which holds complexity.csv.
-        output: path without suffix; .csv, .md and .tex are written.
-
-    Raises:
-        UserError: complexity.csv is missing or damaged.
-    """
-    table = complexity_table(results)
-    write_text(beside(output, ".csv"), (results / "complexity.csv").read_text())
-    write_text(beside(output, ".md"), to_markdown(table).replace("## ", "# ", 1))
-    write_text(beside(output, ".tex"), f"{LATEX_HEAD}\n{to_latex(table)}")
-
-
-def complexity_table(results: Path) -> Table:
-    """Return the complexity table of a scale; the paper's models are marked as the paper's."""
-    counts = read_table(results / "complexity.csv", COMPLEXITY_COLUMNS)
-    header = [("", "Model"), ("", "Scale"), ("", "Parameters")]
-    header += [
-        (f"{size} x {size} pixels", name)
-        for size in (64, 120)
-        for name in ("Multiplications", "Paper's FLOPs")
-    ]
-    rows = []
-    for _, row in counts.iterrows():
-        cells = [row["title"], row["scale"], f"{int(row['parameters']):,}"]
-        cells += [_billions(row[column]) for column in COMPLEXITY_COLUMNS[3:]]
-        rows.append(Row(cells, row["scale"] != "paper"))
-    return Table("Complexity of one step on one frame", FLOPS_NOTE, header, "llrrrrr", rows)
-
-
-def _billions(count: str) -> str:
-    billions = int(count) / 1e9
-    return f"{billions:.2f} G" if billions >= 1 else f"{billions * 1e3:.1f} M"

@@ -1,0 +1,54 @@
+"""The one definition of every setting: its type, range, default and meaning.
+
+`config/paper.yaml` holds the paper's catalogue. Every other file in that folder is an overlay: what
+it names replaces the paper's value, everything else stays. The scale is the file's name.
+"""
+
+from convttlstm.config.catalogue import (
+    Settings,
+    json_schema,
+    load_settings,
+    settings_of_scale,
+    with_model,
+)
+from convttlstm.config.datasets import MovingMnist, Split
+from convttlstm.config.runs import (
+    Run,
+    ablation_runs,
+    evaluated_runs,
+    grid_runs,
+    read_run,
+    resolve_run,
+    run_id,
+    table_runs,
+)
+from convttlstm.config.training import (
+    Compute,
+    Evaluation,
+    LearningRateDecay,
+    ScheduledSampling,
+    Training,
+)
+
+__all__ = [
+    "Compute",
+    "Evaluation",
+    "LearningRateDecay",
+    "MovingMnist",
+    "Run",
+    "ScheduledSampling",
+    "Settings",
+    "Split",
+    "Training",
+    "ablation_runs",
+    "evaluated_runs",
+    "grid_runs",
+    "json_schema",
+    "load_settings",
+    "read_run",
+    "resolve_run",
+    "run_id",
+    "settings_of_scale",
+    "table_runs",
+    "with_model",
+]

@@ -1,0 +1,65 @@
+"""What all groups of settings share: strictness, the kinds of numbers, the nearest name for a typo."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic_core import PydanticCustomError
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError("must be odd, so that 'same' padding keeps the frame size")
+    return value
+
+
+# YAML reads 1e-3 as text, so numbers with a fraction may be given as text.
+PositiveFloat = Annotated[float, Field(gt=0, strict=False, allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=0, lt=2**64)]
+OddInt = Annotated[PositiveInt, AfterValidator(_odd)]
+
+
+class Strict(BaseModel):
+    """A group of settings that refuses unknown names and other types, and cannot be changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_the_nearest(cls, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            for key in data:
+                if key not in cls.model_fields:
+                    near = difflib.get_close_matches(str(key), cls.model_fields, n=1)
+                    known = ", ".join(sorted(cls.model_fields))
+                    hint = f"did you mean {near[0]!r}?" if near else f"known are {known}"
+                    raise PydanticCustomError(
+                        "unknown_setting",
+                        "unknown setting; {hint}",
+                        {"hint": hint, "key": str(key)},
+                    )
+        return data
+
+
+def known(name: str, names: Mapping[str, Any], what: str) -> None:
+    """Check that `name` is one of `names`.
+
+    Raises:
+        ValueError: it is not; the message begins with `what` and ends with the nearest name.
+    """
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names)}"
+        raise ValueError(f"{what} {name!r} is not defined; {hint}")
+
+
+def merge(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
+    """Return `base` with what `overlay` names put in its place, group by group."""
+    merged = dict(base)
+    for key, value in overlay.items():
+        old = merged.get(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            value = merge(old, value)
+        merged[key] = value
+    return merged

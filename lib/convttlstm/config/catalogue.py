@@ -1,0 +1,255 @@
+"""The catalogue of systems, what is done with them on each data set, and the files that hold it."""
+
+import itertools
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, PositiveInt, ValidationError, model_validator
+
+from convttlstm.config.base import OddInt, Seed, Strict, known, merge
+from convttlstm.config.datasets import MovingMnist
+from convttlstm.config.models import HYPER, ModelChoice, ModelSettings
+from convttlstm.config.training import Compute, Evaluation, Training
+from convttlstm.files import UserError
+
+PAPER = "paper.yaml"
+
+# A run's name joins these with dashes.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+
+
+class System(Strict):
+    """One line of the catalogue: a model under the name that tables show, and how it is trained."""
+
+    title: str
+    paper_row: str | None = Field(
+        None, description="this system's row in data/paper/table2.csv, if it has one"
+    )
+    model: ModelSettings
+    training: dict[str, Any] = Field({}, description="what differs from the scale's training")
+    evaluation: dict[str, Any] = Field({}, description="what differs from the scale's evaluation")
+
+    @property
+    def trained(self) -> bool:
+        """Whether there are weights to train."""
+        return self.model.trained
+
+
+class Ablation(Strict):
+    """A row of Table 4."""
+
+    system: str
+    filters: str = Field(description="as in data/paper/table4.csv")
+    order: str = Field(
+        description="as in data/paper/table4.csv; rows that are not there have no paper figure"
+    )
+    reading: str = Field("", description="what the row is taken to mean, where the paper leaves it open")
+
+
+class Grid(Strict):
+    """All combinations of the listed values for one system; those with M < N are left out."""
+
+    system: str
+    kernel_size: list[OddInt] | None = None
+    order: list[PositiveInt] | None = None
+    rank: list[PositiveInt] | None = None
+    steps: list[PositiveInt] | None = None
+
+    def points(self) -> Iterator[dict[str, int]]:
+        """Yield the settings of each grid point."""
+        axes = {name: values for name in HYPER if (values := getattr(self, name)) is not None}
+        for values in itertools.product(*axes.values()):
+            point = dict(zip(axes, values, strict=True))
+            if not ("order" in point and "steps" in point) or point["order"] <= point["steps"]:
+                yield point
+
+    def models(self, base: ModelChoice) -> Iterator[ModelChoice]:
+        """Yield `base` with each grid point's settings.
+
+        Raises:
+            ValidationError: a point is impossible for this model.
+        """
+        for point in self.points():
+            yield type(base).model_validate(base.model_dump() | point)
+
+
+class Experiment(Strict):
+    """What is done with one data set."""
+
+    table: list[str] = Field(min_length=1, description="systems of Table 2, judged on the test split")
+    ablations: list[Ablation] = Field([], description="rows of Table 4, judged on the test split")
+    grid: list[Grid] = Field([], description="searched by validation loss")
+    seeds: list[Seed] = Field([0], min_length=1)
+
+    def systems(self) -> dict[str, str]:
+        """Return the systems that are named, and where each is first named."""
+        named = [(system, "table") for system in self.table]
+        named += [(row.system, "ablations") for row in self.ablations]
+        named += [(grid.system, "grid") for grid in self.grid]
+        return dict(reversed(named))
+
+
+class Settings(Strict):
+    """Everything that can be set."""
+
+    label: str = Field(description="shown beside every figure of this scale")
+    datasets: dict[Name, MovingMnist]
+    systems: dict[Name, System]
+    experiments: dict[str, Experiment] = Field(description="by the name of the data set")
+    training: Training = Training()
+    evaluation: Evaluation = Evaluation()
+    compute: Compute = Compute()
+
+    def training_of(self, system: str) -> Training:
+        """Return the scale's training with what the system changes."""
+        changes = self.systems[system].training
+        return Training.model_validate(merge(self.training.model_dump(), changes))
+
+    def evaluation_of(self, system: str) -> Evaluation:
+        """Return the scale's evaluation with what the system changes."""
+        changes = self.systems[system].evaluation
+        return Evaluation.model_validate(merge(self.evaluation.model_dump(), changes))
+
+    @model_validator(mode="after")
+    def _systems_are_possible(self) -> "Settings":
+        for name in self.systems:
+            for group, resolved in (("training", self.training_of), ("evaluation", self.evaluation_of)):
+                try:
+                    resolved(name)
+                except ValidationError as error:
+                    raise ValueError(f"systems.{name}.{group}: {_first(error)}") from None
+            if self.training_of(name).batch_size % self.compute.devices:
+                raise ValueError(f"{name}: training.batch_size must be a multiple of compute.devices")
+        return self
+
+    @model_validator(mode="after")
+    def _experiments_are_possible(self) -> "Settings":
+        for name, experiment in self.experiments.items():
+            known(name, self.datasets, f"experiments.{name}: data set")
+            for system, where in experiment.systems().items():
+                known(system, self.systems, f"experiments.{name}.{where}: system")
+                self._check_pair(name, system)
+            for grid in experiment.grid:
+                self._check_grid(f"experiments.{name}.grid", grid)
+        return self
+
+    def _check_pair(self, dataset_name: str, system: str) -> None:
+        dataset, training = self.datasets[dataset_name], self.training_of(system)
+        if reason := self.systems[system].model.refusal(dataset):
+            raise ValueError(f"experiments.{dataset_name}: {system} cannot serve this data set: {reason}")
+        if training.samples_per_epoch > dataset.train.sequences:
+            raise ValueError(
+                f"{system}: training.samples_per_epoch is {training.samples_per_epoch}, "
+                f"but {dataset_name} trains on {dataset.train.sequences} sequences"
+            )
+
+    def _check_grid(self, where: str, grid: Grid) -> None:
+        model = self.systems[grid.system].model
+        axes = [name for name in HYPER if getattr(grid, name) is not None]
+        for axis in axes:
+            if axis not in type(model).model_fields:
+                raise ValueError(f"{where}: {grid.system} has no setting {axis!r}")
+        try:
+            if not list(grid.models(model)):
+                raise ValueError(f"{where}: no point of {grid.system}'s grid has steps (M) >= order (N)")
+        except ValidationError as error:
+            raise ValueError(f"{where}: {grid.system}: {_first(error)}") from None
+
+
+def load_settings(path: Path) -> Settings:
+    """Return the settings of a scale, its file laid over paper.yaml beside it.
+
+    Raises:
+        UserError: a file is missing, is not YAML, or a setting is wrong; the line names the file,
+            the setting and what was expected.
+    """
+    base_path = path.with_name(PAPER)
+    overlay = _read_yaml(path)
+    merged = overlay if path.name == PAPER else merge(_read_yaml(base_path), overlay)
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        raise UserError(_one_line(error, path, overlay)) from None
+
+
+def settings_of_scale(scale: str) -> Settings:
+    """Return the settings of config/<scale>.yaml, below the working folder; see `load_settings`."""
+    return load_settings(Path("config", f"{scale}.yaml"))
+
+
+def _one_line(error: ValidationError, path: Path, overlay: dict[str, Any]) -> str:
+    first = error.errors()[0]
+    location = [str(part) for part in first["loc"]]
+    # Pydantic adds the name of the model's class of settings, which is no key of the file.
+    keys = [key for i, key in enumerate(location) if i == 0 or location[i - 1] != "model"]
+    keys += [first["ctx"]["key"]] if first["type"] == "unknown_setting" else []
+    file = path if _mentions(overlay, keys) else path.with_name(PAPER)
+    said_by_us = first["type"] in ("value_error", "unknown_setting", "missing")
+    given = "" if said_by_us else f", not {first['input']!r}"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{file}: {'.'.join(keys) or 'settings'}: {message}{given}{more}"
+
+
+def _mentions(overlay: Any, keys: list[str]) -> bool:
+    for key in keys:
+        if not isinstance(overlay, dict) or key not in overlay:
+            return False
+        overlay = overlay[key]
+    return True
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        scales = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
+        raise UserError(f"{path}: no such scale; there are {scales or 'none'}") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected settings as 'name: value' lines")
+    return content
+
+
+def with_model(settings: Settings, name: str) -> Settings:
+    """Return the settings with a model of one's own, as another row of every Table 2.
+
+    Args:
+        settings: of a scale.
+        name: 'path/to/file.py:Class', or an entry point of the group convttlstm.models. The class's
+            name in lower case, or the entry point's, is the system's.
+
+    Raises:
+        UserError: there is no such file or entry point, or the catalogue has a system of that name.
+    """
+    title = name.rpartition(":")[2]
+    system = re.sub(r"\W", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", title)).lower()
+    if system in settings.systems:
+        raise UserError(f"model {name!r}: the catalogue has a system {system!r}; give yours another name")
+    content = settings.model_dump()
+    content["systems"][system] = {"title": title, "model": {"name": name}}
+    for experiment in content["experiments"].values():
+        experiment["table"].append(system)
+    try:
+        return Settings.model_validate(content)
+    except ValidationError as error:
+        raise UserError(_first(error)) from None
+
+
+def json_schema() -> str:
+    """Return the JSON schema of the settings, as committed in config/schema.json."""
+    return json.dumps(Settings.model_json_schema(), indent=2) + "\n"
+
+
+def _first(error: ValidationError) -> str:
+    """Return the first thing that is wrong, in one line."""
+    first = error.errors()[0]
+    keys = [*first["loc"], first["ctx"]["key"]] if first["type"] == "unknown_setting" else first["loc"]
+    path = ".".join(map(str, keys))
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{path}: {message}" if path else message

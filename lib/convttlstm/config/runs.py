@@ -1,0 +1,168 @@
+"""Runs: their names, and their fully resolved settings."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import PositiveInt, ValidationError
+
+from convttlstm.config.base import Seed, Strict, known
+from convttlstm.config.catalogue import Settings
+from convttlstm.config.datasets import MovingMnist
+from convttlstm.config.models import HYPER, ModelSettings
+from convttlstm.config.training import Compute, Evaluation, Training
+from convttlstm.files import UserError
+
+
+class Run(Strict):
+    """The fully resolved settings of one run, saved as its config.json."""
+
+    id: str
+    scale: str
+    label: str
+    system: str
+    title: str
+    paper_row: str | None
+    dataset_name: str
+    seed: Seed
+    model: ModelSettings
+    dataset: MovingMnist
+    training: Training
+    usual_samples: PositiveInt  # seen in training by systems that change nothing of the scale's training
+    evaluation: Evaluation
+    compute: Compute
+
+    @property
+    def trained(self) -> bool:
+        """Whether there are weights to train."""
+        return self.model.trained
+
+    @property
+    def short(self) -> bool:
+        """Whether it is trained on fewer samples than most systems of its scale."""
+        return self.trained and self.training.samples < self.usual_samples
+
+    def identity(self) -> str:
+        """Return what decides the trained weights, as canonical JSON; if it changes, so must they."""
+        resolved = self.model_dump(
+            mode="json",
+            include={"seed", "model", "dataset", "training"},
+            exclude={"dataset": {"title", "test", "test_horizons"}},
+        )
+        return json.dumps(resolved, sort_keys=True)
+
+    def digest(self) -> str:
+        """Return eight hexadecimal digits that stand for the identity."""
+        return hashlib.sha256(self.identity().encode()).hexdigest()[:8]
+
+
+def run_id(settings: Settings, system: str, hyper: Mapping[str, int], seed: int) -> str:
+    """Return a run's name: its system, what differs from the catalogue, and the seed.
+
+    Systems without weights have one run only, which bears their name.
+    """
+    defaults = settings.systems[system].model
+    if not settings.systems[system].trained:
+        return system
+    differs = [
+        f"{symbol}{hyper[name]}"
+        for name, symbol in HYPER.items()
+        if name in hyper and hyper[name] != getattr(defaults, name)
+    ]
+    return "-".join([system, *differs, f"seed{seed}"])
+
+
+def resolve_run(settings: Settings, scale: str, dataset: str, identifier: str) -> Run:
+    """Return the full settings of the run that `identifier` names, listed in the catalogue or not.
+
+    Raises:
+        UserError: the data set or the system is unknown, or the name has no such form.
+    """
+    try:
+        known(dataset, settings.datasets, "data set")
+        system, *parts = identifier.split("-")
+        known(system, settings.systems, "system")
+        entry = settings.systems[system]
+        found = dict(_parse_part(part, identifier) for part in parts)
+        seed = found.pop("seed", 0)
+        model = type(entry.model).model_validate(entry.model.model_dump() | found)
+        if reason := model.refusal(settings.datasets[dataset]):
+            raise ValueError(f"{system} cannot serve {dataset}: {reason}")
+    except ValidationError as error:
+        raise UserError(f"run {identifier!r}: {error.errors()[0]['msg']}") from None
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    canonical = run_id(settings, system, found, seed)
+    if canonical != identifier:
+        raise UserError(f"run {identifier!r} is called {canonical!r}")
+    return Run(
+        id=identifier,
+        scale=scale,
+        label=settings.label,
+        system=system,
+        title=entry.title,
+        paper_row=entry.paper_row,
+        dataset_name=dataset,
+        seed=seed,
+        model=model,
+        dataset=settings.datasets[dataset],
+        training=settings.training_of(system),
+        usual_samples=settings.training.samples,
+        evaluation=settings.evaluation_of(system),
+        compute=settings.compute,
+    )
+
+
+def _parse_part(part: str, identifier: str) -> tuple[str, int]:
+    names = {symbol: name for name, symbol in HYPER.items()} | {"seed": "seed"}
+    match = re.fullmatch(r"([A-Za-z]+)(\d+)", part)
+    if match is None or match[1] not in names:
+        raise ValueError(f"run {identifier!r}: expected SYSTEM[-S5][-N3][-C8][-M3]-seed0")
+    return names[match[1]], int(match[2])
+
+
+def table_runs(settings: Settings, dataset: str) -> list[str]:
+    """Return the runs that Table 2 shows, seed by seed."""
+    experiment = settings.experiments[dataset]
+    names = [run_id(settings, system, {}, seed) for system in experiment.table for seed in experiment.seeds]
+    return list(dict.fromkeys(names))
+
+
+def ablation_runs(settings: Settings, dataset: str) -> list[str]:
+    """Return the runs of Table 4, all with the first seed."""
+    experiment = settings.experiments[dataset]
+    names = [run_id(settings, row.system, {}, experiment.seeds[0]) for row in experiment.ablations]
+    return list(dict.fromkeys(names))
+
+
+def evaluated_runs(settings: Settings, dataset: str) -> list[str]:
+    """Return the runs that are judged on the test split."""
+    return list(dict.fromkeys(table_runs(settings, dataset) + ablation_runs(settings, dataset)))
+
+
+def grid_runs(settings: Settings, dataset: str) -> list[str]:
+    """Return the runs that compete by validation loss, all with the first seed."""
+    experiment = settings.experiments[dataset]
+    names = [
+        run_id(settings, grid.system, point, experiment.seeds[0])
+        for grid in experiment.grid
+        for point in grid.points()
+    ]
+    return list(dict.fromkeys(names))
+
+
+def read_run(folder: Path) -> Run:
+    """Return the settings that a run's config.json holds.
+
+    Raises:
+        UserError: there is no such file, or another version of this package wrote it.
+    """
+    path = folder / "config.json"
+    try:
+        return Run.model_validate_json(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; train the run first") from None
+    except ValidationError as error:
+        raise UserError(f"{path}: {error.errors()[0]['msg']} at {error.errors()[0]['loc']}") from None

@@ -1,0 +1,99 @@
+"""Settings of training and evaluation, and where jobs run."""
+
+from typing import Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+
+from convttlstm.config.base import PositiveFloat, Strict
+
+
+class ScheduledSampling(Strict):
+    """How true frames are replaced by predictions while training (Appendix B)."""
+
+    earliest: NonNegativeInt = Field(20, description="no decay before this many epochs")
+    patience: NonNegativeInt = Field(
+        20, description="epochs without a better validation loss; 0 waits for `earliest` alone"
+    )
+    rate: PositiveFloat = Field(2e-3, le=1, description="what the ratio loses each epoch")
+
+
+class LearningRateDecay(Strict):
+    """When the learning rate falls (Appendix B)."""
+
+    patience: NonNegativeInt = Field(20, description="epochs without a better loss, after sampling began")
+    factor: PositiveFloat = Field(0.98, le=1)
+    interval: PositiveInt = Field(5, description="epochs between two falls")
+
+
+class LinearSampling(Strict):
+    """How PredRNN++'s authors replace true frames by predictions while training."""
+
+    updates: PositiveInt = Field(
+        50_000, description="updates in which the share of true frames falls evenly from 1 to 0"
+    )
+
+
+class Adversarial(Strict):
+    """MCNet's loss and optimizers."""
+
+    weight: PositiveFloat = Field(0.02, description="of the adversarial term, beside MSE and gradients")
+    first_moment: float = Field(0.5, ge=0, lt=1, description="Adam's beta 1, of both networks")
+
+
+class Training(Strict):
+    """The recipe's numbers; a change means another run."""
+
+    recipe: Literal["paper", "predrnn", "adversarial", "likelihood"] = Field(
+        "paper",
+        description="'paper': L1 + L2 and Appendix B's schedules; 'predrnn': PredRNN++'s, each batch also "
+        "reversed in time; 'adversarial': MCNet's; 'likelihood': the Video Pixel Network's",
+    )
+    epochs: PositiveInt = 500
+    samples_per_epoch: PositiveInt = Field(10_000, description="drawn without replacement")
+    batch_size: PositiveInt = Field(16, description="over all devices")
+    learning_rate: PositiveFloat = 1e-3
+    gradient_clip: PositiveFloat | None = Field(
+        1.0, description="largest gradient norm (unverified); null: unbounded"
+    )
+    scheduled_sampling: ScheduledSampling = ScheduledSampling()
+    learning_rate_decay: LearningRateDecay = LearningRateDecay()
+    linear_sampling: LinearSampling = LinearSampling()
+    adversarial: Adversarial = Adversarial()
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+
+    @model_validator(mode="after")
+    def _whole_batches(self) -> "Training":
+        if self.samples_per_epoch % self.batch_size:
+            raise ValueError(
+                f"samples_per_epoch {self.samples_per_epoch} is no multiple of batch_size {self.batch_size}"
+            )
+        return self
+
+    @property
+    def samples(self) -> int:
+        """Samples seen in the whole training."""
+        return self.epochs * self.samples_per_epoch
+
+
+class Compute(Strict):
+    """Where and how jobs run; a change does not make another run."""
+
+    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: PositiveInt = 1
+    threads: PositiveInt = Field(
+        2, description="CPU threads of each job; results on the CPU depend on it, bit for bit"
+    )
+    compile: bool = Field(False, description="torch.compile the recurrent cells")
+    checkpoint_minutes: PositiveFloat = Field(10.0, description="longest time between checkpoints")
+
+
+class Evaluation(Strict):
+    """How predictions are judged."""
+
+    lpips: bool = Field(True, description="needs AlexNet's weights, which a rule fetches")
+    batch_size: PositiveInt = 16
+    bootstrap_resamples: PositiveInt = Field(2_000, description="for the 95 % intervals")
+    sequences: PositiveInt | None = Field(
+        None, description="judge the first so many test sequences only; null: all of them"
+    )
+    examples: PositiveInt = Field(4, description="test sequences kept for the pictures")
