@@ -9,8 +9,8 @@ from torch import nn
 from convttlstm.config import load_settings
 from convttlstm.evaluation.complexity import (
     count_parameters,
-    multiplications_per_step,
     paper_flops,
+    step_cost,
 )
 from convttlstm.files import UserError
 from convttlstm.models import create_model, list_models
@@ -62,7 +62,7 @@ def test_parameters_of_other_configurations(hyper, count):
     ],
 )
 def test_multiplications_per_step(system, size, billions):
-    found = multiplications_per_step(from_catalogue(system), size)
+    found = step_cost(from_catalogue(system), size).multiplications
     assert round(found / 1e9, 2) == billions
 
 

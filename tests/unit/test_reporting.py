@@ -42,9 +42,12 @@ PARAMETERS = {
 }
 COMMAND = "convttlstm train --config config/demo.yaml --output results/demo/runs/a_b & 100% #1"
 COMPLEXITY = """\
-scale,system,title,parameters,multiplications_64,multiplications_120,paper_flops_64,paper_flops_120
-paper,conv_lstm,ConvLSTM (baseline),3973201,16270000000,57190000000,15880000000,55828125000
-demo,conv_lstm,ConvLSTM (baseline),85217,348000000,1223000000,360000000,1265625000
+scale,system,title,parameters,multiplications_64,activation_bytes_64,multiplications_120,\
+activation_bytes_120,multiplications_128,activation_bytes_128,paper_flops_64,paper_flops_120
+paper,conv_lstm,ConvLSTM (baseline),3973201,16270000000,64000000,57190000000,224000000,65000000000,250000000,\
+15880000000,55828125000
+demo,conv_lstm,ConvLSTM (baseline),85217,348000000,640000,1223000000,2240000,1300000000,2500000,360000000,\
+1265625000
 """
 
 
@@ -309,7 +312,8 @@ def test_markup_escapes_in_every_form() -> None:
 def test_complexity_shows_counts_beside_the_papers_arithmetic(results: Path) -> None:
     rows = [x for x in (results / "tables/complexity.md").read_text().splitlines() if "3,973,201" in x]
     cells = [cell.strip() for cell in rows[0].strip("|").split("|")]
-    assert cells[3:] == ["16.27 G", "15.88 G", "57.19 G", "55.83 G"]
+    assert cells[3:6] == ["16.27 G", "61 MiB", "15.88 G"]
+    assert cells[6:] == ["57.19 G", "214 MiB", "55.83 G", "65.00 G", "238 MiB"]
 
 
 def test_gif_shows_the_input_then_truth_and_predictions(results: Path) -> None:
@@ -373,7 +377,10 @@ def test_labels_are_spread_no_more_than_needed() -> None:
 
 
 def test_reporting_does_not_import_torch() -> None:
-    modules = [f"convttlstm.reporting.{name}" for name in ("tables", "figures", "animation", "page")]
+    modules = [
+        f"convttlstm.reporting.{name}"
+        for name in ("table2", "table4", "costs", "figures", "animation", "page")
+    ]
     code = f"import sys, {', '.join(modules)}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -392,9 +399,20 @@ def test_table2_of_the_paper_follows_its_own_arithmetic() -> None:
 def test_catalogue_rows_are_in_the_papers_table() -> None:
     table = pd.read_csv(PAPER / "table2.csv")
     assert not table.duplicated(["dataset", "method"]).any()
-    methods = set(table[table["dataset"] == DATASET]["method"])
-    for system in load_settings(ROOT / "config/paper.yaml").systems.values():
-        assert system.paper_row is None or system.paper_row in methods
+    settings = load_settings(ROOT / "config/paper.yaml")
+    for system in settings.systems.values():
+        assert system.paper_row is None or system.paper_row in set(table["method"])
+    shown = [settings.systems[name].paper_row for name in settings.experiments[DATASET].table]
+    printed = table[(table["dataset"] == DATASET) & (table["where"] == "Table 2")]["method"]
+    assert set(shown) - {None} == set(printed)
+
+
+def test_catalogue_ablations_are_in_the_papers_table4() -> None:
+    ablations = load_settings(ROOT / "config/paper.yaml").experiments[DATASET].ablations
+    rows = pd.read_csv(PAPER / "table4.csv")
+    assert {(row.filters, row.order) for row in ablations} >= set(
+        zip(rows["filters"], rows["order"], strict=True)
+    )
 
 
 def test_table4_repeats_table2s_baseline() -> None:

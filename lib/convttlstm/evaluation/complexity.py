@@ -1,5 +1,6 @@
 """What a model costs: parameters, multiplications and memory, counted, beside the paper's arithmetic."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +15,7 @@ from convttlstm.models import create_model
 
 SIZES = (64, 120, 128)  # Moving-MNIST-2, and KTH in training and in evaluation, pixels
 PAPER_SIZES = (64, 120)  # those that Table 2's FLOPs are for
-CONTEXT, HORIZON = 10, 10
+CONTEXT, HORIZON = 10, 2
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -22,49 +23,50 @@ def count_parameters(model: nn.Module) -> int:
     return sum(weight.numel() for weight in model.parameters())
 
 
-def multiplications_per_step(model: nn.Module, size: int, in_channels: int = 1) -> int:
-    """Return the multiplications that predicting one more frame of `size` x `size` pixels takes.
+@dataclass(frozen=True)
+class StepCost:
+    """What predicting one more frame of one sequence takes.
 
-    It is the last frame of the paper's training sequences, 10 → 10: what a step attends over grows
-    with time in some models. PyTorch's counter sees convolutions and matrix products, and counts an
-    addition beside each multiplication. Nothing is computed: the model is moved to the meta device.
+    Attributes:
+        multiplications: PyTorch's counter sees convolutions and matrix products, and counts an addition
+            beside each multiplication.
+        activation_bytes: of the float32 tensors that training keeps of the step until its backward
+            pass, weights not among them.
     """
 
-    def total(horizon: int) -> int:
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            _predict(model, size, in_channels, horizon)
-        return int(counter.get_total_flops()) // 2
-
-    return total(HORIZON) - total(HORIZON - 1)
+    multiplications: int
+    activation_bytes: int
 
 
-def activation_bytes_per_step(model: nn.Module, size: int, in_channels: int = 1) -> int:
-    """Return the bytes that training keeps, a sample, of one more predicted frame until its backward pass.
+def step_cost(model: nn.Module, size: int, in_channels: int = 1) -> StepCost:
+    """Return the cost of the second frame predicted from ten.
 
-    Counted like the multiplications: float32 tensors that autograd saves, weights not among them.
+    Which one matters where a step attends over all past ones (E3D-LSTM). Nothing is computed:
+    the model, with frames of `size` x `size` pixels, is moved to the meta device.
     """
-
-    def total(horizon: int) -> int:
-        own = {weight.untyped_storage()._cdata for weight in model.parameters()}
-        kept: dict[int, torch.UntypedStorage] = {}  # held on to, or an address might come again
-
-        def note(tensor: Tensor) -> Tensor:
-            storage = tensor.untyped_storage()
-            if storage._cdata not in own:
-                kept[storage._cdata] = storage
-            return tensor
-
-        with saved_tensors_hooks(note, lambda tensor: tensor):
-            _predict(model, size, in_channels, horizon)
-        return sum(storage.nbytes() for storage in kept.values())
-
-    return total(HORIZON) - total(HORIZON - 1)
+    model = model.to("meta")
+    before, after = (_cost(model, size, in_channels, horizon) for horizon in (HORIZON - 1, HORIZON))
+    return StepCost(
+        after.multiplications - before.multiplications, after.activation_bytes - before.activation_bytes
+    )
 
 
-def _predict(model: nn.Module, size: int, in_channels: int, horizon: int) -> None:
+def _cost(model: nn.Module, size: int, in_channels: int, horizon: int) -> StepCost:
+    weights = {weight.untyped_storage()._cdata for weight in model.parameters()}
+    kept: dict[int, torch.UntypedStorage] = {}  # held on to, or an address might come again
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage._cdata] = storage
+        return tensor
+
     frames = torch.zeros(1, CONTEXT + horizon, in_channels, size, size, device="meta")
     # Some models draw their predictions pixel by pixel, but are as costly, and trained, all at once.
-    getattr(model.to("meta"), "teacher_forced", model)(frames, CONTEXT, horizon)
+    predict = getattr(model, "teacher_forced", model)
+    with FlopCounterMode(display=False) as counter, saved_tensors_hooks(note, lambda tensor: tensor):
+        predict(frames, CONTEXT, horizon)
+    activations = sum(storage.nbytes() for key, storage in kept.items() if key not in weights)
+    return StepCost(int(counter.get_total_flops()) // 2, activations)
 
 
 def paper_flops(parameters: int, size: int) -> int:
@@ -95,8 +97,9 @@ def write_complexity(settings: dict[str, Settings], output: Path) -> None:
             parameters = count_parameters(model)
             row = {"scale": scale, "system": name, "title": system.title, "parameters": parameters}
             for size in SIZES:
-                row[f"multiplications_{size}"] = multiplications_per_step(model, size)
-                row[f"activation_bytes_{size}"] = activation_bytes_per_step(model, size)
+                cost = step_cost(model, size)
+                row[f"multiplications_{size}"] = cost.multiplications
+                row[f"activation_bytes_{size}"] = cost.activation_bytes
             row |= {f"paper_flops_{size}": paper_flops(parameters, size) for size in PAPER_SIZES}
             rows.append(row)
     write_text(output, pd.DataFrame(rows).to_csv(index=False))

@@ -15,15 +15,29 @@ from torch import nn
 
 from convttlstm.files import UserError
 from convttlstm.models.conv_lstm import conv_lstm
+from convttlstm.models.conv_lstm_shi import conv_lstm_shi
+from convttlstm.models.conv_lstm_ttd import conv_lstm_ttd
 from convttlstm.models.conv_tt_lstm import conv_tt_lstm
+from convttlstm.models.e3d_lstm import E3dLstm
 from convttlstm.models.external import is_external, load_external
+from convttlstm.models.higher_order import higher_order
+from convttlstm.models.mcnet import Mcnet
 from convttlstm.models.naive import Black, CopyLast
+from convttlstm.models.predrnn_pp import PredRnnPp
+from convttlstm.models.vpn import VideoPixelNetwork
 
 _FACTORIES: dict[str, Callable[..., nn.Module]] = {
     "black": Black,
     "copy_last": CopyLast,
     "conv_lstm": conv_lstm,
     "conv_tt_lstm": conv_tt_lstm,
+    "higher_order": higher_order,
+    "conv_lstm_ttd": conv_lstm_ttd,
+    "conv_lstm_shi": conv_lstm_shi,
+    "predrnn_pp": PredRnnPp,
+    "e3d_lstm": E3dLstm,
+    "mcnet": Mcnet,
+    "vpn": VideoPixelNetwork,
 }
 
 

@@ -1,5 +1,6 @@
 """Tables, figures and the page, made from the files that runs leave behind; never imports torch."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from convttlstm.files import UserError
@@ -12,8 +13,8 @@ def write_report(
     runs: list[str],
     paper: Path,
     output: Path,
-    config: Path,
-    times: list[Path],
+    config: Path = Path(),
+    times: Sequence[Path] = (),
 ) -> None:
     """Write one table, figure, animation or page.
 

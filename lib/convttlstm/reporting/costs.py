@@ -1,5 +1,6 @@
 """What the systems cost: counts beside the paper's arithmetic, and measured times."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +18,7 @@ COUNTS += [f"paper_flops_{size}" for size in PAPER_SIZES]
 TIMES = ["device", "torch", "title", "size", "forward_seconds", "training_seconds", "steps", "sequence_steps"]
 
 COUNTS_NOTE = (
-    "Of predicting one more frame of one sequence, the last of 10 → 10. The paper's FLOPs column is no "
+    "Of the second frame predicted from ten (E3D-LSTM costs more with each). The paper's FLOPs column is no "
     "count of operations: it is the parameters, rounded to 0.01 million, times height times width / 1024 "
     "times 1000. Beside it stand the multiplications that the step really takes, and the float32 "
     "activations that training keeps of it."
@@ -29,7 +30,7 @@ TIMES_NOTE = (
 )
 
 
-def write_complexity(results: Path, times: list[Path], output: Path) -> None:
+def write_complexity(results: Path, times: Sequence[Path], output: Path) -> None:
     """Write the complexity table: counts for every system, and times on each device.
 
     Args:
@@ -47,7 +48,7 @@ def write_complexity(results: Path, times: list[Path], output: Path) -> None:
     write_text(beside(output, ".tex"), "\n".join([LATEX_HEAD, *map(to_latex, tables)]))
 
 
-def complexity_tables(results: Path, times: list[Path]) -> list[Table]:
+def complexity_tables(results: Path, times: Sequence[Path]) -> list[Table]:
     """Return the table of counts and, if times were measured, that of times; see `write_complexity`."""
     measured = [read_table(path, TIMES) for path in times]
     return [_counts(read_table(results / "complexity.csv", COUNTS)), *map(_times, measured)]

@@ -2,6 +2,7 @@
 
 import html
 from importlib import resources
+from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -36,7 +37,7 @@ CAPTIONS = {
 }
 
 
-def write_page(results: Path, dataset: str, runs: list[str], times: list[Path], output: Path) -> None:
+def write_page(results: Path, dataset: str, runs: list[str], times: Sequence[Path], output: Path) -> None:
     """Write the page beside the tables and figures that it links to.
 
     Args:

@@ -134,7 +134,9 @@ class Trainer:
         self.sources = {"train": self.clips.sha256, "validation": self.validation.sha256}
         torch.manual_seed(run.seed)
         model = create_model(run.model.name, **run.model.hyper())
-        if run.compute.compile:
+        if run.compute.compile and not hasattr(model, "stack"):
+            self.say(f"{run.id}: compute.compile serves the recurrent stack only; trained uncompiled")
+        elif run.compute.compile:
             # One variant for each shape of layer, with and without gradients: more than torch's eight.
             torch._dynamo.config.recompile_limit = 64
             for cell in model.stack.cells():  # type: ignore[operator, union-attr]

@@ -1,8 +1,16 @@
 """How a system is trained; `config.Training.recipe` names one of these."""
 
+from convttlstm.training.recipes.adversarial import AdversarialRecipe
 from convttlstm.training.recipes.base import Batch, Recipe
+from convttlstm.training.recipes.likelihood import LikelihoodRecipe
 from convttlstm.training.recipes.paper import PaperRecipe
+from convttlstm.training.recipes.predrnn import PredRnnRecipe
 
-RECIPES: dict[str, type[Recipe]] = {"paper": PaperRecipe}
+RECIPES: dict[str, type[Recipe]] = {
+    "paper": PaperRecipe,
+    "predrnn": PredRnnRecipe,
+    "adversarial": AdversarialRecipe,
+    "likelihood": LikelihoodRecipe,
+}
 
 __all__ = ["RECIPES", "Batch", "Recipe"]

@@ -1,0 +1,175 @@
+"""MCNet's recipe: squared error, gradients of the image, and a discriminator.
+
+Ruben Villegas, Jimei Yang, Seunghoon Hong, Xunyu Lin, Honglak Lee: "Decomposing Motion and Content for
+Natural Video Sequence Prediction", ICLR 2017. With x the given frames, y the true future frames and y^
+the predicted ones, G the predictor and D the discriminator:
+
+    L_img = |y^ - y|^2 + L_gdl(y^, y)
+    L_gdl = mean ||y(i,j) - y(i-1,j)| - |y^(i,j) - y^(i-1,j)|| + the same along j
+    L_GAN = -log D([x, y^])
+    G minimises L_img + beta L_GAN;   D minimises -log D([x, y]) - log(1 - D([x, y^]))
+
+L_gdl is from Michael Mathieu, Camille Couprie, Yann LeCun: "Deep multi-scale video prediction beyond
+mean square error", ICLR 2016. Read in the authors' published code: beta = 0.02; Adam at 1e-4 with beta 1
+= 0.5 for both; L_gdl on frames in [0, 1] but the squared error on frames in [-1, 1]; the discriminator's
+layers. The code differs from this recipe in these points:
+
+- It skips D while one of D's two terms is below 0.3, and G while one is above 0.7; here every step
+  updates D once, then G once.
+- It pads with zeros before it takes gradients, so that its L_gdl also compares pixels at two borders.
+- It does not clip gradients; that is the setting `gradient_clip: null` here.
+"""
+
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.nn import functional
+
+from convttlstm.config import Run
+from convttlstm.models.recurrent import same_conv
+from convttlstm.training.recipes.base import Batch, clip_gradients
+
+
+def gradient_difference(predicted: Tensor, true: Tensor) -> Tensor:
+    """Return L_gdl, the mean over all pairs of neighbours, from two tensors (..., height, width)."""
+    down, across = ((predicted.diff(dim=d).abs() - true.diff(dim=d).abs()).abs().mean() for d in (-2, -1))
+    return down + across
+
+
+def image_loss(predicted: Tensor, true: Tensor) -> Tensor:
+    """Return L_img of frames in [0, 1]."""
+    # Frames in [-1, 1] are twice as far apart.
+    return 4 * functional.mse_loss(predicted, true) + gradient_difference(predicted, true)
+
+
+class Discriminator(nn.Module):
+    """Tells true from predicted sequences: four convolutions of stride 2 and a linear layer, as in DCGAN.
+
+    Args:
+        in_channels: channels of all frames of a sequence together.
+        size: height and width of a frame.
+        channels: width of the first convolution; each further one is twice as wide.
+    """
+
+    def __init__(self, in_channels: int, size: int, channels: int = 64) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for index in range(4):
+            conv = same_conv(in_channels, channels << index, kernel_size=5)
+            conv.stride = (2, 2)
+            layers.append(conv)
+            if index > 0:
+                # As published, always by the batch at hand (a process's share of it): nothing to track.
+                layers.append(nn.BatchNorm2d(channels << index, eps=1e-3, track_running_stats=False))
+            layers.append(nn.LeakyReLU(0.2))
+            in_channels, size = channels << index, (size + 1) // 2
+        self.features = nn.Sequential(*layers)
+        self.output = nn.Linear(in_channels * size**2, 1)
+        nn.init.normal_(self.output.weight, std=0.02)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Return the logit that they are true, (batch, 1), from (batch, time, channel, height, width)."""
+        return self.output(self.features(2 * frames.flatten(1, 2) - 1).flatten(1))
+
+
+class AdversarialRecipe:
+    """MSE, gradient difference and a discriminator, Adam, nothing true fed back.
+
+    The mean losses that it returns are L_img; the discriminator's is a column of its own.
+    """
+
+    def __init__(self, run: Run, fabric: Fabric, model: nn.Module) -> None:
+        self.run, self.fabric = run, fabric
+        betas = run.training.adversarial.first_moment, 0.999
+        rate = run.training.learning_rate
+        # A frame has one channel: every data set is grey.
+        discriminator = Discriminator(run.dataset.context + run.dataset.horizon, run.dataset.size)
+        self.model, self.optimizer = fabric.setup(
+            model, torch.optim.Adam(model.parameters(), lr=rate, betas=betas)
+        )
+        self.discriminator, self.discriminator_optimizer = fabric.setup(
+            discriminator, torch.optim.Adam(discriminator.parameters(), lr=rate, betas=betas)
+        )
+        self.steps = 0
+        self.discriminator_loss = torch.zeros((), dtype=torch.float64, device=fabric.device)
+
+    def step(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Update the discriminator once, then the predictor; return the mean L_img before that."""
+        given, true = self._split(batch.frames)
+        predicted = self._predict(model, batch.frames)
+        self._update_discriminator(given, true, predicted.detach())
+        return self._update_predictor(model, given, true, predicted)
+
+    def _split(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        context, horizon = self.run.dataset.context, self.run.dataset.horizon
+        return frames[:, :context], frames[:, context : context + horizon]
+
+    def _predict(self, model: nn.Module, frames: Tensor) -> Tensor:
+        context, horizon = self.run.dataset.context, self.run.dataset.horizon
+        return model(frames, context, horizon)[:, -horizon:]
+
+    def _judge(self, given: Tensor, future: Tensor, label: float) -> Tensor:
+        """Return the mean of -log D([given, future]) for label 1, of -log(1 - D([given, future])) for 0."""
+        logits = self.discriminator(torch.cat([given, future], dim=1))
+        return functional.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
+
+    def _update_discriminator(self, given: Tensor, true: Tensor, predicted: Tensor) -> None:
+        loss = self._judge(given, true, 1.0) + self._judge(given, predicted, 0.0)
+        self._update(self.discriminator, self.discriminator_optimizer, loss)
+        self.steps += 1
+        # Every process keeps the mean of all, so that any of them can save it.
+        self.discriminator_loss += self.fabric.all_reduce(loss.detach())  # type: ignore[arg-type]
+
+    def _update_predictor(self, model: nn.Module, given: Tensor, true: Tensor, predicted: Tensor) -> Tensor:
+        loss = image_loss(predicted, true)
+        self.discriminator.requires_grad_(False)
+        # Several processes would otherwise wait for gradients of the discriminator that never come.
+        with self.fabric.no_backward_sync(self.discriminator):
+            adversarial = self._judge(given, predicted, 1.0)
+        self._update(model, self.optimizer, loss + self.run.training.adversarial.weight * adversarial)
+        self.discriminator.requires_grad_(True)
+        return loss.detach()
+
+    def _update(self, model: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+        optimizer.zero_grad()
+        self.fabric.backward(loss)
+        clip_gradients(self.fabric, model, optimizer, self.run.training.gradient_clip)
+        optimizer.step()
+
+    def validate(self, model: nn.Module, frames: Tensor) -> Tensor:
+        """Return the mean L_img; the discriminator has no say."""
+        return image_loss(self._predict(model, frames), self._split(frames)[1])
+
+    def finish_epoch(self, validation_loss: float) -> None:
+        """Begin the discriminator's mean anew; no schedule follows the validation loss."""
+        self.steps = 0
+        self.discriminator_loss = torch.zeros_like(self.discriminator_loss)
+
+    def report(self) -> dict[str, float]:
+        """Return the learning rate and the discriminator's mean loss of the epoch that is under way."""
+        return {
+            "sampling_ratio": 0.0,
+            "learning_rate": self.run.training.learning_rate,
+            "discriminator_loss": self.discriminator_loss.item() / max(self.steps, 1),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the discriminator, both optimizers and the discriminator's loss so far in the epoch."""
+        return {
+            "discriminator": self.discriminator.state_dict(),
+            "discriminator_optimizer": self.discriminator_optimizer.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "steps": self.steps,
+            "discriminator_loss": self.discriminator_loss.item(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        self.discriminator.load_state_dict(state["discriminator"])
+        self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.steps = state["steps"]
+        self.discriminator_loss = torch.full_like(self.discriminator_loss, state["discriminator_loss"])

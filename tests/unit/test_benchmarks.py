@@ -1,0 +1,116 @@
+"""What the benchmarks rest on: equal algorithms, counted costs, receptive fields; no timing."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from benchmarks import algorithms, section5
+from tests import oracle
+
+
+@pytest.mark.parametrize("size, order", [(3, 1), (3, 2), (3, 4), (5, 3), (1, 3)])
+def test_both_algorithms_equal_the_sum_of_full_size_kernels(size, order):
+    torch.manual_seed(0)
+    margin = oracle.border(size, order)
+    side = 2 * margin + 7
+    shape = {"rank": 2, "hidden": 3, "side": side}
+    windows, factors = algorithms.random_inputs(order, size, dtype=torch.float64, **shape)
+    kernels = oracle.full_kernels([factor.numpy() for factor in factors])
+    pairs = zip(windows, kernels, strict=True)
+    expected = sum(oracle.correlate(window[0].numpy(), kernel) for window, kernel in pairs)
+    inner = np.s_[:, margin : side - margin, margin : side - margin]
+    assert np.abs(expected[inner]).max() > 0.1
+    # Algorithm 1 pads once, as the oracle does: equal everywhere.
+    np.testing.assert_allclose(algorithms.by_kernels(windows, factors)[0], expected, atol=1e-12)
+    found = algorithms.by_recursion(windows, factors)[0].numpy()
+    np.testing.assert_allclose(found[inner], expected[inner], atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [3, 5])
+@pytest.mark.parametrize("algorithm, degree", [("kernels", 3), ("recursion", 1)])
+def test_multiplications_are_a_polynomial_in_the_order(algorithm, degree, size):
+    """Of degree 3 and 1: constant third and first differences, none after them."""
+    shape = {"rank": 2, "hidden": 3, "side": 16}
+    costs = [algorithms.multiplications(algorithm, order, size, **shape) for order in range(1, 9)]
+    assert len(set(np.diff(costs, degree))) == 1
+    assert np.diff(costs, degree)[0] > 0
+
+
+def test_multiplications_by_hand():
+    """S=3, N=2, C=2, hidden 3 (12 gates), 16 x 16; K(2) is 5 x 5 and costs one S x S convolution."""
+    shape = {"rank": 2, "hidden": 3, "side": 16}
+    pixels, factor, gates = 16 * 16, 2 * 2 * 9, 2 * 12 * 9
+    assert algorithms.multiplications("recursion", 2, 3, **shape) == pixels * (factor + gates)
+    building, second = 12 * 25 * factor, 2 * 12 * 25
+    assert algorithms.multiplications("kernels", 2, 3, **shape) == pixels * (gates + second) + building
+
+
+# Widths in units of S - 1, less one pixel, for lags 1 ... 5: M = 5, N = 3 for the window and the tube.
+REACH = {
+    "sliding window": [2, 3, 4, 4, 4],
+    "reduce": [2, 3, 4, 5, 6],
+    "tube": [4, 4, 4, 4, 4],
+    "raw": [1, 2, 3, 4, 5],
+    "equal": [1, 1, 1, 1, 1],
+    "growing": [1, 2, 3, 4, 5],
+}
+
+
+@pytest.mark.parametrize("size", [3, 5])
+def test_receptive_fields_are_as_wide_as_property_2_wants_or_not(size):
+    fields = section5.receptive_fields(side=33, size=size)
+    widths = {name: [section5.support(pixels) for pixels in lags] for name, lags in fields.items()}
+    expected = {name: [reach * (size - 1) + 1 for reach in lags] for name, lags in REACH.items()}
+    assert widths == expected
+    formula = {
+        variant.name: [variant.width(lag, size) for lag in range(1, 6)] for variant in section5.VARIANTS
+    }
+    assert formula == expected
+
+
+def test_gradient_of_one_layer_by_hand():
+    """The "equal" cell's gradient to H(t-lag) is K(lag) itself, so its norm is the kernel's."""
+    torch.manual_seed(0)
+    variant = next(variant for variant in section5.VARIANTS if variant.name == "equal")
+    model = variant.model()
+    layers = [cell.gates.weight.detach() for cell in model.stack.cells()]
+    width = section5.HIDDEN
+    norms = []
+    for lag in range(section5.STEPS):
+        first = -(section5.STEPS - lag) * width  # the states come after the input, newest first
+        kernels = [weight[:, weight.shape[1] + first :][:, :width] for weight in layers]
+        norms.append(np.mean([kernel.square().sum().item() / (4 * width) for kernel in kernels]) ** 0.5)
+    assert section5.layer_gradients(model) == pytest.approx(norms, rel=1e-5)
+
+
+def test_gradient_of_the_model_lists_the_newest_frame_first():
+    class LastFrames(torch.nn.Module):
+        def forward(self, frames: torch.Tensor, context: int, horizon: int) -> torch.Tensor:
+            return (3 * frames[:, -1] + frames[:, -2])[:, None]
+
+    norms = section5.model_gradients(LastFrames(), torch.rand(2, 4, 1, 5, 5))
+    assert norms == pytest.approx([3, 1, 0, 0], rel=1e-5)
+
+
+def test_figures_and_tables_are_written(tmp_path):
+    rows = [
+        [name, size, order, order**2 * size, order / size, 0.0]
+        for name in algorithms.ALGORITHMS
+        for size in algorithms.KERNEL_SIZES
+        for order in algorithms.ORDERS
+    ]
+    columns = ["algorithm", "kernel_size", "order", "multiplications", "seconds", "relative_difference"]
+    algorithms.draw(pd.DataFrame(rows, columns=columns), "nowhere", tmp_path / "algorithms")
+    section5.main(["--seeds", "1", "--updates", "1", "--output", str(tmp_path)])
+    for stem, suffixes in {
+        "algorithms": [".png", ".svg"],
+        "gradients-*": [".csv", ".png", ".svg"],
+        "receptive_fields-*": [".csv", ".png", ".svg"],
+    }.items():
+        found = sorted(path.suffix for path in tmp_path.glob(f"{stem}.*") if path.stat().st_size > 300)
+        assert found == suffixes
+    table = pd.read_csv(next(tmp_path.glob("gradients*.csv")))
+    assert (table["norm"] > 0).all()
+    lags = table.groupby(["measure", "variant", "updates"]).size()
+    assert set(lags["layer"]) == {section5.STEPS} and set(lags["model"]) == {section5.FRAMES}
