@@ -80,8 +80,8 @@ def expected_preactivations(cell, transition: str, x: np.ndarray, history: list[
 def test_every_step_of_a_sequence_equals_the_explicit_sum(transition, size, order, steps, rank):
     """The first steps see zero states, the later ones a full history."""
     cell = random_cell(transition, size, order, steps, rank)
-    trained = transition in ("reduce", "tube", "raw")
-    margin = oracle.border(size, order) if trained else 0
+    tensor_train = transition in ("reduce", "tube", "raw")
+    margin = oracle.border(size, order) if tensor_train else 0
     side = 2 * margin + 8
     inner = np.s_[:, margin : side - margin, margin : side - margin]
     history, memory, state = [np.zeros((HIDDEN, side, side))] * steps, np.zeros((HIDDEN, side, side)), None

@@ -1,8 +1,8 @@
 """The page that shows what a scale's runs came to: results/<scale>/index.html."""
 
 import html
-from importlib import resources
 from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
 from string import Template
 from typing import Any
