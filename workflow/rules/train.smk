@@ -21,8 +21,8 @@ rule train:
         f"{RESULTS}/logs/train/{{dataset}}/{{run}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train/{{dataset}}/{{run}}.tsv"
-    # The longest jobs first.
-    priority: 10
+    # The longest jobs first, or the last of them would keep everything waiting.
+    priority: lambda wildcards: resolved(wildcards).training.samples
     conda:
         "../../environment.yml"
     threads: SETTINGS.compute.threads

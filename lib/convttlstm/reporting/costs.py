@@ -25,8 +25,8 @@ COUNTS_NOTE = (
 )
 TIMES_NOTE = (
     "Seconds for one sequence of 10 → 10 frames: prediction, and forward and backward pass of training. "
-    "~ is extrapolated from the steps that were measured, where training on the whole sequence would keep "
-    "more than 8 GiB."
+    "~ is extrapolated from 2 → 2 frames, where training on the whole sequence would keep more than 8 GiB. "
+    "VPN predicts pixel by pixel, which was not timed."
 )
 
 
