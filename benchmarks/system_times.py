@@ -1,8 +1,9 @@
 """Seconds that every system of Table 2 takes for one sequence of 10 → 10 frames, at the paper's size.
 
 Prediction is a forward pass without gradients; training is forward and backward, without the optimizer.
-What draws its predictions pixel by pixel is timed in training only. Where the activations of a whole sequence would not fit `--memory`, 2 → 2 frames
-stand for it: seconds a step, times the steps of the sequence; such rows say so in `steps`.
+What draws its predictions pixel by pixel is timed in training only. Where the activations of a whole
+sequence would not fit `--memory`, 2 → 2 frames stand for it: seconds a step, times the sequence's steps;
+the column `steps` tells.
 """
 
 import argparse

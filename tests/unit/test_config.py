@@ -71,6 +71,39 @@ def overlay(tmp_path: Path):
         ),
         ("training: {batch_size: 7}", "training", "samples_per_epoch 10000 is no multiple of batch_size 7"),
         ("training: {samples_per_epoch: 20000}", "", "trains on 10000 sequences"),
+        ("training: {learning_rate: .inf}", "training.learning_rate", "finite number"),
+        (
+            "systems: {vpn: {training: {epoch: 3}}}",
+            "settings",
+            "systems.vpn.training: epoch: unknown setting; did you mean 'epochs'?",
+        ),
+        (
+            "systems: {vpn: {evaluation: {sequences: 0}}}",
+            "settings",
+            "systems.vpn.evaluation: sequences: Input should be greater than 0",
+        ),
+        ("systems: {my-net: {title: x, model: {name: black}}}", "systems.my-net", "should match pattern"),
+        ("systems: {mine: {title: x, model: {name: conv_lsm}}}", "systems.mine.model", "'conv_lstm'?"),
+        (
+            "datasets: {moving_mnist_2: {size: 62}}",
+            "settings",
+            "conv_lstm_shi cannot serve this data set: frames of 62 pixels cannot be cut into patches of 4",
+        ),
+        (
+            "experiments: {moving_mnist_2: {grid: [{system: conv_lstm, order: [2]}]}}",
+            "settings",
+            "conv_lstm has no setting 'order'",
+        ),
+        (
+            "experiments: {moving_mnist_2: {grid: [{system: conv_tt_lstm, order: [5]}]}}",
+            "settings",
+            "conv_tt_lstm: order 5 > steps 3",
+        ),
+        (
+            "experiments: {moving_mnist_2: {grid: [{system: conv_tt_lstm, order: [5], steps: [3]}]}}",
+            "settings",
+            "no point of conv_tt_lstm's grid has steps (M) >= order (N)",
+        ),
     ],
 )
 def test_a_wrong_setting_is_one_line(overlay, text, key, said):

@@ -1,21 +1,14 @@
 """The classic-TTD cell against a W that is summed up weight by weight, its scale, its counts."""
 
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from convttlstm.config import MovingMnist
-from convttlstm.data.digits import load_digits
-from convttlstm.data.moving_mnist import generate
 from convttlstm.models.conv_lstm_ttd import ConvLstmTtdCell, TensorTrain, conv_lstm_ttd, split_channels
-from convttlstm.training.recipes.base import l1_l2
 from tests import oracle
-
-ROOT = Path(__file__).parents[2]
 
 
 def random_cell(inputs: int, hidden: int, size: int, rank: int) -> ConvLstmTtdCell:
@@ -128,28 +121,3 @@ def test_the_kernel_is_that_of_the_present_weights():
     assert not torch.allclose(before, expected)
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(first(frames, 2, 2).detach(), expected)
-
-
-@pytest.mark.slow
-def test_it_learns_four_sequences_by_heart():
-    """To a quarter of the loss of a black frame, or of the last one repeated."""
-    split = {"sequences": 4, "frames": 6}
-    splits = {"train": split, "validation": split, "test": split}
-    horizons = {"context": 3, "horizon": 3, "test_horizons": [3]}
-    dataset = MovingMnist.model_validate({"size": 16, "digit_size": 7} | splits | horizons)
-    digits = load_digits("embedded", ROOT / "data/raw", ROOT / "data/embedded")
-    frames = torch.from_numpy(generate(dataset, "train", digits, np.arange(4)))[:, :, None] / 255
-    black = l1_l2(torch.zeros(4, 3, 1, 16, 16), frames, 6).item()
-    repeated = l1_l2(frames[:, 2:3].expand(-1, 3, -1, -1, -1), frames, 6).item()
-
-    torch.manual_seed(0)
-    model = conv_lstm_ttd(kernel_size=3, channels=(8, 12, 12, 8), layers_per_block=1)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-    for _ in range(200):
-        optimizer.zero_grad()
-        l1_l2(model(frames, 3, 3), frames, 6).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-    with torch.no_grad():
-        loss = l1_l2(model(frames, 3, 3)[:, -3:], frames, 6).item()
-    assert loss < 0.25 * min(black, repeated)

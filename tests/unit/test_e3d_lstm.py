@@ -1,7 +1,6 @@
 """E3D-LSTM: a layer's step in slow float64 NumPy, what the recall and the memory hand on, the window."""
 
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,12 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from convttlstm.config import MovingMnist
-from convttlstm.data.digits import load_digits
-from convttlstm.data.moving_mnist import generate
 from convttlstm.models.e3d_lstm import E3dLstm, EideticLstmCell
-
-EMBEDDED = Path(__file__).parents[2] / "data" / "embedded"
 
 
 def small_model(**hyper: object) -> E3dLstm:
@@ -225,31 +219,3 @@ def test_gradients_are_those_of_finite_differences():
 def test_unknown_settings_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         E3dLstm(**wrong)
-
-
-@pytest.mark.slow
-def test_it_learns_four_sequences_by_heart():
-    digits = load_digits("embedded", Path("unused"), EMBEDDED)
-    part = {"sequences": 4, "frames": 6}
-    dataset = MovingMnist.model_validate(
-        {"digits": "embedded", "size": 16, "digit_size": 7, "context": 3, "horizon": 3, "test_horizons": [3]}
-        | {split: part for split in ("train", "validation", "test")}
-    )
-    frames = torch.from_numpy(generate(dataset, "train", digits, np.arange(4)))[:, :, None] / 255
-
-    def loss(outputs: Tensor) -> Tensor:
-        target = frames[:, 6 - outputs.shape[1] :]
-        return functional.l1_loss(outputs, target) + functional.mse_loss(outputs, target)
-
-    blank, copied = loss(torch.zeros(4, 3, 1, 16, 16)), loss(frames[:, [2, 2, 2]])
-    torch.manual_seed(0)
-    model = E3dLstm(channels=(32, 32), kernel_size=3)
-    optimizer = torch.optim.Adam(model.parameters(), lr=5e-4)
-    for _ in range(100):
-        optimizer.zero_grad()
-        loss(model(frames, 3, 3)).backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-    with torch.no_grad():
-        learnt = loss(model(frames, 3, 3)[:, -3:])
-    assert learnt < 0.35 * min(blank, copied)

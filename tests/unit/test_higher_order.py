@@ -1,22 +1,16 @@
 """The higher-order ConvLSTMs against explicit sums in float64, and their sizes against arithmetic."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from convttlstm.config import MovingMnist
-from convttlstm.data.digits import load_digits
-from convttlstm.data.moving_mnist import generate
 from convttlstm.models.conv_lstm import conv_lstm
 from convttlstm.models.conv_tt_lstm import conv_tt_lstm
 from convttlstm.models.higher_order import higher_order
-from convttlstm.training.recipes.base import l1_l2
 from tests import oracle
 
-ROOT = Path(__file__).parents[2]
 INPUTS, HIDDEN = 2, 3
 CASES = [  # transition, S, N, M, C
     ("equal", 3, 3, 3, 8),
@@ -173,24 +167,3 @@ def test_checkpointing_changes_nothing_but_memory(transition):
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(ValueError, match=r"steps equal to order|none of"):
         small(higher_order, **wrong)
-
-
-@pytest.mark.slow
-def test_four_sequences_can_be_learned_by_heart():
-    torch.manual_seed(0)
-    dataset = MovingMnist.model_validate({"digits": "embedded", "size": 16, "digit_size": 7})
-    digits = load_digits("embedded", Path("unused"), ROOT / "data/embedded")
-    clips = generate(dataset, "train", digits, np.arange(4))[:, :8, None]
-    frames = torch.from_numpy(clips).float() / 255
-    hyper: dict[str, Any] = {"kernel_size": 3, "order": 2, "steps": 3, "layers_per_block": 1}
-    model = higher_order(transition="tube", channels=[8, 8, 8, 8], **hyper)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-    for _ in range(120):
-        loss = l1_l2(model(frames, 4, 4), frames, 8)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-    blank = l1_l2(torch.zeros_like(frames[:, 1:]), frames, 8)
-    copied = l1_l2(frames[:, :-1], frames, 8)
-    assert loss < 0.4 * min(blank, copied)

@@ -1,20 +1,12 @@
 """MCNet against its equations in NumPy, and what its two paths may and may not see."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from convttlstm.config import MovingMnist
-from convttlstm.data.digits import load_digits
-from convttlstm.data.moving_mnist import generate
 from convttlstm.models.mcnet import Mcnet, unpool
-from convttlstm.training.recipes.adversarial import image_loss
 from tests import oracle
-
-EMBEDDED = Path(__file__).parents[2] / "data" / "embedded"
 
 
 def small_model(in_channels: int = 1, **settings: bool) -> Mcnet:
@@ -262,23 +254,3 @@ def test_checkpointing_stores_less_for_the_backward_pass():
             small_model(checkpointing=checkpointing)(random_frames(), 3, 3)
         stored.append(sum(kept))
     assert stored[1] < stored[0] / 4
-
-
-@pytest.mark.slow
-def test_four_sequences_are_learnt_by_heart():
-    """The image loss falls far below that of blank frames and of the last frame, repeated."""
-    dataset = MovingMnist(digits="embedded", size=16, digit_size=7)
-    digits = load_digits("embedded", Path("unused"), EMBEDDED)
-    pixels = generate(dataset, "train", digits, np.arange(4))[:, :6, None]
-    frames = torch.from_numpy(pixels.astype(np.float32) / 255)
-    torch.manual_seed(0)
-    model = Mcnet(channels=16)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, betas=(0.5, 0.999))
-    for _ in range(200):
-        loss = image_loss(model(frames, 3, 3), frames[:, 3:])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    blank = image_loss(torch.zeros_like(frames[:, 3:]), frames[:, 3:])
-    copied = image_loss(frames[:, 2:3].expand(-1, 3, -1, -1, -1), frames[:, 3:])
-    assert loss < 0.07 < min(blank, copied) / 3

@@ -90,7 +90,10 @@ class Experiment(Strict):
         named = [(system, "table") for system in self.table]
         named += [(row.system, "ablations") for row in self.ablations]
         named += [(grid.system, "grid") for grid in self.grid]
-        return dict(reversed(named))
+        first: dict[str, str] = {}
+        for system, where in named:
+            first.setdefault(system, where)
+        return first
 
 
 class Settings(Strict):
@@ -184,8 +187,10 @@ def settings_of_scale(scale: str) -> Settings:
 def _one_line(error: ValidationError, path: Path, overlay: dict[str, Any]) -> str:
     first = error.errors()[0]
     location = [str(part) for part in first["loc"]]
-    # Pydantic adds the name of the model's class of settings, which is no key of the file.
-    keys = [key for i, key in enumerate(location) if i == 0 or location[i - 1] != "model"]
+    # Pydantic adds the name of the model's class of settings and "[key]", which are no keys of the file.
+    keys = [
+        key for i, key in enumerate(location) if key != "[key]" and (i == 0 or location[i - 1] != "model")
+    ]
     keys += [first["ctx"]["key"]] if first["type"] == "unknown_setting" else []
     file = path if _mentions(overlay, keys) else path.with_name(PAPER)
     said_by_us = first["type"] in ("value_error", "unknown_setting", "missing")

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from convttlstm.files import UserError, atomic_path
-from convttlstm.reporting.results import Result, load_results, short_names, what_it_proves
+from convttlstm.reporting.results import STARRED, Result, load_results, short_names, what_it_proves
 
 PANEL = 160  # pixels, about
 PER_ROW = 5
@@ -53,6 +53,7 @@ def write_example(results: Path, dataset: str, runs: list[str], output: Path, ex
                 "evaluate the run again"
             )
     titles = ["Truth", *short_names(loaded)]
+    label = what_it_proves(run) + (f"; {STARRED}" if any(r.caveat for r in loaded) else "")
     zoom = max(1, round(PANEL / truth.shape[-1]))
     frames = []
     for t in range(len(truth)):
@@ -60,7 +61,7 @@ def write_example(results: Path, dataset: str, runs: list[str], output: Path, ex
         when = f"t = {t + 1}: " + (f"predicted frame {ahead}" if ahead > 0 else "input")
         border = PREDICTION if ahead > 0 else INPUT
         panels = [_magnify(clip[t], zoom) for clip in (truth, *clips)]
-        frames.append(_compose(panels, titles, when, what_it_proves(run), border))
+        frames.append(_compose(panels, titles, when, label, border))
     first, *rest = frames
     with atomic_path(output) as temporary:
         first.save(

@@ -23,7 +23,14 @@ from convttlstm.reporting.drawing import (
     save,
     say,
 )
-from convttlstm.reporting.results import Result, load_results, read_table, what_it_proves, without_short
+from convttlstm.reporting.results import (
+    STARRED,
+    Result,
+    load_results,
+    read_table,
+    what_it_proves,
+    without_short,
+)
 
 
 def write_loss_curves(results: Path, dataset: str, runs: list[str], output: Path) -> None:
@@ -126,7 +133,8 @@ def write_per_frame(results: Path, dataset: str, runs: list[str], output: Path) 
 
 def footnote(run: Run, note: str) -> str:
     """Return what stands beneath a figure: what its scale proves, and a note, wrapped."""
-    return "\n".join([what_it_proves(run), *textwrap.wrap(note, 110)])
+    wrapped = [part for line in note.splitlines() for part in textwrap.wrap(line, 110)]
+    return "\n".join([what_it_proves(run), *wrapped])
 
 
 @dataclass(frozen=True)
@@ -169,7 +177,7 @@ def write_figure2(results: Path, dataset: str, runs: list[str], paper: Path, out
     else:
         rows = [("the paper, its own scale", {False}), (f"reproduced, {run.label}", {True})]
     with style.context(["default", STYLE]):
-        figure = Figure(figsize=(WIDTH, 3.4 if len(rows) == 1 else 5.4))
+        figure = Figure(figsize=(WIDTH, 3.6 if len(rows) == 1 else 6.4))
         panels = figure.subplots(len(rows), len(horizons), squeeze=False)
         for axes_row, (title, kinds) in zip(panels, rows, strict=True):
             shown = [bubble for bubble in bubbles if bubble.ours in kinds]
@@ -182,6 +190,7 @@ def write_figure2(results: Path, dataset: str, runs: list[str], paper: Path, out
         for axes in panels[:, 0]:
             axes.set_ylabel("LPIPS (x 1000), lower is better")
         note = "paper protocol; bubbles, comparable within a row: parameters; crosses: none"
+        note += f"\n{STARRED}" if any(result.caveat for result in loaded) else ""
         save(figure, footnote(run, note), output)
 
 
@@ -251,6 +260,7 @@ def _label_bubbles(axes: Axes, bubbles: list[Bubble], radii: list[float]) -> Non
             fontsize=7,
             color=bubble.colour,
             fontweight="bold" if bubble.ours else "normal",
+            in_layout=False,  # or the panels would shrink after the labels are placed
         )
         extent = np.array(label.get_window_extent().size) / 2
         tried = []

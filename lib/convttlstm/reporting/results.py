@@ -144,11 +144,14 @@ def load_results(results: Path, dataset: str, runs: list[str]) -> list[Result]:
     return [load_result(results, dataset, run) for run in runs]
 
 
+STARRED = "* trained for a few updates, or judged on a few sequences, only: see Table 2"
+
+
 def short_names(results: list[Result]) -> list[str]:
-    """Return titles, with settings and seed only where two runs share a title, and with caveats."""
+    """Return titles, with settings and seed only where two runs share a title, and a star for caveats."""
     titles = [result.config.title for result in results]
     names = [r.name if titles.count(r.config.title) > 1 else r.config.title for r in results]
-    return [f"{n} ({r.caveat})" if r.caveat else n for n, r in zip(names, results, strict=True)]
+    return [f"{name} *" if r.caveat else name for name, r in zip(names, results, strict=True)]
 
 
 def without_short(results: list[Result]) -> tuple[list[Result], str]:

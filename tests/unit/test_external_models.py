@@ -1,0 +1,123 @@
+"""A model of one's own: found, trained, judged, and refused in one line where something is wrong."""
+
+import json
+from importlib.metadata import EntryPoint, EntryPoints
+
+import pytest
+import torch
+
+from convttlstm.config import load_settings, resolve_run, table_runs, with_model
+from convttlstm.files import UserError
+from convttlstm.models import create_model
+from tests.conftest import ROOT, Project
+
+MODEL = '''
+import torch
+from torch import nn
+
+
+class Fading(nn.Module):
+    """Predicts the last frame, dimmed more with every step."""
+
+    def __init__(self, in_channels=1, *, start=0.9):
+        super().__init__()
+        self.keep = nn.Parameter(torch.full((in_channels, 1, 1), start))
+
+    def forward(self, frames, context, horizon, sampling=None):
+        steps = torch.arange(1, horizon + 1, device=frames.device)[:, None, None, None]
+        return frames[:, context - 1 : context] * self.keep**steps
+'''
+
+
+@pytest.fixture
+def model_file(tmp_path):
+    path = tmp_path / "fading.py"
+    path.write_text(MODEL)
+    return path
+
+
+def test_a_file_gives_a_model(model_file):
+    model = create_model(f"{model_file}:Fading", start=0.5)
+    frames = torch.ones(1, 3, 1, 4, 4)
+    assert model(frames, 3, 2)[0, :, 0, 0, 0].tolist() == [0.5, 0.25]
+
+
+def test_an_entry_point_gives_a_model(monkeypatch):
+    point = EntryPoint("last", "convttlstm.models.naive:CopyLast", "convttlstm.models")
+    monkeypatch.setattr(
+        "importlib.metadata.entry_points", lambda **query: EntryPoints([point]).select(**query)
+    )
+    settings = with_model(load_settings(ROOT / "config/demo.yaml"), "last")
+    assert table_runs(settings, "moving_mnist_2")[-1] == "last-seed0"
+    assert type(create_model("last")).__name__ == "CopyLast"
+
+
+@pytest.mark.parametrize(
+    "name, said",
+    [
+        ("nowhere.py:Fading", "no file nowhere.py"),
+        ("fading", "is not defined; known are black"),
+        ("conv_lsm", "did you mean 'conv_lstm'?"),
+    ],
+)
+def test_what_is_not_there_is_refused_in_one_line(name, said):
+    with pytest.raises(UserError, match=said.replace("?", r"\?")) as error:
+        with_model(load_settings(ROOT / "config/demo.yaml"), name)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_fails_is_named(tmp_path):
+    path = tmp_path / "broken.py"
+    path.write_text("import nothing_of_that_name\n")
+    with pytest.raises(UserError, match=r"broken\.py cannot be imported.*nothing_of_that_name"):
+        create_model(f"{path}:Model")
+    path.write_text("")
+    with pytest.raises(UserError, match=r"broken\.py has no class 'Model'"):
+        create_model(f"{path}:Model")
+
+
+def test_a_name_of_the_catalogue_is_taken(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("")
+    with pytest.raises(UserError, match="the catalogue has a system 'conv_lstm'"):
+        with_model(load_settings(ROOT / "config/demo.yaml"), f"{path}:ConvLstm")
+
+
+def test_a_change_of_the_file_is_another_run(model_file):
+    name = f"{model_file}:Fading"
+
+    def digest():
+        settings = with_model(load_settings(ROOT / "config/demo.yaml"), name)
+        return resolve_run(settings, "demo", "moving_mnist_2", "fading-seed0").digest()
+
+    before = digest()
+    assert digest() == before
+    model_file.write_text(MODEL + "# changed\n")
+    assert digest() != before
+
+
+@pytest.mark.slow
+def test_it_is_trained_judged_and_shown_as_a_row_of_its_own(project: Project):
+    """By one command; the other runs are not trained again for it."""
+    done = project.snakemake()
+    assert done.returncode == 0, done.stdout
+    (project.folder / "fading.py").write_text(MODEL)
+    done = project.snakemake("model=fading.py:Fading")
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("rule train:") == 1
+    metrics = project.folder / "results/tiny/runs/moving_mnist_2/fading-seed0/metrics.json"
+    assert json.loads(metrics.read_text())["parameters"] == 1
+    table = (project.folder / "results/tiny/tables/table2_moving_mnist_2.md").read_text()
+    assert "| Fading | here |" in table
+
+
+@pytest.mark.slow
+def test_by_hand_it_is_the_same(project: Project):
+    project.prepare()
+    (project.folder / "fading.py").write_text(MODEL)
+    folder = project.run_folder("fading-seed0")
+    arguments = project.run_arguments(folder, "fading-seed0")
+    for command in ("train", "evaluate"):
+        done = project.call(command, "--model", "fading.py:Fading", *arguments)
+        assert done.returncode == 0, done.stderr
+    assert (folder / "metrics.json").exists()
