@@ -8,6 +8,7 @@ import yaml
 
 from tests.conftest import Project
 
+CUT = {"epochs": 1, "samples_per_epoch": 2, "batch_size": 1}
 # The paper's models, frames and loss; only the numbers of sequences and epochs are cut.
 FEW_STEPS = {
     "label": "paper scale, two steps",
@@ -20,7 +21,8 @@ FEW_STEPS = {
         }
     },
     "experiments": {"moving_mnist_2": {"grid": []}},
-    "training": {"epochs": 1, "samples_per_epoch": 2, "batch_size": 1},
+    "systems": {"predrnn_pp": {"training": CUT}},
+    "training": CUT,
     "evaluation": {"lpips": False, "bootstrap_resamples": 10, "examples": 1},
     "compute": {"accelerator": "cpu", "threads": 2},
 }
@@ -28,7 +30,15 @@ FEW_STEPS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "run, parameters", [("conv_lstm-seed0", 3_973_201), ("conv_tt_lstm-seed0", 2_687_281)]
+    "run, parameters",
+    [
+        ("conv_lstm-seed0", 3_973_201),
+        ("conv_tt_lstm-seed0", 2_687_281),
+        ("conv_lstm_ttd-seed0", 2_204_497),
+        ("conv_lstm_shi-seed0", 7_585_296),
+        ("predrnn_pp-seed0", 15_390_160),
+        ("e3d_lstm-seed0", 12_898_832),
+    ],
 )
 def test_a_full_size_model_trains_two_steps_and_is_judged(project: Project, run: str, parameters: int):
     project.config.write_text(yaml.safe_dump(FEW_STEPS))

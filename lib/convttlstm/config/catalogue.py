@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import Field, PositiveInt, ValidationError, model_validator
@@ -17,6 +17,8 @@ from convttlstm.config.training import Compute, Evaluation, Training
 from convttlstm.files import UserError
 
 PAPER = "paper.yaml"
+
+Group = TypeVar("Group", Training, Evaluation)
 
 # A run's name joins these with dashes.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
@@ -108,26 +110,23 @@ class Settings(Strict):
     compute: Compute = Compute()
 
     def training_of(self, system: str) -> Training:
-        """Return the scale's training with what the system changes."""
-        changes = self.systems[system].training
-        return Training.model_validate(merge(self.training.model_dump(), changes))
+        """Return the scale's training with what the system changes.
+
+        Raises:
+            ValueError: the changes are not possible.
+        """
+        return self._changed(self.training, system, "training")
 
     def evaluation_of(self, system: str) -> Evaluation:
-        """Return the scale's evaluation with what the system changes."""
-        changes = self.systems[system].evaluation
-        return Evaluation.model_validate(merge(self.evaluation.model_dump(), changes))
+        """Return the scale's evaluation with what the system changes; see `training_of`."""
+        return self._changed(self.evaluation, system, "evaluation")
 
-    @model_validator(mode="after")
-    def _systems_are_possible(self) -> "Settings":
-        for name in self.systems:
-            for group, resolved in (("training", self.training_of), ("evaluation", self.evaluation_of)):
-                try:
-                    resolved(name)
-                except ValidationError as error:
-                    raise ValueError(f"systems.{name}.{group}: {_first(error)}") from None
-            if self.training_of(name).batch_size % self.compute.devices:
-                raise ValueError(f"{name}: training.batch_size must be a multiple of compute.devices")
-        return self
+    def _changed(self, base: Group, system: str, name: str) -> Group:
+        changes = getattr(self.systems[system], name)
+        try:
+            return type(base).model_validate(merge(base.model_dump(), changes))
+        except ValidationError as error:
+            raise ValueError(f"systems.{system}.{name}: {first_error(error)}") from None
 
     @model_validator(mode="after")
     def _experiments_are_possible(self) -> "Settings":
@@ -142,8 +141,11 @@ class Settings(Strict):
 
     def _check_pair(self, dataset_name: str, system: str) -> None:
         dataset, training = self.datasets[dataset_name], self.training_of(system)
+        self.evaluation_of(system)
         if reason := self.systems[system].model.refusal(dataset):
             raise ValueError(f"experiments.{dataset_name}: {system} cannot serve this data set: {reason}")
+        if training.batch_size % self.compute.devices:
+            raise ValueError(f"{system}: training.batch_size must be a multiple of compute.devices")
         if training.samples_per_epoch > dataset.train.sequences:
             raise ValueError(
                 f"{system}: training.samples_per_epoch is {training.samples_per_epoch}, "
@@ -160,7 +162,7 @@ class Settings(Strict):
             if not list(grid.models(model)):
                 raise ValueError(f"{where}: no point of {grid.system}'s grid has steps (M) >= order (N)")
         except ValidationError as error:
-            raise ValueError(f"{where}: {grid.system}: {_first(error)}") from None
+            raise ValueError(f"{where}: {grid.system}: {first_error(error)}") from None
 
 
 def load_settings(path: Path) -> Settings:
@@ -243,7 +245,7 @@ def with_model(settings: Settings, name: str) -> Settings:
     try:
         return Settings.model_validate(content)
     except ValidationError as error:
-        raise UserError(_first(error)) from None
+        raise UserError(first_error(error)) from None
 
 
 def json_schema() -> str:
@@ -251,7 +253,7 @@ def json_schema() -> str:
     return json.dumps(Settings.model_json_schema(), indent=2) + "\n"
 
 
-def _first(error: ValidationError) -> str:
+def first_error(error: ValidationError) -> str:
     """Return the first thing that is wrong, in one line."""
     first = error.errors()[0]
     keys = [*first["loc"], first["ctx"]["key"]] if first["type"] == "unknown_setting" else first["loc"]

@@ -90,6 +90,7 @@ def resolve_run(settings: Settings, scale: str, dataset: str, identifier: str) -
         model = type(entry.model).model_validate(entry.model.model_dump() | found)
         if reason := model.refusal(settings.datasets[dataset]):
             raise ValueError(f"{system} cannot serve {dataset}: {reason}")
+        training, evaluation = settings.training_of(system), settings.evaluation_of(system)
     except ValidationError as error:
         raise UserError(f"run {identifier!r}: {error.errors()[0]['msg']}") from None
     except ValueError as error:
@@ -108,9 +109,9 @@ def resolve_run(settings: Settings, scale: str, dataset: str, identifier: str) -
         seed=seed,
         model=model,
         dataset=settings.datasets[dataset],
-        training=settings.training_of(system),
+        training=training,
         usual_samples=settings.training.samples,
-        evaluation=settings.evaluation_of(system),
+        evaluation=evaluation,
         compute=settings.compute,
     )
 
