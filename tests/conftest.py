@@ -42,10 +42,10 @@ TINY: dict[str, Any] = {
                 {
                     "system": "conv_lstm",
                     "filters": "5x5",
-                    "order": "single order",
+                    "row": "single order",
                     "reading": "plain ConvLSTM",
                 },
-                {"system": "conv_tt_lstm", "filters": "5x5", "order": "order 3"},
+                {"system": "conv_tt_lstm", "filters": "5x5", "row": "order 3"},
             ],
             "grid": [{"system": "conv_tt_lstm", "order": [3], "rank": [2, 8]}],
         }

@@ -410,7 +410,7 @@ def test_catalogue_rows_are_in_the_papers_table() -> None:
 def test_catalogue_ablations_are_in_the_papers_table4() -> None:
     ablations = load_settings(ROOT / "config/paper.yaml").experiments[DATASET].ablations
     rows = pd.read_csv(PAPER / "table4.csv")
-    assert {(row.filters, row.order) for row in ablations} >= set(
+    assert {(row.filters, row.row) for row in ablations} >= set(
         zip(rows["filters"], rows["order"], strict=True)
     )
 

@@ -12,7 +12,7 @@ from pydantic import Field, PositiveInt, ValidationError, model_validator
 
 from convttlstm.config.base import OddInt, Seed, Strict, known, merge
 from convttlstm.config.datasets import MovingMnist
-from convttlstm.config.models import HYPER, ModelChoice, ModelSettings
+from convttlstm.config.models import HYPER, ModelSettings
 from convttlstm.config.training import Compute, Evaluation, Training
 from convttlstm.files import UserError
 
@@ -42,14 +42,20 @@ class System(Strict):
 
 
 class Ablation(Strict):
-    """A row of Table 4."""
+    """A row of Table 4: a system, with settings that differ from the catalogue's."""
 
     system: str
+    kernel_size: OddInt | None = None
+    order: PositiveInt | None = None
+    rank: PositiveInt | None = None
+    steps: PositiveInt | None = None
     filters: str = Field(description="as in data/paper/table4.csv")
-    order: str = Field(
-        description="as in data/paper/table4.csv; rows that are not there have no paper figure"
-    )
+    row: str = Field(description="its order in data/paper/table4.csv; others have no figure of the paper's")
     reading: str = Field("", description="what the row is taken to mean, where the paper leaves it open")
+
+    def hyper(self) -> dict[str, int]:
+        """Return the settings that are named."""
+        return {name: value for name in HYPER if (value := getattr(self, name)) is not None}
 
 
 class Grid(Strict):
@@ -68,15 +74,6 @@ class Grid(Strict):
             point = dict(zip(axes, values, strict=True))
             if not ("order" in point and "steps" in point) or point["order"] <= point["steps"]:
                 yield point
-
-    def models(self, base: ModelChoice) -> Iterator[ModelChoice]:
-        """Yield `base` with each grid point's settings.
-
-        Raises:
-            ValidationError: a point is impossible for this model.
-        """
-        for point in self.points():
-            yield type(base).model_validate(base.model_dump() | point)
 
 
 class Experiment(Strict):
@@ -136,7 +133,9 @@ class Settings(Strict):
                 known(system, self.systems, f"experiments.{name}.{where}: system")
                 self._check_pair(name, system)
             for grid in experiment.grid:
-                self._check_grid(f"experiments.{name}.grid", grid)
+                self._check_models(f"experiments.{name}.grid", grid.system, list(grid.points()))
+            for row in experiment.ablations:
+                self._check_models(f"experiments.{name}.ablations", row.system, [row.hyper()])
         return self
 
     def _check_pair(self, dataset_name: str, system: str) -> None:
@@ -152,17 +151,18 @@ class Settings(Strict):
                 f"but {dataset_name} trains on {dataset.train.sequences} sequences"
             )
 
-    def _check_grid(self, where: str, grid: Grid) -> None:
-        model = self.systems[grid.system].model
-        axes = [name for name in HYPER if getattr(grid, name) is not None]
-        for axis in axes:
-            if axis not in type(model).model_fields:
-                raise ValueError(f"{where}: {grid.system} has no setting {axis!r}")
-        try:
-            if not list(grid.models(model)):
-                raise ValueError(f"{where}: no point of {grid.system}'s grid has steps (M) >= order (N)")
-        except ValidationError as error:
-            raise ValueError(f"{where}: {grid.system}: {first_error(error)}") from None
+    def _check_models(self, where: str, system: str, points: list[dict[str, int]]) -> None:
+        model = self.systems[system].model
+        if not points:
+            raise ValueError(f"{where}: no point of {system}'s grid has steps (M) >= order (N)")
+        for point in points:
+            for name in point:
+                if name not in type(model).model_fields:
+                    raise ValueError(f"{where}: {system} has no setting {name!r}")
+            try:
+                type(model).model_validate(model.model_dump() | point)
+            except ValidationError as error:
+                raise ValueError(f"{where}: {system}: {first_error(error)}") from None
 
 
 def load_settings(path: Path) -> Settings:

@@ -134,7 +134,7 @@ def table_runs(settings: Settings, dataset: str) -> list[str]:
 def ablation_runs(settings: Settings, dataset: str) -> list[str]:
     """Return the runs of Table 4, all with the first seed."""
     experiment = settings.experiments[dataset]
-    names = [run_id(settings, row.system, {}, experiment.seeds[0]) for row in experiment.ablations]
+    names = [run_id(settings, row.system, row.hyper(), experiment.seeds[0]) for row in experiment.ablations]
     return list(dict.fromkeys(names))
 
 

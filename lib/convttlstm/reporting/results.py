@@ -96,9 +96,14 @@ class Result:
         return ", ".join(parts)
 
     @property
+    def variant_title(self) -> str:
+        """Title and settings."""
+        return ", ".join(part for part in (self.config.title, self.variant) if part)
+
+    @property
     def name(self) -> str:
         """Title, settings and seed, unique among the runs of a data set."""
-        parts = [self.config.title, self.variant]
+        parts = [self.variant_title]
         parts += [f"seed {self.config.seed}"] if self.config.trained else []
         return ", ".join(part for part in parts if part)
 

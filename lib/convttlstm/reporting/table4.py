@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from convttlstm.config import Settings
+from convttlstm.config import Settings, run_id
 from convttlstm.config.catalogue import Ablation
 from convttlstm.files import write_text
 from convttlstm.reporting.markup import Row, Table, latex, to_latex, to_markdown
@@ -45,14 +45,15 @@ def write_table4(
     Raises:
         UserError: a file that is read is missing or damaged.
     """
-    loaded = {result.config.system: result for result in load_results(results, dataset, runs)}
+    experiment = settings.experiments[dataset]
+    loaded = {result.config.id: result for result in load_results(results, dataset, runs)}
     published = read_table(paper, PAPER_COLUMNS)
     published = published[published["dataset"] == dataset]
     rows: list[dict[str, str]] = []
-    for ablation in settings.experiments[dataset].ablations:
-        result = loaded[ablation.system]
+    for ablation in experiment.ablations:
+        result = loaded[run_id(settings, ablation.system, ablation.hyper(), experiment.seeds[0])]
         horizon = max(result.config.dataset.test_horizons)
-        key = ablation.filters, ablation.order
+        key = ablation.filters, ablation.row
         found = published[(published["filters"] == key[0]) & (published["order"] == key[1])]
         if key not in [(row["filters"], row["order"]) for row in rows]:
             rows += [_paper_row(row, horizon) for _, row in found.iterrows()]
@@ -89,8 +90,8 @@ def _reproduced_row(ablation: Ablation, result: Result, horizon: int) -> dict[st
         "scale": result.config.scale,
         "label": what_it_proves(result.config),
         "filters": ablation.filters,
-        "order": ablation.order,
-        "method": ablation.reading or result.config.title,
+        "order": ablation.row,
+        "method": ablation.reading or result.variant_title,
         "run": result.config.id,
         "caveat": result.caveat,
         "parameters": str(result.metrics.parameters),
