@@ -16,6 +16,7 @@ RUN = "conv_tt_lstm-seed0"
 # The commands of the environment that runs the tests, active or not.
 ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
+CUT = {"epochs": 6, "batch_size": 4, "linear_sampling": {"updates": 40}}
 TINY: dict[str, Any] = {
     "label": "tiny scale",
     "datasets": {
@@ -34,6 +35,15 @@ TINY: dict[str, Any] = {
     "systems": {
         name: {"model": {"channels": [2, 3, 3, 2], "layers_per_block": 1, "kernel_size": 3}}
         for name in ("conv_lstm", "conv_tt_lstm")
+    }
+    # Not in the table: for tests of their recipes.
+    | {
+        "predrnn_pp": {"model": {"channels": [4, 3], "kernel_size": 3}, "training": CUT},
+        "mcnet": {"model": {"channels": 4}, "training": CUT},
+        "vpn": {
+            "model": {"channels": 3, "encoder_blocks": 1, "decoder_blocks": 1, "lstm_channels": 4},
+            "training": CUT,
+        },
     },
     "experiments": {
         "moving_mnist_2": {

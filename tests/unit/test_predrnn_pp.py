@@ -9,9 +9,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from convttlstm.config import MovingMnist, Split
-from convttlstm.data.digits import load_digits
-from convttlstm.data.moving_mnist import generate
 from convttlstm.models.predrnn_pp import GradientHighway, PredRnnPp
 from tests.oracle import correlate
 
@@ -266,24 +263,3 @@ def test_weights_start_as_published():
 def test_one_layer_is_refused():
     with pytest.raises(ValueError, match="two layers"):
         PredRnnPp(channels=(4,))
-
-
-@pytest.mark.slow
-def test_it_learns_four_sequences():
-    split = Split(sequences=4, frames=8)
-    settings = {"size": 16, "digit_size": 7, "context": 4, "horizon": 4, "test_horizons": [4]}
-    dataset = MovingMnist.model_validate(settings | {"train": split, "validation": split, "test": split})
-    images = generate(dataset, "train", load_digits("embedded", Path("unused"), EMBEDDED), np.arange(4))
-    frames = torch.from_numpy(images)[:, :, None].float() / 255
-    target = frames[:, 1:]
-    blank, copied = target.square().mean(), (target - frames[:, :-1]).square().mean()
-
-    torch.manual_seed(0)
-    model = PredRnnPp(channels=(16, 8, 8), kernel_size=3, patch_size=2)
-    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
-    for _ in range(150):
-        loss = torch.nn.functional.mse_loss(model(frames, 4, 4), target)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    assert loss < 0.005 < 0.3 * min(blank, copied)

@@ -65,11 +65,11 @@ def assert_same_run(folder: Path, undisturbed: Path) -> None:
     )
 
 
-def start(project: Project, folder: Path) -> subprocess.Popen[str]:
+def start(project: Project, folder: Path, run: str = RUN) -> subprocess.Popen[str]:
     """Start training and return once it has written a checkpoint of its own."""
     before = (folder / "last.ckpt").stat().st_mtime_ns if (folder / "last.ckpt").exists() else 0
     process = subprocess.Popen(
-        project.command("train", *project.run_arguments(folder, RUN)),
+        project.command("train", *project.run_arguments(folder, run)),
         cwd=project.folder,
         text=True,
         stdout=subprocess.PIPE,
@@ -83,9 +83,9 @@ def start(project: Project, folder: Path) -> subprocess.Popen[str]:
     return process
 
 
-def interrupt(project: Project, folder: Path) -> None:
+def interrupt(project: Project, folder: Path, run: str = RUN) -> None:
     """Start training and stop it by SIGTERM after its first checkpoint."""
-    process = start(project, folder)
+    process = start(project, folder, run)
     process.terminate()
     process.communicate()
 
@@ -107,6 +107,24 @@ def test_killed_at_random_moments_ends_with_identical_weights(trained):
     assert done.returncode == 0, done.stderr
     assert_same_run(folder, undisturbed)
     assert not list(folder.glob("*.partial.csv"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", ["predrnn_pp", "mcnet", "vpn"])
+def test_every_recipe_goes_on_with_identical_weights(project, system):
+    """The paper's is tested above; these are PredRNN++'s, the adversarial one and the likelihood's."""
+    run = f"{system}-seed0"
+    project.configure(**LONG)
+    project.prepare()
+    undisturbed, folder = project.run_folder(run, "undisturbed"), project.run_folder(run)
+    done = project.train(undisturbed, run)
+    assert done.returncode == 0, done.stderr
+    for _ in range(3):
+        interrupt(project, folder, run)
+    assert not (folder / "best.safetensors").exists(), "training ends too soon to be interrupted"
+    done = project.train(folder, run)
+    assert done.returncode == 0, done.stderr
+    assert_same_run(folder, undisturbed)
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from convttlstm.models import create_model
 
 SIZES = (64, 120, 128)  # Moving-MNIST-2, and KTH in training and in evaluation, pixels
 PAPER_SIZES = (64, 120)  # those that Table 2's FLOPs are for
-CONTEXT, HORIZON = 10, 2
+CONTEXT, HORIZON = 2, 2
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -39,9 +39,9 @@ class StepCost:
 
 
 def step_cost(model: nn.Module, size: int, in_channels: int = 1) -> StepCost:
-    """Return the cost of the second frame predicted from ten.
+    """Return the cost of a sequence's fourth frame, predicted from two and a prediction.
 
-    Which one matters where a step attends over all past ones (E3D-LSTM). Nothing is computed:
+    Which one matters only where a step attends over all past ones (E3D-LSTM). Nothing is computed:
     the model, with frames of `size` x `size` pixels, is moved to the meta device.
     """
     model = model.to("meta")

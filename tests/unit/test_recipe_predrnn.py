@@ -1,0 +1,112 @@
+"""PredRNN++'s recipe: two updates a batch, one of them backwards in time, and true frames that fade out."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from convttlstm.config import MovingMnist, Run, Training, load_settings, resolve_run
+from convttlstm.training.recipes.base import Batch
+from convttlstm.training.recipes.predrnn import PredRnnRecipe
+
+ROOT = Path(__file__).parents[2]
+
+
+class Scaled(nn.Module):
+    """Predicts each frame as a multiple of the one before; remembers what it was called with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.tensor(0.5))
+        self.calls: list[tuple[Tensor, Tensor | None, float]] = []
+
+    def forward(self, frames: Tensor, context: int, horizon: int, sampling: Tensor | None = None) -> Tensor:
+        self.calls.append((frames, sampling, self.factor.item()))
+        return frames[:, : context + horizon - 1] * self.factor
+
+
+def make_recipe(updates: int = 8) -> PredRnnRecipe:
+    settings = load_settings(ROOT / "config/paper.yaml")
+    run: Run = resolve_run(settings, "paper", "moving_mnist_2", "predrnn_pp-seed0").model_copy(
+        update={
+            "dataset": MovingMnist(context=2, horizon=5, test_horizons=[5]),
+            "training": Training.model_validate(
+                {
+                    "recipe": "predrnn",
+                    "learning_rate": 0.01,
+                    "gradient_clip": None,
+                    "linear_sampling": {"updates": updates},
+                }
+            ),
+        }
+    )
+    return PredRnnRecipe(run, Fabric(accelerator="cpu", devices=1), Scaled())
+
+
+def make_batch(epoch: int = 1, size: int = 4, frames: int = 9) -> Batch:
+    """Sequences with more frames than context and horizon ask for."""
+    pixels = torch.rand(size, frames, 1, 2, 2, generator=torch.Generator().manual_seed(epoch))
+    return Batch(pixels, np.arange(size), epoch)
+
+
+def test_the_share_of_true_frames_falls_evenly_to_nothing():
+    recipe, shares = make_recipe(updates=4), []
+    for _ in range(6):
+        recipe.step(recipe.model, make_batch())
+        shares.append(recipe.report()["sampling_ratio"])
+    assert shares == [0.75, 0.5, 0.25, 0.0, 0.0, 0.0]
+
+
+def test_masks_have_that_share_and_both_updates_the_same_mask():
+    recipe = make_recipe(updates=4)
+    batch = make_batch(size=2000)
+    found = []
+    for _ in range(4):
+        recipe.model.module.calls.clear()
+        recipe.step(recipe.model, batch)
+        (_, first, _), (_, second, _) = recipe.model.module.calls
+        assert torch.equal(first, second) and first.shape == (2000, 4)
+        found.append(first.float().mean().item())
+    # 8,000 draws: four standard deviations are 0.022.
+    assert found == pytest.approx([0.75, 0.5, 0.25, 0.0], abs=0.022)
+
+
+def test_a_batch_is_trained_on_forwards_and_then_backwards():
+    recipe, batch = make_recipe(), make_batch()
+    loss = recipe.step(recipe.model, batch)
+    (forwards, _, before), (backwards, _, between) = recipe.model.module.calls
+    after = recipe.model.module.factor.item()
+    assert torch.equal(forwards, batch.frames[:, :7])
+    assert torch.equal(backwards, batch.frames[:, [6, 5, 4, 3, 2, 1, 0]])
+    assert before == 0.5 and between != before and after != between
+
+    def by_hand(frames: Tensor, factor: float) -> float:
+        x = frames.double().numpy()
+        return float(np.mean((factor * x[:, :6] - x[:, 1:7]) ** 2))
+
+    expected = (by_hand(forwards, before) + by_hand(backwards, between)) / 2
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_validation_feeds_nothing_back_and_changes_nothing():
+    recipe, batch = make_recipe(), make_batch()
+    recipe.validate(recipe.model, batch.frames[:, :7])
+    assert [mask for _, mask, _ in recipe.model.module.calls] == [None]
+    assert recipe.model.module.factor.item() == 0.5 and recipe.batches == 0
+
+
+def test_it_goes_on_bit_for_bit():
+    whole, first, second = make_recipe(), make_recipe(), make_recipe()
+    for epoch in range(1, 7):
+        whole.step(whole.model, make_batch(epoch))
+    for epoch in range(1, 4):
+        first.step(first.model, make_batch(epoch))
+    second.model.load_state_dict(first.model.state_dict())
+    second.load_state_dict(first.state_dict())
+    for epoch in range(4, 7):
+        second.step(second.model, make_batch(epoch))
+    assert torch.equal(second.model.module.factor, whole.model.module.factor)
+    assert second.report() == whole.report()
