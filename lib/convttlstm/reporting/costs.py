@@ -18,10 +18,10 @@ COUNTS += [f"paper_flops_{size}" for size in PAPER_SIZES]
 TIMES = ["device", "torch", "title", "size", "forward_seconds", "training_seconds", "steps", "sequence_steps"]
 
 COUNTS_NOTE = (
-    "Of predicting the fourth frame (in E3D-LSTM each costs more than the one before). The paper's FLOPs column is no "
-    "count of operations: it is the parameters, rounded to 0.01 million, times height times width / 1024 "
-    "times 1000. Beside it stand the multiplications that the step really takes, and the float32 "
-    "activations that training keeps of it."
+    "Of predicting a sequence's fourth frame; in E3D-LSTM each frame costs more than the one before. The "
+    "paper's FLOPs column is no count of operations: it is the parameters, rounded to 0.01 million, times "
+    "height times width / 1024 times 1000. Beside it stand the multiplications that the step really takes, "
+    "and the float32 activations that training keeps of it."
 )
 TIMES_NOTE = (
     "Seconds for one sequence of 10 → 10 frames: prediction, and forward and backward pass of training. "
