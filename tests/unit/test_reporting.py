@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from PIL import Image, ImageSequence
 
 from convttlstm.config import load_settings, resolve_run
@@ -20,7 +21,7 @@ from convttlstm.reporting.animation import BORDER, GAP, HEAD
 from convttlstm.reporting.drawing import spread
 from convttlstm.reporting.markup import Row, Table, latex, to_html, to_latex, to_markdown
 from convttlstm.reporting.page import comparisons, headline
-from convttlstm.reporting.results import load_results
+from convttlstm.reporting.results import load_results, short_names, without_short
 
 ROOT = Path(__file__).parents[2]
 PAPER = ROOT / "data/paper"
@@ -33,6 +34,8 @@ MSE = {
     "conv_lstm-seed0": (0.012, 0.0359),
     "conv_tt_lstm-seed0": (0.010, 0.034),
     "conv_tt_lstm-N2-seed1": (0.011, 0.035),
+    "vpn-seed0": (0.05, 0.06),
+    "ctt_1x1-seed0": (0.031, 0.036),
 }
 PARAMETERS = {
     ("conv_lstm", "demo"): 85_217,
@@ -60,7 +63,7 @@ def moving_square(horizon: int) -> np.ndarray:
     return frames
 
 
-def make_run(results: Path, run: str, lpips: bool = True, scale: str = "demo") -> Path:
+def make_run(results: Path, run: str, lpips: bool = True, scale: str = "demo", sequences: int = 200) -> Path:
     settings = load_settings(ROOT / f"config/{scale}.yaml")
     config = resolve_run(settings, scale, DATASET, run)
     folder = results / "runs" / DATASET / run
@@ -82,7 +85,7 @@ def make_run(results: Path, run: str, lpips: bool = True, scale: str = "demo") -
     by["versions"] = {"python": "3.11.7", "torch": "2.13.0"}
     metrics = {
         "run": run,
-        "sequences": 200,
+        "sequences": sequences,
         "parameters": PARAMETERS.get((config.system, scale), 0),
         "lpips_weights": "ab" * 32 if lpips else None,
         "evaluated_by": by | {"command": f"convttlstm evaluate {run}"},
@@ -359,6 +362,78 @@ def test_headline_follows_the_intervals(results: Path) -> None:
     short, long = comparisons(loaded)
     assert short.count(both) == 2 and long.count(both) == 1
     assert re.search(r"ConvLSTM \(baseline\) \S+ \[.*?\] \(beats copy last frame\)", long)
+
+
+@pytest.fixture
+def short_results(tmp_path: Path) -> tuple[Path, list[str]]:
+    """The usual runs, one of a few updates and one of those judged on a few sequences too."""
+    results = make_results(tmp_path / "demo")
+    make_run(results, "ctt_1x1-seed0")
+    make_run(results, "vpn-seed0", sequences=8)
+    return results, [*RUNS, "vpn-seed0"]
+
+
+def test_rows_cut_short_say_so_and_prove_nothing(short_results: tuple[Path, list[str]]) -> None:
+    results, runs = short_results
+    write_all(results, runs)
+    assert "| here, 40 updates only, 8 sequences only |" in table2(results, ".md")
+    assert "here, 40 updates only, 8 sequences only" in (results / "index.html").read_text()
+    loaded = load_results(results, DATASET, runs)
+    assert [name[-1] == "*" for name in short_names(loaded)] == [False] * 4 + [True]
+    full, note = without_short(loaded)
+    assert [result.config.id for result in full] == RUNS and note.endswith(": VPN (baseline)")
+    # VPN's curve would be the highest of all.
+    tops = []
+    for shown in (RUNS, runs):
+        write_report("per_frame", results, DATASET, shown, PAPER, results / "curves")
+        tops.append((results / "curves.svg").read_text().count("stroke-linecap: square"))
+    assert tops[0] == tops[1]
+
+
+def test_table4_puts_runs_beneath_the_papers_rows(short_results: tuple[Path, list[str]]) -> None:
+    results, _ = short_results
+    config = results.parent / "config/demo.yaml"
+    shutil.copytree(ROOT / "config", config.parent)
+    rows = [
+        {"system": "ctt_1x1", "filters": "1x1", "row": "order 3"},
+        {"system": "conv_lstm", "filters": "5x5", "row": "single order", "reading": "plain ConvLSTM"},
+        {"system": "conv_tt_lstm", "filters": "5x5", "row": "another"},
+    ]
+    overlay = yaml.safe_load(config.read_text())
+    overlay["experiments"][DATASET]["ablations"] = rows
+    config.write_text(yaml.safe_dump(overlay))
+    runs = ["ctt_1x1-seed0", "conv_lstm-seed0", "conv_tt_lstm-seed0"]
+    write_report("table4", results, DATASET, runs, PAPER, results / f"tables/table4_{DATASET}", config)
+    lines = (results / f"tables/table4_{DATASET}.md").read_text().splitlines()
+    found = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
+    assert [cells[:4] for cells in found[2:]] == [
+        ["1x1", "order 3", "-", "paper"],
+        ["1x1", "order 3", "Conv-TT-LSTM, 1x1", "here, 40 updates only"],
+        ["5x5", "single order", "-", "paper"],
+        ["5x5", "single order", "plain ConvLSTM", "here"],
+        ["5x5", "another", "Conv-TT-LSTM", "here"],
+    ]
+    assert found[2][5:] == ["34.84", "0.800", "151.2"]
+    mean = metrics_of(results, "conv_lstm-seed0")["horizons"]["30"]["mse"]["mean"]
+    assert found[5][5].startswith(f"{mean * 1e3:.2f} [")
+
+
+def test_times_measured_on_a_part_are_marked(results: Path, tmp_path: Path) -> None:
+    times = tmp_path / "times.csv"
+    times.write_text(
+        "device,torch,title,size,forward_seconds,training_seconds,steps,sequence_steps\n"
+        "AMD EPYC,2.13.0,ConvLSTM (baseline),64,2.5,7.25,19,19\n"
+        "AMD EPYC,2.13.0,ConvLSTM (baseline),120,9.125,28.5,3,19\n"
+        "AMD EPYC,2.13.0,VPN (baseline),64,,90,19,19\n"
+    )
+    output = tmp_path / "complexity"
+    write_report("complexity", results, "", [], PAPER, output, times=[times])
+    markdown = output.with_suffix(".md").read_text()
+    assert "Measured on AMD EPYC, PyTorch 2.13.0" in markdown
+    lines = [line for line in markdown.splitlines() if "2.5 s" in line or "90 s" in line]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert cells[0][1:5] == ["2.5 s", "7.25 s", "~9.12 s", "~28.5 s"]
+    assert cells[1][1:5] == ["-", "90 s", "-", "-"]
 
 
 def test_page_links_lead_to_files(results: Path) -> None:
