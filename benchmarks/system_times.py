@@ -7,6 +7,7 @@ the column `steps` tells.
 """
 
 import argparse
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -46,8 +47,8 @@ def main() -> None:
         for size in SIZES:
             row = time_system(system.model.name, system.model.hyper(), size, options)
             rows.append({"system": name, "title": system.title} | row)
-            took = f"prediction {row['forward_seconds']} s, training {row['training_seconds']} s"
-            print(f"{name:16} {size:4} px  {took}", flush=True)
+            taken = [f"{kind} {row[f'{kind}_seconds'] or math.nan:.3g} s" for kind in ("forward", "training")]
+            print(f"{name:16} {size:4} px  {', '.join(taken)}", flush=True)
     found = {"device": device_name(options.device), "threads": options.threads}
     found |= {"torch": torch.__version__.split("+")[0]}
     table = pd.DataFrame([found | row for row in rows])
