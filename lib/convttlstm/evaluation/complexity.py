@@ -1,7 +1,9 @@
 """What a model costs: parameters, multiplications and memory, counted, beside the paper's arithmetic."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -10,6 +12,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from convttlstm.config import Settings
+from convttlstm.config.models import HYPER
 from convttlstm.files import write_text
 from convttlstm.models import create_model
 
@@ -88,14 +91,11 @@ def write_complexity(settings: dict[str, Settings], output: Path) -> None:
     """
     rows = []
     for scale, catalogue in settings.items():
-        used = {name for experiment in catalogue.experiments.values() for name in experiment.systems()}
-        for name, system in catalogue.systems.items():
-            if scale != "paper" and name not in used:
-                continue
+        for name, title, choice in _models(catalogue, everything=scale == "paper"):
             with torch.device("meta"):
-                model = create_model(system.model.name, **system.model.hyper())
+                model = create_model(choice.name, **choice.hyper())
             parameters = count_parameters(model)
-            row = {"scale": scale, "system": name, "title": system.title, "parameters": parameters}
+            row = {"scale": scale, "system": name, "title": title, "parameters": parameters}
             for size in SIZES:
                 cost = step_cost(model, size)
                 row[f"multiplications_{size}"] = cost.multiplications
@@ -103,3 +103,17 @@ def write_complexity(settings: dict[str, Settings], output: Path) -> None:
             row |= {f"paper_flops_{size}": paper_flops(parameters, size) for size in PAPER_SIZES}
             rows.append(row)
     write_text(output, pd.DataFrame(rows).to_csv(index=False))
+
+
+def _models(settings: Settings, everything: bool) -> Iterator[tuple[str, str, Any]]:
+    """Yield name, title and model of the systems, or of those in use, and of Table 4's other rows."""
+    experiments = settings.experiments.values()
+    used = {name for experiment in experiments for name in experiment.systems()}
+    for name, system in settings.systems.items():
+        if everything or name in used:
+            yield name, system.title, system.model
+    for row in (row for experiment in experiments for row in experiment.ablations if row.hyper()):
+        system, variant = settings.systems[row.system], row.hyper()
+        named = " ".join(f"{HYPER[key]}{value}" for key, value in variant.items())
+        model = type(system.model).model_validate(system.model.model_dump() | variant)
+        yield f"{row.system} {named}", f"{system.title}, {named}", model
