@@ -77,6 +77,27 @@ def test_a_file_that_fails_is_named(tmp_path):
         create_model(f"{path}:Model")
 
 
+def test_what_is_no_module_is_refused(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("def make(in_channels):\n    return [in_channels]\n")
+    with pytest.raises(UserError, match="makes 'list', which is no"):
+        create_model(f"{path}:make")
+
+
+@pytest.mark.slow
+def test_outputs_of_the_wrong_shape_are_one_line(project: Project):
+    project.prepare()
+    wrong = MODEL.replace("return frames[:, context - 1 : context] *", "return frames[:, context - 1, 0] *")
+    (project.folder / "fading.py").write_text(wrong.replace("self.keep**steps", "self.keep"))
+    arguments = project.run_arguments(project.run_folder("fading-seed0"), "fading-seed0")
+    done = project.call("train", "--model", "fading.py:Fading", *arguments)
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        "convttlstm: error: the model returned (4, 16, 16) for sequences (4, 6, 1, "
+    )
+    assert done.stderr.count("\n") == 1
+
+
 def test_a_name_of_the_catalogue_is_taken(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text("")

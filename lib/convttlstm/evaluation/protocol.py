@@ -191,6 +191,9 @@ def _judge_all(
 
 def _predict(model: torch.nn.Module, given: Tensor, horizon: int, sequences: np.ndarray) -> Tensor:
     prediction = model(given, given.shape[1], horizon)[:, -horizon:]
+    expected = (given.shape[0], horizon, *given.shape[2:])
+    if prediction.shape != expected:
+        raise UserError(f"the model predicted {tuple(prediction.shape)}, but {expected} was asked for")
     broken = ~prediction.isfinite().flatten(1).all(dim=1).cpu().numpy()
     if broken.any():
         raise UserError(

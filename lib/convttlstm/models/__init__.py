@@ -56,7 +56,7 @@ def create_model(name: str, in_channels: int = 1, **hyper: Any) -> nn.Module:
         hyper: the model's own settings, named as in `convttlstm.config`.
 
     Raises:
-        UserError: there is no model of that name, or it has no such setting.
+        UserError: there is no model of that name, it has no such setting, or what it makes is no module.
     """
     if name in _FACTORIES:
         factory = _FACTORIES[name]
@@ -67,6 +67,9 @@ def create_model(name: str, in_channels: int = 1, **hyper: Any) -> nn.Module:
         hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(list_models())}"
         raise UserError(f"model {name!r} does not exist; {hint}")
     try:
-        return factory(in_channels, **hyper)
+        model = factory(in_channels, **hyper)
     except TypeError as error:
         raise UserError(f"model {name!r}: {error}") from error
+    if not isinstance(model, nn.Module):
+        raise UserError(f"model {name!r}: makes {type(model).__name__!r}, which is no torch.nn.Module")
+    return model

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from convttlstm.config import Run
+from convttlstm.files import UserError
 from convttlstm.randomness import Stream, uniform
 
 
@@ -69,8 +70,16 @@ def l1_l2(outputs: Tensor, frames: Tensor, end: int) -> Tensor:
         outputs: what a predictor returned, (batch, n, channel, height, width).
         frames: the sequences; its frames end - n ... end - 1 are the targets.
         end: context + horizon.
+
+    Raises:
+        UserError: the outputs are no frames of such sequences.
     """
     target = frames[:, end - outputs.shape[1] : end]
+    if outputs.shape != target.shape:
+        raise UserError(
+            f"the model returned {tuple(outputs.shape)} for sequences {tuple(frames.shape)}; expected "
+            "(batch, horizon, or context + horizon - 1, channel, height, width)"
+        )
     return functional.l1_loss(outputs, target) + functional.mse_loss(outputs, target)
 
 
