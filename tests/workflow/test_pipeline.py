@@ -56,7 +56,7 @@ def test_the_slurm_profile_plans_the_papers_scale(project):
 
 
 def test_any_scale_runs_under_any_profile(project):
-    assert dry_run(project, "-n")["train"] == 2
+    assert dry_run(project, "-n")["train"] == 11
     assert dry_run(project, "-n", "--config", "scale=paper")["train"] == 62
     assert dry_run(project, "--profile", "slurm", "-n", "all", "--config", "scale=demo")["train"] == 11
 
