@@ -16,6 +16,7 @@ include: "workflow/rules/report.smk"
 localrules:
     all,
     mnist,
+    kth,
     lpips_weights,
 
 

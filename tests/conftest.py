@@ -46,6 +46,7 @@ TINY: dict[str, Any] = {
         },
     },
     "experiments": {
+        "kth": None,
         "moving_mnist_2": {
             "table": ["black", "copy_last", "conv_lstm", "conv_tt_lstm"],
             "ablations": [
@@ -58,7 +59,7 @@ TINY: dict[str, Any] = {
                 {"system": "conv_tt_lstm", "filters": "5x5", "row": "order 3"},
             ],
             "grid": [{"system": "conv_tt_lstm", "order": [3], "rank": [2, 8]}],
-        }
+        },
     },
     "training": {
         "epochs": 3,
@@ -108,7 +109,7 @@ class Project:
             cwd=self.folder,
             text=True,
             capture_output=True,
-            timeout=300,
+            timeout=1800,
             **options,
         )
 
@@ -133,7 +134,7 @@ class Project:
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=600,
+            timeout=3600,
             env=ENVIRONMENT,
             **options,
         )

@@ -1,11 +1,15 @@
 """`convttlstm`: one subcommand for each arrow of the pipeline; no business logic here."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from convttlstm.config import (
+    Dataset,
+    Kth,
+    MovingMnist,
     Run,
     Settings,
     json_schema,
@@ -14,6 +18,9 @@ from convttlstm.config import (
     with_model,
 )
 from convttlstm.files import UserError, write_text
+
+REPORTS = ["table2", "table4", "complexity", "figure2", "loss", "per_frame"]
+REPORTS += ["strip", "gallery", "groups", "example", "page"]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -53,15 +60,25 @@ def _parser() -> argparse.ArgumentParser:
             help="a model of your own, added to the catalogue as class_name; or an entry point's name",
         )
 
-    sub = add("fetch", _fetch, "Download and verify MNIST's files or LPIPS's AlexNet weights.")
-    sub.add_argument("what", choices=["mnist", "lpips"])
-    sub.add_argument("-o", "--output", type=Path, required=True, help="MNIST: folder; LPIPS: file")
+    sub = add(
+        "fetch", _fetch, "Download and verify MNIST's files, KTH's archives or LPIPS's AlexNet weights."
+    )
+    sub.add_argument("what", choices=["mnist", "kth", "lpips"])
+    sub.add_argument(
+        "--lock", type=Path, default=Path("data/archives.lock.json"), help="checksums of KTH's files"
+    )
+    sub.add_argument("-o", "--output", type=Path, required=True, help="MNIST, KTH: folder; LPIPS: file")
+
+    sub = add("synthesize", _synthesize, "Draw and encode a synthetic stand-in for KTH's archives.")
+    add_config(sub)
+    sub.add_argument("-o", "--output", type=Path, required=True, help="folder")
 
     sub = add("prepare", _prepare, "Make a data set's train, validation and test splits.")
     add_config(sub)
-    sub.add_argument("--raw", type=Path, default=Path("data/raw/mnist"), help="downloaded files")
+    sub.add_argument("--raw", type=Path, help="downloaded files; data/raw/mnist or data/raw/kth if not given")
     sub.add_argument("--embedded", type=Path, default=Path("data/embedded"), help="digits in git")
     sub.add_argument("--checksums", type=Path, default=Path("data/checksums.json"))
+    sub.add_argument("--processes", type=int, default=os.cpu_count(), help="that decode videos")
     sub.add_argument("-o", "--output", type=Path, required=True, help="folder")
 
     sub = add("train", _train, "Train a run, or go on with it where it stopped.")
@@ -90,10 +107,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("-o", "--output", type=Path, required=True, help="CSV file")
 
     sub = add("report", _report, "Make a table, a figure or the page from finished runs.")
-    sub.add_argument(
-        "what", choices=["table2", "table4", "complexity", "figure2", "loss", "per_frame", "example", "page"]
-    )
-    sub.add_argument("--config", type=Path, help="settings, which table4 needs")
+    sub.add_argument("what", choices=REPORTS)
+    sub.add_argument("--config", type=Path, help="settings, which table4 and page need")
+    add_model(sub)
     sub.add_argument("--dataset", default="", help="the data set's name")
     sub.add_argument("--results", type=Path, required=True, help="such as results/demo")
     sub.add_argument("--paper", type=Path, default=Path("data/paper"), help="the paper's own numbers")
@@ -121,6 +137,10 @@ def _fetch(options: argparse.Namespace) -> None:
         from convttlstm.data.digits import fetch_mnist
 
         fetch_mnist(options.output)
+    elif options.what == "kth":
+        from convttlstm.data.kth import fetch_kth
+
+        fetch_kth(options.output, options.lock)
     else:
         from convttlstm.evaluation.lpips_weights import fetch_alexnet
 
@@ -128,16 +148,42 @@ def _fetch(options: argparse.Namespace) -> None:
     print(f"wrote {options.output}")
 
 
-def _prepare(options: argparse.Namespace) -> None:
-    from convttlstm.data.digits import load_digits
-    from convttlstm.data.prepare import prepare
-
+def _dataset(options: argparse.Namespace) -> Dataset:
     settings = load_settings(options.config)
     if options.dataset not in settings.datasets:
         raise UserError(f"{options.config}: no data set {options.dataset!r}")
-    dataset = settings.datasets[options.dataset]
-    digits = load_digits(dataset.digits, options.raw, options.embedded)
-    prepare(options.dataset, dataset, digits, options.output, options.checksums)
+    return settings.datasets[options.dataset]
+
+
+def _synthesize(options: argparse.Namespace) -> None:
+    from convttlstm.data.synthetic_kth import write_archives
+
+    dataset = _dataset(options)
+    if not isinstance(dataset, Kth):
+        raise UserError(f"{options.config}: {options.dataset} is no data set of the kind kth")
+    persons = sorted(person for persons in dataset.persons.values() for person in persons)
+    frames, seed = dataset.synthetic_frames, dataset.seed
+    written = write_archives(persons, dataset.actions, dataset.scenarios, frames, seed, options.output)
+    print(f"wrote {', '.join(map(str, written))}")
+
+
+def _prepare(options: argparse.Namespace) -> None:
+    dataset = _dataset(options)
+    if isinstance(dataset, MovingMnist):
+        from convttlstm.data.digits import load_digits
+        from convttlstm.data.prepare import prepare
+
+        digits = load_digits(dataset.digits, options.raw or Path("data/raw/mnist"), options.embedded)
+        prepare(options.dataset, dataset, digits, options.output, options.checksums)
+    else:
+        from convttlstm.data.kth import kth_sources
+        from convttlstm.data.videos import folder_sources, prepare_videos
+
+        if isinstance(dataset, Kth):
+            sources = kth_sources(dataset, options.raw or Path("data/raw/kth"))
+        else:
+            sources = folder_sources(dataset)
+        prepare_videos(options.dataset, dataset, sources, options.output, options.processes)
     print(f"wrote {options.output}")
 
 
@@ -186,7 +232,7 @@ def _report(options: argparse.Namespace) -> None:
         options.runs,
         options.paper,
         options.output,
-        options.config,
+        _settings(options.config, options.model) if options.config else None,
         options.times,
     )
     print(f"wrote {options.output}")

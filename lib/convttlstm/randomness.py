@@ -18,6 +18,7 @@ class Stream(IntEnum):
     TEST = 2
     SAMPLING = 3
     ORDER = 4
+    SYNTHETIC_KTH = 5
 
 
 def uniform(seed: int, stream: int, *index: int, count: int) -> np.ndarray:

@@ -11,8 +11,9 @@ from skimage.metrics import structural_similarity
 from torch import Tensor, nn
 
 from convttlstm.config import Evaluation, Run, load_settings, resolve_run
+from convttlstm.data.clips import First
 from convttlstm.evaluation.lpips_metric import Lpips
-from convttlstm.evaluation.protocol import evaluate
+from convttlstm.evaluation.protocol import Pass, evaluate
 from convttlstm.files import UserError
 
 CONFIG = Path(__file__).parents[2] / "config/demo.yaml"
@@ -28,6 +29,9 @@ class Bytes:
         shape = (SEQUENCES, CONTEXT + max(HORIZONS) + 2, 1, SIZE, SIZE)
         self.bytes = np.random.default_rng(0).integers(256, size=shape, dtype=np.uint8)
         self.bytes[0] = 0
+
+        self.sha256 = ""
+        self.labels = {"weekday": np.array(list("smtwtfs"))}
 
     def __len__(self) -> int:
         return SEQUENCES
@@ -65,13 +69,21 @@ def settings(**changes: Any) -> Run:
 
 
 def judge(output: Path, lpips: Lpips | None = None, model: nn.Module | None = None) -> dict[str, Any]:
-    return evaluate(settings(), model or Drift(), Bytes(), output, lpips, "cpu", PROVENANCE)
+    return judge_run(settings(), output, lpips, model)
+
+
+def judge_run(
+    run: Run, output: Path, lpips: Lpips | None = None, model: nn.Module | None = None
+) -> dict[str, Any]:
+    passes = [Pass(run.dataset.test_horizons, Bytes())]
+    return evaluate(run, model or Drift(), passes, output, lpips, "cpu", PROVENANCE)
 
 
 def columns(path: Path) -> dict[str, np.ndarray]:
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
+    texts = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    return {name: text if name == "weekday" else text.astype(float) for name, text in texts.items()}
 
 
 def brute_force() -> dict[str, np.ndarray]:
@@ -97,7 +109,7 @@ def test_agrees_with_brute_force(tmp_path: Path, reconstructs: bool) -> None:
     expected = brute_force()
     per_frame, per_sequence = (columns(tmp_path / f"per_{what}.csv") for what in ("frame", "sequence"))
     assert list(per_frame) == ["frame", *PLAIN]
-    assert list(per_sequence) == ["horizon", "sequence", *PLAIN]
+    assert list(per_sequence) == ["horizon", "sequence", "weekday", *PLAIN]
     np.testing.assert_array_equal(per_frame["frame"], range(1, max(HORIZONS) + 1))
     for name, values in expected.items():
         np.testing.assert_allclose(per_frame[name], values.mean(axis=0), rtol=1e-5, atol=1e-6)
@@ -114,7 +126,8 @@ def test_all_files_tell_the_same(tmp_path: Path) -> None:
     result = judge(tmp_path)
     assert json.loads((tmp_path / "metrics.json").read_text()) == result
     assert list(result["horizons"]) == ["2", "5"]
-    assert result["sequences"] == SEQUENCES and result["parameters"] == 2
+    assert result["sequences"] == result["available"] == {"2": SEQUENCES, "5": SEQUENCES}
+    assert result["parameters"] == 2
     assert result["run"] == "conv_lstm-seed0" and result["label"] == "demo scale"
     assert result["lpips_weights"] is None and result["evaluated_by"] == PROVENANCE
     per_sequence = columns(tmp_path / "per_sequence.csv")
@@ -130,7 +143,7 @@ def test_the_first_horizon_equals_that_of_a_shorter_test(tmp_path: Path) -> None
     both = judge(tmp_path / "both")["horizons"]["2"]
     dataset = settings().dataset.model_copy(update={"test_horizons": [2]})
     run = settings(dataset=dataset)
-    short = evaluate(run, Drift(), Bytes(), tmp_path / "short", None, "cpu", PROVENANCE)
+    short = judge_run(run, tmp_path / "short")
     assert short["horizons"] == {"2": both}
 
 
@@ -138,19 +151,20 @@ def test_the_size_of_a_batch_changes_nothing(tmp_path: Path) -> None:
     three = judge(tmp_path / "three")["horizons"]
     evaluation = settings().evaluation.model_copy(update={"batch_size": 100})
     run = settings(evaluation=evaluation)
-    all_at_once = evaluate(run, Drift(), Bytes(), tmp_path / "all", None, "cpu", PROVENANCE)
+    all_at_once = judge_run(run, tmp_path / "all")
     for horizon, figures in all_at_once["horizons"].items():
         for name, figure in figures.items():
             assert figure == pytest.approx(three[horizon][name], rel=1e-9)
 
 
-def test_examples_are_the_first_sequences(tmp_path: Path) -> None:
+def test_examples_are_spread_over_the_sequences(tmp_path: Path) -> None:
     judge(tmp_path)
     examples = np.load(tmp_path / "examples.npz")
     length = CONTEXT + max(HORIZONS)
     assert examples["truth"].dtype == examples["prediction"].dtype == np.uint8
-    np.testing.assert_array_equal(examples["truth"], Bytes().bytes[:4, :length])
-    first = 1.3 * (Bytes().bytes[:4, CONTEXT - 1] / 255 - 0.5) + 0.5
+    np.testing.assert_array_equal(examples["truth"], Bytes().bytes[::2, :length])
+    assert examples["sequence"].tolist() == [0, 2, 4, 6]
+    first = 1.3 * (Bytes().bytes[::2, CONTEXT - 1] / 255 - 0.5) + 0.5
     expected = np.rint(np.clip(first, 0, 1) * 255)
     assert examples["prediction"].shape == (4, max(HORIZONS), 1, SIZE, SIZE)
     np.testing.assert_allclose(examples["prediction"][:, 0], expected, atol=1)
@@ -186,5 +200,17 @@ def test_a_prediction_that_is_not_finite_is_named_and_nothing_is_written(tmp_pat
 def test_sequences_that_are_too_short_are_refused(tmp_path: Path) -> None:
     run = settings(dataset=settings().dataset.model_copy(update={"test_horizons": [2, 8]}))
     with pytest.raises(UserError, match="11 frames"):
-        evaluate(run, Drift(), Bytes(), tmp_path, None, "cpu", PROVENANCE)
+        judge_run(run, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_each_horizon_of_videos_has_sequences_of_its_own(tmp_path: Path) -> None:
+    """As if judged alone; frame by frame and in examples.npz it is the longest one that counts."""
+    run = settings()
+    passes = [Pass([5], Bytes()), Pass([2], First(Bytes(), 3))]
+    result = evaluate(run, Drift(), passes, tmp_path, None, "cpu", PROVENANCE)
+    assert result["sequences"] == result["available"] == {"5": SEQUENCES, "2": 3}
+    whole = judge(tmp_path / "whole")["horizons"]
+    assert result["horizons"]["5"] == whole["5"] and result["horizons"]["2"] != whole["2"]
+    assert len(columns(tmp_path / "per_frame.csv")["frame"]) == 5
+    assert np.load(tmp_path / "examples.npz")["sequence"].tolist() == [0, 2, 4, 6]

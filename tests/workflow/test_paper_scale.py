@@ -20,7 +20,7 @@ FEW_STEPS = {
             "test": {"sequences": 1, "frames": 40},
         }
     },
-    "experiments": {"moving_mnist_2": {"grid": []}},
+    "experiments": {"kth": None, "moving_mnist_2": {"grid": []}},
     "systems": {"predrnn_pp": {"training": CUT}},
     "training": CUT,
     "evaluation": {"lpips": False, "bootstrap_resamples": 10, "examples": 1},

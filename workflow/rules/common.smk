@@ -1,5 +1,7 @@
 # Names and settings that all rules share.
 from convttlstm.config import (
+    Kth,
+    MovingMnist,
     ablation_runs,
     evaluated_runs,
     grid_runs,
@@ -25,6 +27,13 @@ except UserError as error:
     sys.exit(f"Error: {error}")
 
 DATASETS = list(SETTINGS.experiments)
+GENERATED = [
+    name
+    for name, dataset in SETTINGS.datasets.items()
+    if isinstance(dataset, MovingMnist)
+]
+VIDEOS = [name for name in SETTINGS.datasets if name not in GENERATED]
+GROUPED = [name for name in DATASETS if isinstance(SETTINGS.datasets[name], Kth)]
 ABLATED = [name for name in DATASETS if SETTINGS.experiments[name].ablations]
 # Measured outside the workflow, on every device that somebody had.
 TIMES = sorted(map(str, Path("benchmarks/results").glob("system_times-*.csv")))
@@ -40,6 +49,7 @@ shell.prefix(
 
 wildcard_constraints:
     dataset="|".join(SETTINGS.datasets),
+    figure="figure2|loss|per_frame|strip|gallery",
     run="[A-Za-z0-9_-]+",
 
 
@@ -69,8 +79,29 @@ def selection_of(dataset):
     return [f"{RESULTS}/selection/{dataset}.json"] if searched else []
 
 
-def raw_files(dataset):
-    return rules.mnist.output if dataset.digits == "mnist" else []
+def any_of(names):
+    return "|".join(names) or "(?!)"  # the latter matches nothing
+
+
+def raw_files(wildcards):
+    dataset = SETTINGS.datasets[wildcards.dataset]
+    if isinstance(dataset, MovingMnist):
+        return rules.mnist.output if dataset.digits == "mnist" else []
+    if isinstance(dataset, Kth):
+        synthetic = dataset.source == "synthetic"
+        return (rules.synthetic_kth if synthetic else rules.kth).output
+    return sorted(str(path) for path in Path(dataset.folder).rglob("*.*"))
+
+
+def arrays(*splits):
+    """A manifest holds the arrays' checksums and tells changes; videos have an array each."""
+
+    def paths(wildcards):
+        made = splits if wildcards.dataset in GENERATED else []
+        folder = f"data/processed/{SCALE}/{wildcards.dataset}"
+        return ancient([f"{folder}/{split}.npy" for split in made])
+
+    return paths
 
 
 def weights_of(wildcards):

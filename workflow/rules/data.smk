@@ -48,9 +48,64 @@ rule lpips_weights:
         " 2>&1 | write_log {log}"
 
 
+# The archives themselves are no output: Snakemake would delete those that were put there by hand.
+rule kth:
+    output:
+        "data/raw/kth/archives.json",
+    log:
+        "data/raw/kth/download.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/kth.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=240,
+        gpu=0,
+    params:
+        folder=subpath(output[0], parent=True),
+    message:
+        "Fetching KTH's archives, or taking those that are there"
+    shell:
+        "python -m convttlstm fetch kth"
+        " --output {params.folder}"
+        " 2>&1 | write_log {log}"
+
+
+rule synthetic_kth:
+    output:
+        f"data/raw/synthetic/{SCALE}/{{dataset}}/00sequences.txt",
+    log:
+        f"{RESULTS}/logs/synthetic_kth/{{dataset}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/synthetic_kth/{{dataset}}.tsv"
+    wildcard_constraints:
+        dataset=any_of(GROUPED),
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=60,
+        gpu=0,
+    params:
+        config=CONFIG,
+        folder=subpath(output[0], parent=True),
+        settings=lambda wildcards: SETTINGS.datasets[
+            wildcards.dataset
+        ].model_dump_json(),
+    message:
+        "Drawing and encoding videos that stand in for KTH's archives: synthetic"
+    shell:
+        "python -m convttlstm synthesize"
+        " --config {params.config}"
+        " --dataset {wildcards.dataset}"
+        " --output {params.folder}"
+        " 2>&1 | write_log {log}"
+
+
 rule prepare:
     input:
-        raw=lambda wildcards: raw_files(SETTINGS.datasets[wildcards.dataset]),
+        raw_files,
     output:
         expand(
             "data/processed/{scale}/{{dataset}}/{name}",
@@ -61,6 +116,8 @@ rule prepare:
         f"{RESULTS}/logs/prepare/{{dataset}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/prepare/{{dataset}}.tsv"
+    wildcard_constraints:
+        dataset=any_of(GENERATED),
     conda:
         "../../environment.yml"
     resources:
@@ -79,5 +136,46 @@ rule prepare:
         "python -m convttlstm prepare"
         " --config {params.config}"
         " --dataset {wildcards.dataset}"
+        " --output {params.folder}"
+        " 2>&1 | write_log {log}"
+
+
+# Each video's array is written whole by a process of its own and is no output: what a killed job has
+# finished is not decoded again.
+rule prepare_videos:
+    input:
+        raw_files,
+    output:
+        f"data/processed/{SCALE}/{{dataset}}/manifest.json",
+    log:
+        f"{RESULTS}/logs/prepare/{{dataset}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/prepare/{{dataset}}.tsv"
+    wildcard_constraints:
+        dataset=any_of(VIDEOS),
+    conda:
+        "../../environment.yml"
+    threads: 8
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=0,
+    params:
+        config=CONFIG,
+        folder=subpath(output[0], parent=True),
+        raw=lambda wildcards, input: (
+            f"--raw {Path(input[0]).parent}" if wildcards.dataset in GROUPED else ""
+        ),
+        settings=lambda wildcards: SETTINGS.datasets[
+            wildcards.dataset
+        ].model_dump_json(),
+    message:
+        "Decoding the videos of {wildcards.dataset}"
+    shell:
+        "python -m convttlstm prepare"
+        " --config {params.config}"
+        " --dataset {wildcards.dataset}"
+        " {params.raw}"
+        " --processes {threads}"
         " --output {params.folder}"
         " 2>&1 | write_log {log}"

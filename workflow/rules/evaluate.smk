@@ -5,7 +5,7 @@ rule evaluate:
     input:
         weights=weights_of,
         manifest=f"data/processed/{SCALE}/{{dataset}}/manifest.json",
-        arrays=ancient(f"data/processed/{SCALE}/{{dataset}}/test.npy"),
+        arrays=arrays("test"),
         lpips=LPIPS if SETTINGS.evaluation.lpips else [],
     output:
         metrics=f"{RESULTS}/runs/{{dataset}}/{{run}}/metrics.json",
@@ -30,7 +30,7 @@ rule evaluate:
         folder=subpath(output.metrics, parent=True),
         lpips=lambda wildcards, input: f"--lpips {input.lpips}" if input.lpips else "",
         settings=lambda wildcards: resolved(wildcards).evaluation.model_dump_json(),
-        horizons=lambda wildcards: resolved(wildcards).dataset.test_horizons,
+        dataset=lambda wildcards: resolved(wildcards).dataset.model_dump_json(),
     message:
         "Judging {wildcards.run} on the test split of {wildcards.dataset}"
     shell:

@@ -83,21 +83,21 @@ rule table4:
         " 2>&1 | write_log {log}"
 
 
-rule figure2:
+rule figure:
     input:
         run_files("metrics.json", table_runs),
         "data/paper/table2.csv",
     output:
         report(
-            f"{RESULTS}/figures/figure2_{{dataset}}.svg",
-            caption="../report/figure2.rst",
+            f"{RESULTS}/figures/{{figure}}_{{dataset}}.svg",
+            caption="../report/{figure}.rst",
             category="Figures",
         ),
-        f"{RESULTS}/figures/figure2_{{dataset}}.png",
+        f"{RESULTS}/figures/{{figure}}_{{dataset}}.png",
     log:
-        f"{RESULTS}/logs/figure2/{{dataset}}.log",
+        f"{RESULTS}/logs/figure/{{figure}}_{{dataset}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/figure2/{{dataset}}.tsv"
+        f"{RESULTS}/benchmarks/figure/{{figure}}_{{dataset}}.tsv"
     conda:
         "../../environment.yml"
     resources:
@@ -109,9 +109,9 @@ rule figure2:
         stem=subpath(output[0], strip_suffix=".svg"),
         runs=lambda wildcards: table_runs(SETTINGS, wildcards.dataset),
     message:
-        "Drawing Figure 2 for {wildcards.dataset}: SSIM against LPIPS and size"
+        "Drawing {wildcards.figure} of {wildcards.dataset}"
     shell:
-        "python -m convttlstm report figure2"
+        "python -m convttlstm report {wildcards.figure}"
         " --dataset {wildcards.dataset}"
         " --results {params.results}"
         " --output {params.stem}"
@@ -119,20 +119,20 @@ rule figure2:
         " 2>&1 | write_log {log}"
 
 
-rule loss_curves:
+rule groups:
     input:
         run_files("metrics.json", table_runs),
     output:
         report(
-            f"{RESULTS}/figures/loss_{{dataset}}.svg",
-            caption="../report/loss.rst",
+            f"{RESULTS}/figures/groups_{{dataset}}.svg",
+            caption="../report/groups.rst",
             category="Figures",
         ),
-        f"{RESULTS}/figures/loss_{{dataset}}.png",
+        multiext(f"{RESULTS}/figures/groups_{{dataset}}", ".png", ".csv"),
     log:
-        f"{RESULTS}/logs/loss_curves/{{dataset}}.log",
+        f"{RESULTS}/logs/groups/{{dataset}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/loss_curves/{{dataset}}.tsv"
+        f"{RESULTS}/benchmarks/groups/{{dataset}}.tsv"
     conda:
         "../../environment.yml"
     resources:
@@ -144,44 +144,9 @@ rule loss_curves:
         stem=subpath(output[0], strip_suffix=".svg"),
         runs=lambda wildcards: table_runs(SETTINGS, wildcards.dataset),
     message:
-        "Drawing how the losses on {wildcards.dataset} fell"
+        "Drawing how well each action of {wildcards.dataset} is predicted"
     shell:
-        "python -m convttlstm report loss"
-        " --dataset {wildcards.dataset}"
-        " --results {params.results}"
-        " --output {params.stem}"
-        " --runs {params.runs}"
-        " 2>&1 | write_log {log}"
-
-
-rule per_frame:
-    input:
-        run_files("metrics.json", table_runs),
-    output:
-        report(
-            f"{RESULTS}/figures/per_frame_{{dataset}}.svg",
-            caption="../report/per_frame.rst",
-            category="Figures",
-        ),
-        f"{RESULTS}/figures/per_frame_{{dataset}}.png",
-    log:
-        f"{RESULTS}/logs/per_frame/{{dataset}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/per_frame/{{dataset}}.tsv"
-    conda:
-        "../../environment.yml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
-        gpu=0,
-    params:
-        results=subpath(output[0], ancestor=2),
-        stem=subpath(output[0], strip_suffix=".svg"),
-        runs=lambda wildcards: table_runs(SETTINGS, wildcards.dataset),
-    message:
-        "Drawing how predictions on {wildcards.dataset} fade frame by frame"
-    shell:
-        "python -m convttlstm report per_frame"
+        "python -m convttlstm report groups"
         " --dataset {wildcards.dataset}"
         " --results {params.results}"
         " --output {params.stem}"
@@ -259,9 +224,10 @@ rule page:
         TIMES,
         expand(
             f"{RESULTS}/figures/{{figure}}_{{dataset}}.svg",
-            figure=["figure2", "loss", "per_frame"],
+            figure=["figure2", "loss", "per_frame", "strip", "gallery"],
             dataset=DATASETS,
         ),
+        expand(f"{RESULTS}/figures/groups_{{dataset}}.svg", dataset=GROUPED),
         expand(f"{RESULTS}/figures/example_{{dataset}}.gif", dataset=DATASETS),
         f"{RESULTS}/tables/complexity.md",
         [selection_of(dataset) for dataset in DATASETS],
@@ -280,16 +246,17 @@ rule page:
         gpu=0,
     params:
         results=subpath(output[0], parent=True),
-        dataset=DATASETS[0],
-        runs=table_runs(SETTINGS, DATASETS[0]),
+        config=CONFIG,
+        model=f"--model {MODEL}" if MODEL else "",
+        runs=[table_runs(SETTINGS, dataset) for dataset in DATASETS],
         times=TIMES,
     message:
         "Writing the page that shows all tables and figures"
     shell:
         "python -m convttlstm report page"
-        " --dataset {params.dataset}"
+        " --config {params.config}"
+        " {params.model}"
         " --results {params.results}"
         " --output {output}"
-        " --runs {params.runs}"
         " --times {params.times}"
         " 2>&1 | write_log {log}"

@@ -1,18 +1,13 @@
 # data/processed -> runs
 #
 # The checkpoint is no output: Snakemake deletes outputs when a job fails, and a failed run must be
-# able to go on. The arrays are `ancient`: their manifest, which holds their checksums, tells changes.
+# able to go on.
 
 
 rule train:
     input:
         manifest=f"data/processed/{SCALE}/{{dataset}}/manifest.json",
-        arrays=ancient(
-            [
-                f"data/processed/{SCALE}/{{dataset}}/train.npy",
-                f"data/processed/{SCALE}/{{dataset}}/validation.npy",
-            ]
-        ),
+        arrays=arrays("train", "validation"),
     output:
         f"{RESULTS}/runs/{{dataset}}/{{run}}/best.safetensors",
         f"{RESULTS}/runs/{{dataset}}/{{run}}/history.csv",

@@ -11,7 +11,7 @@ from convttlstm.config.catalogue import (
     settings_of_scale,
     with_model,
 )
-from convttlstm.config.datasets import MovingMnist, Split
+from convttlstm.config.datasets import Dataset, Kth, MovingMnist, Split, VideoDataset, Videos
 from convttlstm.config.runs import (
     Run,
     ablation_runs,
@@ -32,7 +32,9 @@ from convttlstm.config.training import (
 
 __all__ = [
     "Compute",
+    "Dataset",
     "Evaluation",
+    "Kth",
     "LearningRateDecay",
     "MovingMnist",
     "Run",
@@ -40,6 +42,8 @@ __all__ = [
     "Settings",
     "Split",
     "Training",
+    "VideoDataset",
+    "Videos",
     "ablation_runs",
     "evaluated_runs",
     "grid_runs",

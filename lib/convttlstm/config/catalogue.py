@@ -3,15 +3,15 @@
 import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import Field, PositiveInt, ValidationError, model_validator
+from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
 
 from convttlstm.config.base import OddInt, Seed, Strict, known, merge
-from convttlstm.config.datasets import MovingMnist
+from convttlstm.config.datasets import Dataset, MovingMnist
 from convttlstm.config.models import HYPER, ModelSettings
 from convttlstm.config.training import Compute, Evaluation, Training
 from convttlstm.files import UserError
@@ -83,6 +83,7 @@ class Experiment(Strict):
     ablations: list[Ablation] = Field([], description="rows of Table 4, judged on the test split")
     grid: list[Grid] = Field([], description="searched by validation loss")
     seeds: list[Seed] = Field([0], min_length=1)
+    training: dict[str, Any] = Field({}, description="what differs from the scale's training")
 
     def systems(self) -> dict[str, str]:
         """Return the systems that are named, and where each is first named."""
@@ -99,31 +100,38 @@ class Settings(Strict):
     """Everything that can be set."""
 
     label: str = Field(description="shown beside every figure of this scale")
-    datasets: dict[Name, MovingMnist]
+    datasets: dict[Name, Dataset]
     systems: dict[Name, System]
-    experiments: dict[str, Experiment] = Field(description="by the name of the data set")
+    experiments: dict[str, Experiment] = Field(
+        description="by the name of the data set; null leaves out one that paper.yaml has"
+    )
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
     compute: Compute = Compute()
 
-    def training_of(self, system: str) -> Training:
-        """Return the scale's training with what the system changes.
+    def training_of(self, dataset: str, system: str | None = None) -> Training:
+        """Return the scale's training with what the data set's experiment, and then the system, changes.
 
         Raises:
             ValueError: the changes are not possible.
         """
-        return self._changed(self.training, system, "training")
+        experiment = self.experiments.get(dataset)
+        changes = experiment.training if experiment else {}
+        usual = _changed(self.training, changes, f"experiments.{dataset}.training")
+        if system is None:
+            return usual
+        return _changed(usual, self.systems[system].training, f"systems.{system}.training")
 
     def evaluation_of(self, system: str) -> Evaluation:
         """Return the scale's evaluation with what the system changes; see `training_of`."""
-        return self._changed(self.evaluation, system, "evaluation")
+        return _changed(self.evaluation, self.systems[system].evaluation, f"systems.{system}.evaluation")
 
-    def _changed(self, base: Group, system: str, name: str) -> Group:
-        changes = getattr(self.systems[system], name)
-        try:
-            return type(base).model_validate(merge(base.model_dump(), changes))
-        except ValidationError as error:
-            raise ValueError(f"systems.{system}.{name}: {first_error(error)}") from None
+    @field_validator("experiments", mode="before")
+    @classmethod
+    def _without_those_left_out(cls, experiments: Any) -> Any:
+        if isinstance(experiments, Mapping):
+            return {name: value for name, value in experiments.items() if value is not None}
+        return experiments
 
     @model_validator(mode="after")
     def _experiments_are_possible(self) -> "Settings":
@@ -139,13 +147,14 @@ class Settings(Strict):
         return self
 
     def _check_pair(self, dataset_name: str, system: str) -> None:
-        dataset, training = self.datasets[dataset_name], self.training_of(system)
+        dataset, training = self.datasets[dataset_name], self.training_of(dataset_name, system)
         self.evaluation_of(system)
         if reason := self.systems[system].model.refusal(dataset):
             raise ValueError(f"experiments.{dataset_name}: {system} cannot serve this data set: {reason}")
         if training.batch_size % self.compute.devices:
             raise ValueError(f"{system}: training.batch_size must be a multiple of compute.devices")
-        if training.samples_per_epoch > dataset.train.sequences:
+        # How many windows videos have is known when they are prepared; training checks it then.
+        if isinstance(dataset, MovingMnist) and training.samples_per_epoch > dataset.train.sequences:
             raise ValueError(
                 f"{system}: training.samples_per_epoch is {training.samples_per_epoch}, "
                 f"but {dataset_name} trains on {dataset.train.sequences} sequences"
@@ -163,6 +172,13 @@ class Settings(Strict):
                 type(model).model_validate(model.model_dump() | point)
             except ValidationError as error:
                 raise ValueError(f"{where}: {system}: {first_error(error)}") from None
+
+
+def _changed(base: Group, changes: dict[str, Any], where: str) -> Group:
+    try:
+        return type(base).model_validate(merge(base.model_dump(), changes))
+    except ValidationError as error:
+        raise ValueError(f"{where}: {first_error(error)}") from None
 
 
 def load_settings(path: Path) -> Settings:
@@ -189,10 +205,10 @@ def settings_of_scale(scale: str) -> Settings:
 def _one_line(error: ValidationError, path: Path, overlay: dict[str, Any]) -> str:
     first = error.errors()[0]
     location = [str(part) for part in first["loc"]]
-    # Pydantic adds the name of the model's class of settings and "[key]", which are no keys of the file.
-    keys = [
-        key for i, key in enumerate(location) if key != "[key]" and (i == 0 or location[i - 1] != "model")
-    ]
+    # Pydantic adds "[key]" and the kind of the model or data set, which are no keys of the file.
+    kinds = {location.index("model") + 1} if "model" in location else set()
+    kinds |= {2} if location[0:1] == ["datasets"] else set()
+    keys = [key for i, key in enumerate(location) if key != "[key]" and i not in kinds]
     keys += [first["ctx"]["key"]] if first["type"] == "unknown_setting" else []
     file = path if _mentions(overlay, keys) else path.with_name(PAPER)
     said_by_us = first["type"] in ("value_error", "unknown_setting", "missing")

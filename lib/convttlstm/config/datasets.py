@@ -1,10 +1,11 @@
 """Settings of each kind of data set."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import AfterValidator, Discriminator, Field, PositiveInt, Tag, model_validator
 
-from convttlstm.config.base import PositiveFloat, Seed, Strict
+from convttlstm.config.base import PositiveFloat, Seed, Strict, known
 
 
 class Split(Strict):
@@ -14,9 +15,38 @@ class Split(Strict):
     frames: PositiveInt
 
 
-class MovingMnist(Strict):
+class DatasetSettings(Strict):
+    """What all kinds of data sets have; each subclass names itself by `kind`."""
+
+    title: str
+    size: PositiveInt = Field(description="height and width of a frame, pixels")
+    context: PositiveInt = Field(10, description="input frames")
+    horizon: PositiveInt = Field(10, description="frames predicted in training and validation")
+    test_horizons: list[PositiveInt] = Field([10, 30], min_length=1)
+
+    # Settings that decide no weights, so that a change of them trains nothing anew.
+    judged_only: ClassVar[frozenset[str]] = frozenset({"title", "test_horizons"})
+
+    @property
+    def channels(self) -> int:
+        """Channels of a frame."""
+        return 1
+
+    @property
+    def test_size(self) -> int:
+        """Height and width of a frame in evaluation, pixels."""
+        return self.size
+
+    @property
+    def stand_in(self) -> str:
+        """What the data stand in for, "" if they are what they are called; shown beside every figure."""
+        return ""
+
+
+class MovingMnist(DatasetSettings):
     """Moving-MNIST-2: digits that bounce inside a square frame."""
 
+    kind: Literal["moving_mnist"] = "moving_mnist"
     title: str = "Moving-MNIST-2"
     digits: Literal["mnist", "embedded"] = Field(
         "mnist",
@@ -35,9 +65,8 @@ class MovingMnist(Strict):
     train: Split = Split(sequences=10_000, frames=20)
     validation: Split = Split(sequences=3_000, frames=20)
     test: Split = Split(sequences=5_000, frames=40)
-    context: PositiveInt = Field(10, description="input frames")
-    horizon: PositiveInt = Field(10, description="frames predicted in training and validation")
-    test_horizons: list[PositiveInt] = Field([10, 30], min_length=1)
+
+    judged_only: ClassVar[frozenset[str]] = DatasetSettings.judged_only | {"test"}
 
     @model_validator(mode="after")
     def _fits(self) -> "MovingMnist":
@@ -52,3 +81,132 @@ class MovingMnist(Strict):
             if frames < needed:
                 raise ValueError(f"{name}.frames is {frames}, but context + horizon need {needed}")
         return self
+
+
+class VideoDataset(DatasetSettings):
+    """Windows of frames in videos: any in training; in validation and test those that do not overlap."""
+
+    evaluation_size: PositiveInt | None = Field(
+        None, description="frames are resized to this height and width in evaluation; null: as trained"
+    )
+    train_windows: Literal["all", "first_10000"] = Field(
+        "all",
+        description="'first_10000': only the first 10,000 windows in file order, about 20 of KTH's videos, "
+        "which is all that the authors' loader ever saw",
+    )
+    excluded: list[str] = Field([], description="names of videos to do without, such as corrupt ones")
+
+    judged_only: ClassVar[frozenset[str]] = DatasetSettings.judged_only | {"evaluation_size"}
+
+    @property
+    def test_size(self) -> int:
+        """Height and width of a frame in evaluation, pixels."""
+        return self.evaluation_size or self.size
+
+
+Action = Literal["boxing", "handclapping", "handwaving", "jogging", "running", "walking"]
+ACTIONS: tuple[Action, ...] = ("boxing", "handclapping", "handwaving", "jogging", "running", "walking")
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    if len(set(values)) < len(values):
+        raise ValueError("names one of them twice")
+    return values
+
+
+Person = Annotated[int, Field(ge=1, le=25)]
+Persons = Annotated[list[Person], Field(min_length=1), AfterValidator(_distinct)]
+
+
+class Kth(VideoDataset):
+    """The KTH human actions: 25 persons, 6 actions, 4 scenarios, grey."""
+
+    kind: Literal["kth"]
+    title: str = "KTH"
+    source: Literal["archives", "synthetic"] = Field(
+        "archives",
+        description="'archives': the public zip files in data/raw/kth, downloaded if they are not there; "
+        "'synthetic': drawn figures, encoded alike, for machines without the archives",
+    )
+    size: PositiveInt = Field(120, description="height and width to which 160 x 120 pixels are squashed")
+    evaluation_size: PositiveInt | None = 128
+    test_horizons: list[PositiveInt] = Field([20, 40], min_length=1)
+    train_persons: Persons = list(range(1, 15))
+    validation_persons: Persons = Field(
+        [15, 16], description="[I]: of the persons 1-16 that the paper trains on"
+    )
+    test_persons: Persons = list(range(17, 26))
+    actions: Annotated[list[Action], Field(min_length=1), AfterValidator(_distinct)] = list(ACTIONS)
+    scenarios: Annotated[
+        list[Annotated[int, Field(ge=1, le=4)]], Field(min_length=1), AfterValidator(_distinct)
+    ] = [1, 2, 3, 4]
+    within: Literal["video", "sequence"] = Field(
+        "video", description="'sequence': windows leave out what lies outside the published boundaries"
+    )
+    seed: Seed = Field(0, description="of the synthetic videos")
+    synthetic_frames: int = Field(120, ge=60, description="length of a synthetic video")
+
+    judged_only: ClassVar[frozenset[str]] = VideoDataset.judged_only | {"test_persons"}
+
+    @property
+    def stand_in(self) -> str:
+        """What the data stand in for."""
+        return "synthetic stand-in for KTH" if self.source == "synthetic" else ""
+
+    @property
+    def persons(self) -> dict[str, list[int]]:
+        """The persons of each split."""
+        return {
+            "train": self.train_persons,
+            "validation": self.validation_persons,
+            "test": self.test_persons,
+        }
+
+    @model_validator(mode="after")
+    def _splits_share_no_person(self) -> "Kth":
+        seen: dict[int, str] = {}
+        for split, persons in self.persons.items():
+            for person in persons:
+                if person in seen:
+                    raise ValueError(f"person {person} is in {seen[person]}_persons and in {split}_persons")
+                seen[person] = split
+        return self
+
+
+class Videos(VideoDataset):
+    """Video files of one's own."""
+
+    kind: Literal["videos"]
+    title: str
+    folder: str = Field(
+        description="holds the video files, in folders train, validation and test unless `split_file` is set"
+    )
+    split_file: str | None = Field(
+        None, description="CSV file with the columns video, a path below `folder`, and split"
+    )
+    colour: bool = Field(False, description="three channels, red, green and blue; else grey")
+    frame_step: PositiveInt = Field(1, description="every how many-th frame is used")
+
+    @property
+    def channels(self) -> int:
+        """Channels of a frame."""
+        return 3 if self.colour else 1
+
+
+KINDS: dict[str, type[DatasetSettings]] = {"moving_mnist": MovingMnist, "kth": Kth, "videos": Videos}
+
+
+def _kind(dataset: Any) -> str:
+    if not isinstance(dataset, Mapping):
+        return getattr(dataset, "kind", "moving_mnist")
+    kind = dataset.get("kind", "moving_mnist")
+    known(str(kind), KINDS, "kind of data set")
+    return str(kind)
+
+
+Dataset = Annotated[
+    Annotated[MovingMnist, Tag("moving_mnist")]
+    | Annotated[Kth, Tag("kth")]
+    | Annotated[Videos, Tag("videos")],
+    Discriminator(_kind),
+]

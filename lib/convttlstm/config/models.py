@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
 
 from convttlstm.config.base import OddInt, Strict, known
-from convttlstm.config.datasets import MovingMnist
+from convttlstm.config.datasets import DatasetSettings
 
 # The paper's symbols, in the paper's order; they name a run where it differs from the catalogue.
 HYPER = {"kernel_size": "S", "order": "N", "rank": "C", "steps": "M"}
@@ -25,7 +25,7 @@ class ModelChoice(Strict):
         """Return the settings that `create_model` takes beside the name."""
         return self.model_dump(exclude={"name"})
 
-    def refusal(self, dataset: MovingMnist) -> str | None:
+    def refusal(self, dataset: DatasetSettings) -> str | None:
         """Return why the data set cannot be served, or None if it can."""
         return None
 
@@ -115,10 +115,11 @@ class PatchedModel(TrainedModel):
 
     patch_size: PositiveInt
 
-    def refusal(self, dataset: MovingMnist) -> str | None:
+    def refusal(self, dataset: DatasetSettings) -> str | None:
         """Return why the data set cannot be served, or None if it can."""
-        if dataset.size % self.patch_size:
-            return f"frames of {dataset.size} pixels cannot be cut into patches of {self.patch_size}"
+        for size in (dataset.size, dataset.test_size):
+            if size % self.patch_size:
+                return f"frames of {size} pixels cannot be cut into patches of {self.patch_size}"
         return None
 
 
@@ -163,10 +164,11 @@ class McnetModel(TrainedModel):
     name: Literal["mcnet"]
     channels: PositiveInt = Field(64, description="channels of the first convolutions; others follow")
 
-    def refusal(self, dataset: MovingMnist) -> str | None:
+    def refusal(self, dataset: DatasetSettings) -> str | None:
         """Return why the data set cannot be served, or None if it can."""
-        if dataset.size % 8:
-            return f"its three poolings need frames whose size is a multiple of 8, not {dataset.size}"
+        for size in (dataset.size, dataset.test_size):
+            if size % 8:
+                return f"its three poolings need frames whose size is a multiple of 8, not {size}"
         if dataset.context < 2:
             return "it sees motion as differences of input frames, so it needs two of them"
         return None
@@ -182,6 +184,10 @@ class VpnModel(TrainedModel):
     decoder_blocks: PositiveInt = Field(12, description="[M]")
     lstm_channels: PositiveInt = Field(256, description="[M]")
     kernel_size: OddInt = Field(3, description="[M]")
+
+    def refusal(self, dataset: DatasetSettings) -> str | None:
+        """Return why the data set cannot be served, or None if it can."""
+        return "it predicts grey frames only" if dataset.channels > 1 else None
 
 
 BUILT_IN: dict[str, type[ModelChoice]] = {

@@ -10,7 +10,7 @@ from pydantic import PositiveInt, ValidationError
 
 from convttlstm.config.base import Seed, Strict, known
 from convttlstm.config.catalogue import Settings
-from convttlstm.config.datasets import MovingMnist
+from convttlstm.config.datasets import Dataset
 from convttlstm.config.models import HYPER, ModelSettings
 from convttlstm.config.training import Compute, Evaluation, Training
 from convttlstm.files import UserError
@@ -28,7 +28,7 @@ class Run(Strict):
     dataset_name: str
     seed: Seed
     model: ModelSettings
-    dataset: MovingMnist
+    dataset: Dataset
     training: Training
     usual_samples: PositiveInt  # seen in training by systems that change nothing of the scale's training
     evaluation: Evaluation
@@ -49,7 +49,7 @@ class Run(Strict):
         resolved = self.model_dump(
             mode="json",
             include={"seed", "model", "dataset", "training"},
-            exclude={"dataset": {"title", "test", "test_horizons"}},
+            exclude={"dataset": set(self.dataset.judged_only)},
         )
         return json.dumps(resolved, sort_keys=True)
 
@@ -90,7 +90,7 @@ def resolve_run(settings: Settings, scale: str, dataset: str, identifier: str) -
         model = type(entry.model).model_validate(entry.model.model_dump() | found)
         if reason := model.refusal(settings.datasets[dataset]):
             raise ValueError(f"{system} cannot serve {dataset}: {reason}")
-        training, evaluation = settings.training_of(system), settings.evaluation_of(system)
+        training, evaluation = settings.training_of(dataset, system), settings.evaluation_of(system)
     except ValidationError as error:
         raise UserError(f"run {identifier!r}: {error.errors()[0]['msg']}") from None
     except ValueError as error:
@@ -110,7 +110,7 @@ def resolve_run(settings: Settings, scale: str, dataset: str, identifier: str) -
         model=model,
         dataset=settings.datasets[dataset],
         training=training,
-        usual_samples=settings.training.samples,
+        usual_samples=settings.training_of(dataset).samples,
         evaluation=evaluation,
         compute=settings.compute,
     )

@@ -1,14 +1,67 @@
-"""Prepared sequences as batches of float frames."""
+"""Prepared frames as batches of float sequences: sequences of one length, or windows in videos."""
 
+import functools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
 
+from convttlstm.config import Dataset, MovingMnist
 from convttlstm.files import UserError, read_json
 
 MEND = "run snakemake or `convttlstm prepare` to make it"
+FIRST = 10_000  # windows that the authors' loader saw
+OPEN_AT_ONCE = 512  # each mapped file counts against the process's limit of open files, often 1,024
+
+
+class ClipSource(Protocol):
+    """Sequences of one length, by number.
+
+    Attributes:
+        sha256: stands for the frames of the split.
+        labels: what is known of each sequence, by name, such as its action; may be empty.
+    """
+
+    sha256: str
+    labels: dict[str, np.ndarray]
+
+    def __len__(self) -> int:
+        """Return the number of sequences."""
+        ...
+
+    def batch(self, indices: Sequence[int] | np.ndarray) -> Tensor:
+        """Return these sequences as float32 (batch, time, channel, height, width) in [0, 1]."""
+        ...
+
+
+def open_clips(dataset: Dataset, folder: Path, split: str, horizon: int | None = None) -> ClipSource:
+    """Return the sequences of a split of a prepared data set.
+
+    In videos these are windows of context + horizon frames: all of them in training, in validation and
+    test those that follow one another without a common frame.
+
+    Args:
+        dataset: its settings.
+        folder: where it was prepared.
+        split: "train", "validation" or "test".
+        horizon: frames to predict, of videos' test windows; None in training and validation.
+
+    Raises:
+        UserError: files are missing or do not belong together, or no video is long enough.
+    """
+    if isinstance(dataset, MovingMnist):
+        return Clips(folder, split)
+    frames = dataset.context + (horizon or dataset.horizon)
+    if split == "train":
+        windows = Windows(folder, split, frames, stride=1)
+        return First(windows, FIRST) if dataset.train_windows == "first_10000" else windows
+    size = dataset.test_size if split == "test" and dataset.test_size != dataset.size else None
+    return Windows(folder, split, frames, stride=frames, size=size)
 
 
 class Clips:
@@ -17,6 +70,7 @@ class Clips:
     Attributes:
         sha256: checksum of the split's frames, from the manifest.
         shape: sequences, frames, height, width.
+        labels: none.
     """
 
     def __init__(self, folder: Path, split: str) -> None:
@@ -25,36 +79,161 @@ class Clips:
         Raises:
             UserError: the array or the manifest is missing, or they do not belong together.
         """
-        manifest, path = folder / "manifest.json", folder / f"{split}.npy"
-        for needed in (manifest, path):
-            if not needed.is_file():
-                raise UserError(f"{needed}: no such file; {MEND}")
-        try:
-            entry = read_json(manifest)["splits"][split]
-            self.sha256: str = entry["sha256"]
-            self.shape: tuple[int, ...] = tuple(entry["shape"])
-            size = entry["bytes"]
-        except (KeyError, TypeError):
-            raise UserError(f"{manifest}: no entry for split {split!r}; {MEND} anew") from None
-        # Size and shape only: to hash gigabytes at every start would take longer than a small run.
-        found = path.stat().st_size
-        if found != size:
-            raise UserError(f"{path}: {found} bytes, but its manifest says {size}; {MEND} anew")
-        try:
-            self._frames = np.load(path, mmap_mode="r")
-        except ValueError as error:
-            raise UserError(f"{path}: not an array ({error}); {MEND} anew") from None
-        if self._frames.shape != self.shape or self._frames.dtype != np.uint8:
-            raise UserError(
-                f"{path}: {self._frames.dtype} {self._frames.shape}, "
-                f"but its manifest says uint8 {self.shape}; {MEND} anew"
-            )
+        entry, _ = _read_manifest(folder, split)
+        self.sha256: str = entry["sha256"]
+        self.shape: tuple[int, ...] = tuple(entry["shape"])
+        self.labels: dict[str, np.ndarray] = {}
+        path = folder / f"{split}.npy"
+        _check_size(path, entry["bytes"])
+        self._frames = _open_array(path, self.shape)
 
     def __len__(self) -> int:
         """Return the number of sequences."""
         return len(self._frames)
 
-    def batch(self, indices: Sequence[int] | np.ndarray) -> torch.Tensor:
+    def batch(self, indices: Sequence[int] | np.ndarray) -> Tensor:
         """Return sequences as float32 (batch, time, 1, height, width) in [0, 1]."""
         frames = torch.from_numpy(self._frames[np.asarray(indices, dtype=int)])
         return frames.unsqueeze(2).to(torch.float32) / 255
+
+
+@dataclass(frozen=True, eq=False)
+class Video:
+    """One prepared video.
+
+    Attributes:
+        name: such as person01_boxing_d1.
+        path: the array, uint8 (time, channel, height, width).
+        shape: of the array.
+        ranges: (start, end) of the frames in which windows may lie, end excluded.
+        labels: what is known of it.
+    """
+
+    name: str
+    path: Path
+    shape: tuple[int, ...]
+    ranges: list[tuple[int, int]]
+    labels: dict[str, Any]
+
+
+class Windows:
+    """Windows of some frames in the videos of a split, numbered video by video; each is one read.
+
+    Attributes:
+        sha256: stands for the frames of the split.
+        labels: each window's video, its first frame, and what is known of the video.
+    """
+
+    def __init__(self, folder: Path, split: str, frames: int, stride: int, size: int | None = None) -> None:
+        """Open the videos of a split.
+
+        Args:
+            folder: the prepared data set.
+            split: "train", "validation" or "test".
+            frames: length of a window.
+            stride: frames from the start of one window to the next in the same range of a video.
+            size: height and width that frames are resized to, bilinear; None leaves them.
+
+        Raises:
+            UserError: files are missing or do not belong together, or no video is long enough.
+        """
+        entry, videos = _read_manifest(folder, split)
+        self.sha256: str = entry["sha256"]
+        self.frames, self.size = frames, size
+        self.videos = [_find_video(folder, video) for video in videos if video["split"] == split]
+        places = [
+            (number, start)
+            for number, video in enumerate(self.videos)
+            for first, end in video.ranges
+            for start in range(first, end - frames + 1, stride)
+        ]
+        if not places:
+            raise UserError(
+                f"{folder}: no video of split {split!r} has a window of {frames} frames; "
+                "use longer videos or smaller context and horizons"
+            )
+        self.places = np.array(places)
+        video, start = self.places.T
+        self.labels = {"video": np.array([v.name for v in self.videos])[video], "start": start}
+        for name in self.videos[0].labels:
+            self.labels[name] = np.array([v.labels[name] for v in self.videos])[video]
+
+    def __len__(self) -> int:
+        """Return the number of windows."""
+        return len(self.places)
+
+    def batch(self, indices: Sequence[int] | np.ndarray) -> Tensor:
+        """Return windows as float32 (batch, time, channel, height, width) in [0, 1]."""
+        places = self.places[np.asarray(indices, dtype=int)]
+        windows = [_mapped(self.videos[video])[start : start + self.frames] for video, start in places]
+        batch = torch.from_numpy(np.stack(windows)).to(torch.float32) / 255
+        if self.size is None:
+            return batch
+        size = self.size, self.size
+        resized = interpolate(batch.flatten(0, 1), size, mode="bilinear", align_corners=False)
+        return torch.unflatten(resized, 0, batch.shape[:2])
+
+
+class First:
+    """The first few sequences of a source."""
+
+    def __init__(self, clips: ClipSource, count: int) -> None:
+        self.clips, self.count = clips, min(count, len(clips))
+        self.sha256 = clips.sha256
+        self.labels = {name: values[: self.count] for name, values in clips.labels.items()}
+
+    def __len__(self) -> int:
+        """Return the number of sequences."""
+        return self.count
+
+    def batch(self, indices: Sequence[int] | np.ndarray) -> Tensor:
+        """Return these sequences, as the source does."""
+        return self.clips.batch(indices)
+
+
+def _read_manifest(folder: Path, split: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return a split's entry in the manifest, and the entries of all videos if there are any."""
+    path = folder / "manifest.json"
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; {MEND}")
+    manifest = read_json(path)
+    try:
+        entry, videos = manifest["splits"][split], manifest.get("videos", [])
+        entry["sha256"]
+    except (KeyError, TypeError, AttributeError):
+        raise UserError(f"{path}: no entry for split {split!r}; {MEND} anew") from None
+    return entry, videos
+
+
+def _find_video(folder: Path, entry: dict[str, Any]) -> Video:
+    path = folder / entry["file"]
+    _check_size(path, entry["bytes"])
+    ranges = [(start, end) for start, end in entry["ranges"]]
+    return Video(entry["name"], path, tuple(entry["shape"]), ranges, entry["labels"])
+
+
+def _check_size(path: Path, size: int) -> None:
+    """Check a file's size only: to hash gigabytes at every start would take longer than a small run."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; {MEND}")
+    found = path.stat().st_size
+    if found != size:
+        raise UserError(f"{path}: {found} bytes, but its manifest says {size}; {MEND} anew")
+
+
+@functools.lru_cache(maxsize=OPEN_AT_ONCE)
+def _mapped(video: Video) -> np.ndarray:
+    return _open_array(video.path, video.shape)
+
+
+def _open_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """Return an array of bytes, mapped into memory, after a look at its shape."""
+    try:
+        array: np.ndarray = np.load(path, mmap_mode="r")
+    except ValueError as error:
+        raise UserError(f"{path}: not an array ({error}); {MEND} anew") from None
+    if array.shape != shape or array.dtype != np.uint8:
+        raise UserError(
+            f"{path}: {array.dtype} {array.shape}, but its manifest says uint8 {shape}; {MEND} anew"
+        )
+    return array

@@ -12,7 +12,7 @@ from convttlstm.files import UserError, sha256_of
 TIMEOUT = 60  # seconds without a byte
 
 
-def download(urls: Sequence[str], sha256: str, destination: Path) -> None:
+def download(urls: Sequence[str], sha256: str | None, destination: Path) -> None:
     """Download a file from the first mirror that has it; do nothing if it is there already.
 
     What has come so far lies in `<destination>.part`; the next mirror, or the next call, goes on
@@ -20,7 +20,7 @@ def download(urls: Sequence[str], sha256: str, destination: Path) -> None:
 
     Args:
         urls: the same file on several mirrors, http or https, tried in turn.
-        sha256: the file's checksum, hexadecimal.
+        sha256: the file's checksum, hexadecimal; None if none is known, and any whole file is taken.
         destination: where the file belongs.
 
     Raises:
@@ -33,7 +33,7 @@ def download(urls: Sequence[str], sha256: str, destination: Path) -> None:
     failures = []
     waiting = list(urls)
     try:
-        if destination.is_file() and sha256_of(destination) == sha256:
+        if destination.is_file() and sha256 in (None, sha256_of(destination)):
             return
         destination.unlink(missing_ok=True)
         destination.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ def download(urls: Sequence[str], sha256: str, destination: Path) -> None:
         try:
             _complete(url, part)
             found = sha256_of(part)
-            if found == sha256:
+            if sha256 in (None, found):
                 part.replace(destination)
                 return
             part.unlink()

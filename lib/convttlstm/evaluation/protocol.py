@@ -1,10 +1,11 @@
 """The paper's test protocol: predict once, judge every frame, average over frames and sequences."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
@@ -12,8 +13,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from convttlstm import provenance
-from convttlstm.config import Run
-from convttlstm.data.clips import Clips
+from convttlstm.config import Dataset, MovingMnist, Run
+from convttlstm.data.clips import ClipSource, First, open_clips
 from convttlstm.evaluation import metrics
 from convttlstm.evaluation.bootstrap import interval
 from convttlstm.evaluation.lpips_metric import Lpips
@@ -21,29 +22,26 @@ from convttlstm.files import UserError, atomic_path, write_json, write_text
 from convttlstm.models import create_model
 
 
-class ClipSource(Protocol):
-    """What `evaluate` asks of test sequences; `convttlstm.data.clips.Clips` has it."""
+@dataclass(frozen=True)
+class Pass:
+    """Test sequences that are predicted once, and the horizons that their first frames are judged at."""
 
-    def __len__(self) -> int: ...
-
-    def batch(self, indices: Sequence[int] | np.ndarray) -> Tensor:
-        """Return these sequences as float32 (batch, time, channel, height, width) in [0, 1]."""
-        ...
+    horizons: list[int]
+    clips: ClipSource
 
 
-class First:
-    """The first few sequences of a source, for systems too slow for all of them."""
+def test_passes(dataset: Dataset, data: Path) -> list[Pass]:
+    """Return the passes over the test split.
 
-    def __init__(self, clips: ClipSource, count: int) -> None:
-        self.clips, self.count = clips, min(count, len(clips))
+    Sequences of one length serve all horizons. Videos are cut anew for each horizon, as the paper does:
+    its windows do not overlap, and are as long as context and horizon.
 
-    def __len__(self) -> int:
-        """Return the number of sequences."""
-        return self.count
-
-    def batch(self, indices: Sequence[int] | np.ndarray) -> Tensor:
-        """Return these sequences, as the source does."""
-        return self.clips.batch(indices)
+    Raises:
+        UserError: the prepared data are missing or damaged.
+    """
+    if isinstance(dataset, MovingMnist):
+        return [Pass(dataset.test_horizons, open_clips(dataset, data, "test"))]
+    return [Pass([h], open_clips(dataset, data, "test", h)) for h in dataset.test_horizons]
 
 
 def evaluate_run(run: Run, data: Path, output: Path, weights: Path | None) -> dict[str, Any]:
@@ -62,14 +60,14 @@ def evaluate_run(run: Run, data: Path, output: Path, weights: Path | None) -> di
     kind = "cuda" if run.compute.accelerator != "cpu" and torch.cuda.is_available() else "cpu"
     if kind == "cuda":
         torch.backends.cudnn.allow_tf32 = False  # its ten bits would move the last printed digit
-    model = create_model(run.model.name, **run.model.hyper())
+    model = create_model(run.model.name, run.dataset.channels, **run.model.hyper())
     if run.trained:
         _load_weights(model, run, output / "best.safetensors")
     if run.evaluation.lpips and weights is None:
         raise UserError("LPIPS needs AlexNet's weights: give --lpips, or set evaluation.lpips: false")
     lpips = Lpips(weights) if run.evaluation.lpips and weights else None
     made_by = provenance.origin() | {"device": provenance.device_name(kind)}
-    result = evaluate(run, model, Clips(data, "test"), output, lpips, kind, made_by)
+    result = evaluate(run, model, test_passes(run.dataset, data), output, lpips, kind, made_by)
     write_text(output / "config.json", run.model_dump_json(indent=2) + "\n")
     return result
 
@@ -91,7 +89,7 @@ def _load_weights(model: torch.nn.Module, run: Run, path: Path) -> None:
 def evaluate(
     run: Run,
     model: torch.nn.Module,
-    clips: ClipSource,
+    passes: list[Pass],
     output: Path,
     lpips: Lpips | None,
     device: torch.device | str,
@@ -99,14 +97,15 @@ def evaluate(
 ) -> dict[str, Any]:
     """Judge a model on test sequences, and write what came out to the folder `output`.
 
-    The model predicts the longest test horizon once; shorter ones are its first frames. Predictions
-    are clamped to [0, 1]. Intervals are over sequences. metrics.json is written last, beside
-    per_frame.csv, per_sequence.csv and examples.npz; all are in raw units, not times 1,000.
+    In each pass the model predicts its longest horizon once; shorter ones are its first frames.
+    Predictions are clamped to [0, 1]. Intervals are over sequences. metrics.json is written last, beside
+    per_frame.csv and examples.npz, which are of the longest horizon, and per_sequence.csv; all are in raw
+    units, not times 1,000.
 
     Args:
         run: settings; its dataset, evaluation and names are used.
         model: a predictor with its weights.
-        clips: the test sequences.
+        passes: the test sequences.
         output: the run's folder.
         lpips: None leaves LPIPS out, and its columns are absent.
         device: where to compute.
@@ -119,39 +118,37 @@ def evaluate(
         UserError: sequences are too short, a prediction is not finite, or a file cannot be written.
     """
     model = model.to(device).eval()
-    if run.evaluation.sequences:
-        clips = First(clips, run.evaluation.sequences)
-    values, examples = _judge_all(run, model, clips, lpips, device)
-    per_frame = {name: value.mean(axis=0) for name, value in values.items()}
-    # One table a horizon: each sequence's mean over its first frames.
-    per_sequence = {
-        horizon: {name: value[:, :horizon].mean(axis=1) for name, value in values.items()}
-        for horizon in run.dataset.test_horizons
-    }
+    longest, resamples = max(run.dataset.test_horizons), run.evaluation.bootstrap_resamples
+    sequences, available, horizons, tables = {}, {}, {}, []
+    per_frame, examples = {}, {}
+    for part in passes:
+        clips: ClipSource = part.clips
+        if run.evaluation.sequences:
+            clips = First(clips, run.evaluation.sequences)
+        values, kept = _judge_all(run, model, clips, max(part.horizons), lpips, device)
+        if longest in part.horizons:
+            per_frame, examples = {name: value.mean(axis=0) for name, value in values.items()}, kept
+        for horizon in part.horizons:
+            means = {name: value[:, :horizon].mean(axis=1) for name, value in values.items()}
+            horizons[str(horizon)] = _intervals(means, resamples)
+            sequences[str(horizon)], available[str(horizon)] = len(clips), len(part.clips)
+            numbers = {"horizon": horizon, "sequence": np.arange(len(clips))}
+            tables.append(pd.DataFrame(numbers | clips.labels | means))
     result = {
         "run": run.id,
         "dataset": run.dataset_name,
         "scale": run.scale,
         "label": run.label,
-        "sequences": len(clips),
+        "stand_in": run.dataset.stand_in,
+        "sequences": sequences,
+        "available": available,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "lpips_weights": lpips.sha256 if lpips else None,
         "evaluated_by": made_by,
-        "horizons": {
-            str(horizon): _intervals(columns, run.evaluation.bootstrap_resamples)
-            for horizon, columns in per_sequence.items()
-        },
+        "horizons": horizons,
     }
-    frame = np.arange(1, max(run.dataset.test_horizons) + 1)
-    rows = [
-        {"horizon": np.full(len(clips), horizon), "sequence": np.arange(len(clips))} | columns
-        for horizon, columns in per_sequence.items()
-    ]
-    _write_csv(output / "per_frame.csv", {"frame": frame} | per_frame)
-    _write_csv(
-        output / "per_sequence.csv",
-        {name: np.concatenate([part[name] for part in rows]) for name in rows[0]},
-    )
+    _write_csv(output / "per_frame.csv", pd.DataFrame({"frame": np.arange(1, longest + 1)} | per_frame))
+    _write_csv(output / "per_sequence.csv", pd.concat(tables))
     with atomic_path(output / "examples.npz") as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **examples)
     write_json(output / "metrics.json", result)
@@ -163,12 +160,13 @@ def _judge_all(
     run: Run,
     model: torch.nn.Module,
     clips: ClipSource,
+    horizon: int,
     lpips: Lpips | None,
     device: torch.device | str,
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return each metric, (sequences, horizon), and the example sequences as bytes."""
-    context, horizon = run.dataset.context, max(run.dataset.test_horizons)
-    size, wanted = run.evaluation.batch_size, run.evaluation.examples
+    """Return each metric, (sequences, horizon), and example sequences, evenly spread, as bytes."""
+    context, size = run.dataset.context, run.evaluation.batch_size
+    wanted = np.unique(np.linspace(0, len(clips) - 1, run.evaluation.examples).round().astype(int))
     lpips = lpips.to(device) if lpips else None
     judged, shown = [], []
     # disable=None: a bar on a terminal only.
@@ -182,11 +180,11 @@ def _judge_all(
             )
         prediction = _predict(model, frames[:, :context], horizon, sequences)
         judged.append(_judge(prediction, frames[:, context:], lpips))
-        if start < wanted:
-            shown.append({"truth": _bytes(frames), "prediction": _bytes(prediction)})
+        here = np.isin(sequences, wanted)
+        shown.append({"truth": _bytes(frames[here]), "prediction": _bytes(prediction[here])})
     values = {name: np.concatenate([part[name] for part in judged]) for name in judged[0]}
-    examples = {name: np.concatenate([part[name] for part in shown])[:wanted] for name in shown[0]}
-    return values, examples
+    examples = {name: np.concatenate([part[name] for part in shown]) for name in shown[0]}
+    return values, examples | {"sequence": wanted}
 
 
 def _predict(model: torch.nn.Module, given: Tensor, horizon: int, sequences: np.ndarray) -> Tensor:
@@ -227,7 +225,5 @@ def _bytes(frames: Tensor) -> np.ndarray:
     return (frames * 255).round().byte().cpu().numpy()
 
 
-def _write_csv(path: Path, columns: dict[str, np.ndarray]) -> None:
-    lines = [",".join(columns)]
-    lines += [",".join(f"{value:.9g}" for value in row) for row in zip(*columns.values(), strict=True)]
-    write_text(path, "\n".join(lines) + "\n")
+def _write_csv(path: Path, table: pd.DataFrame) -> None:
+    write_text(path, table.to_csv(index=False, float_format="%.9g"))

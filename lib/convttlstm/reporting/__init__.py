@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from convttlstm.config import Settings, table_runs
 from convttlstm.files import UserError
 
 
@@ -13,19 +14,19 @@ def write_report(
     runs: list[str],
     paper: Path,
     output: Path,
-    config: Path = Path(),
+    settings: Settings | None = None,
     times: Sequence[Path] = (),
 ) -> None:
     """Write one table, figure, animation or page.
 
     Args:
-        what: table2, table4, complexity, figure2, loss, per_frame, example or page.
+        what: table2, table4, complexity, figure2, loss, per_frame, strip, gallery, groups, example or page.
         results: folder of a scale, such as results/demo.
-        dataset: name of the data set; the complexity table needs none.
-        runs: ids of evaluated runs, in the order to show.
+        dataset: name of the data set; the complexity table and the page need none.
+        runs: ids of evaluated runs, in the order to show; the page shows those of Table 2.
         paper: folder of the paper's own numbers.
         output: a file for example and page, else a path without suffix.
-        config: the scale's settings, which say what Table 4's rows are.
+        settings: of the scale, which say what Table 4's rows and the page's data sets are.
         times: CSV files of measured times, for the complexity table and the page.
 
     Raises:
@@ -37,10 +38,9 @@ def write_report(
 
         write_table2(results, dataset, runs, paper / "table2.csv", output)
     elif what == "table4":
-        from convttlstm.config import load_settings
         from convttlstm.reporting.table4 import write_table4
 
-        write_table4(load_settings(config), results, dataset, runs, paper / "table4.csv", output)
+        write_table4(_needed(settings), results, dataset, runs, paper / "table4.csv", output)
     elif what == "complexity":
         from convttlstm.reporting.costs import write_complexity
 
@@ -61,9 +61,29 @@ def write_report(
         from convttlstm.reporting.animation import write_example
 
         write_example(results, dataset, runs, output)
+    elif what == "strip":
+        from convttlstm.reporting.strips import write_strip
+
+        write_strip(results, dataset, runs, output)
+    elif what == "gallery":
+        from convttlstm.reporting.strips import write_gallery
+
+        write_gallery(results, dataset, runs, output)
+    elif what == "groups":
+        from convttlstm.reporting.strips import write_groups
+
+        write_groups(results, dataset, runs, "action", output)
     elif what == "page":
         from convttlstm.reporting.page import write_page
 
-        write_page(results, dataset, runs, times, output)
+        scale = _needed(settings)
+        shown = {name: table_runs(scale, name) for name in scale.experiments}
+        write_page(results, shown, times, output)
     else:
         raise UserError(f"no report is called {what!r}")
+
+
+def _needed(settings: Settings | None) -> Settings:
+    if settings is None:
+        raise UserError("this report needs the scale's settings: give --config")
+    return settings

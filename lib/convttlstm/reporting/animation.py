@@ -1,13 +1,15 @@
-"""One test sequence as an animated GIF: the truth and each system's prediction, side by side."""
+"""Sequences as animations: the truth and predictions, side by side."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
+import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from convttlstm.files import UserError, atomic_path
-from convttlstm.reporting.results import STARRED, Result, load_results, short_names, what_it_proves
+from convttlstm.files import atomic_path
+from convttlstm.reporting.results import STARRED, load_results, what_it_proves
+from convttlstm.reporting.strips import choose_strips
 
 PANEL = 160  # pixels, about
 PER_ROW = 5
@@ -16,53 +18,69 @@ GAP = 14
 HEAD = 26
 FOOT = 46
 FRAME_MS, LAST_MS = 200, 1500
-
-# The palette: greys, then the border's colours.
-GREYS = 32
-INPUT, PREDICTION = GREYS, GREYS + 1
-COLOURS = {INPUT: (0, 114, 178), PREDICTION: (213, 94, 0)}
+FPS = 1000 // FRAME_MS
+INPUT, PREDICTION = (0, 114, 178), (213, 94, 0)  # colours of the border
+GREYS = 32  # of a palette; few make small files
 
 
-def write_example(results: Path, dataset: str, runs: list[str], output: Path, example: int = 0) -> None:
-    """Write an animation of one kept test sequence.
+@dataclass(frozen=True)
+class Panel:
+    """What one panel shows under its title: uint8 (time, channels, height, width)."""
 
-    While input is given, every panel shows it within a blue border. Then the border turns orange:
-    the first panel goes on with the truth, the others with their predictions. All-black predictions
-    are left out.
+    title: str
+    frames: np.ndarray
+
+
+def write_example(results: Path, dataset: str, runs: list[str], output: Path) -> None:
+    """Write an animation of the test sequence that Figure 3's film strip shows.
 
     Args:
         results: folder of a scale, such as results/demo.
         dataset: name of the data set.
-        runs: ids of evaluated runs.
+        runs: ids of evaluated runs; all-black predictions are left out.
         output: the GIF.
-        example: which of the kept sequences.
 
     Raises:
-        UserError: a run or its examples.npz cannot be read, or holds no such example.
+        UserError: a run or its examples.npz cannot be read, or there is nothing to show.
     """
-    loaded = [r for r in load_results(results, dataset, runs) if r.config.model.name != "black"]
-    if not loaded:
-        raise UserError(f"{results}: {', '.join(runs)} has nothing to animate; name another run")
+    loaded = load_results(results, dataset, runs)
+    (strip,), _ = choose_strips(loaded, ["median"])
     run = loaded[0].config
-    truths, clips = zip(*(_read_example(result, example) for result in loaded), strict=True)
-    truth = truths[0]
-    for result, other in zip(loaded, truths, strict=True):
-        if not np.array_equal(truth, other):
-            raise UserError(
-                f"{result.folder / 'examples.npz'}: shows another sequence than the other runs'; "
-                "evaluate the run again"
-            )
-    titles = ["Truth", *short_names(loaded)]
-    label = what_it_proves(run) + (f"; {STARRED}" if any(r.caveat for r in loaded) else "")
-    zoom = max(1, round(PANEL / truth.shape[-1]))
-    frames = []
-    for t in range(len(truth)):
-        ahead = t - run.dataset.context + 1
+    context = run.dataset.context
+    given = strip.truth[:context]
+    panels = [Panel("Truth", strip.truth)]
+    panels += [Panel(name, np.concatenate([given, frames])) for name, frames in strip.predictions]
+    starred = f"; {STARRED}" if any(result.caveat for result in loaded) else ""
+    write_gif(draw_panels(panels, context, what_it_proves(run) + starred), output)
+
+
+def draw_panels(panels: list[Panel], context: int, label: str) -> list[Image.Image]:
+    """Return one picture for each point in time.
+
+    While input is given, every panel has a blue border. Then it turns orange: the first panel goes on
+    with the truth, as far as it is known, the others with their predictions.
+
+    Args:
+        panels: the truth, then predictions that begin with the same input.
+        context: input frames.
+        label: a line beneath the panels.
+    """
+    pictures = []
+    for t in range(max(len(panel.frames) for panel in panels)):
+        ahead = t - context + 1
         when = f"t = {t + 1}: " + (f"predicted frame {ahead}" if ahead > 0 else "input")
-        border = PREDICTION if ahead > 0 else INPUT
-        panels = [_magnify(clip[t], zoom) for clip in (truth, *clips)]
-        frames.append(_compose(panels, titles, when, label, border))
-    first, *rest = frames
+        pictures.append(_compose(panels, t, when, label, PREDICTION if ahead > 0 else INPUT))
+    return pictures
+
+
+def write_gif(pictures: list[Image.Image], output: Path) -> None:
+    """Write an animated GIF, which begins anew after its end.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    palette = None if _coloured(pictures[0]) else _grey_palette()
+    first, *rest = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     with atomic_path(output) as temporary:
         first.save(
             temporary,
@@ -75,52 +93,62 @@ def write_example(results: Path, dataset: str, runs: list[str], output: Path, ex
         )
 
 
-def _read_example(result: Result, example: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the truth, and the input followed by the prediction: uint8 (time, height, width)."""
-    path = result.folder / "examples.npz"
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            truths, predictions = arrays["truth"], arrays["prediction"]
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; evaluate the run first") from None
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise UserError(f"{path}: damaged ({error}); evaluate the run again") from None
-    if example >= len(truths):
-        raise UserError(f"{path}: holds {len(truths)} examples, so none is number {example}")
-    truth = truths[example, :, 0]
-    given = truth[: result.config.dataset.context]
-    return truth, np.concatenate([given, predictions[example, :, 0]])
+def write_mp4(pictures: list[Image.Image], output: Path) -> None:
+    """Write an MP4 video (H.264).
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    width, height = (side + side % 2 for side in pictures[0].size)  # its colour planes are halved
+    with atomic_path(output) as temporary, av.open(str(temporary), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for picture in pictures:
+            page = Image.new("RGB", (width, height), "white")
+            page.paste(picture)
+            container.mux(stream.encode(av.VideoFrame.from_image(page)))
+        container.mux(stream.encode())
 
 
-def _magnify(frame: np.ndarray, zoom: int) -> np.ndarray:
-    """Return a frame in palette indices, each pixel a square of `zoom` x `zoom`."""
-    return (frame // (256 // GREYS)).repeat(zoom, axis=0).repeat(zoom, axis=1)
+def _coloured(picture: Image.Image) -> bool:
+    """Return whether there is another colour than the border's."""
+    pixels = np.asarray(picture).reshape(-1, 3)
+    return bool((pixels.max(axis=1) != pixels.min(axis=1)).mean() > 0.2)
 
 
-def _compose(panels: list[np.ndarray], titles: list[str], when: str, label: str, border: int) -> Image.Image:
-    """Return one frame of the animation: titles, bordered panels in rows, and two lines beneath."""
-    side = panels[0].shape[0] + 2 * BORDER
-    rows = -(-len(panels) // PER_ROW)
-    width = GAP + (side + GAP) * min(len(panels), PER_ROW)
-    below = rows * (HEAD + side)
-    page = Image.new("L", (width, below + FOOT), 255)
-    draw = ImageDraw.Draw(page)
-    corners = [
-        (GAP + (side + GAP) * (i % PER_ROW), HEAD + (HEAD + side) * (i // PER_ROW))
-        for i in range(len(panels))
-    ]
-    for (left, top), title in zip(corners, titles, strict=True):
-        draw.text((left + side / 2, top - HEAD / 2), title, fill=0, font=_fit(title, side), anchor="mm")
-    draw.text((GAP, below + 6), when, fill=0, font=ImageFont.load_default(14))
-    draw.text((GAP, below + 26), label, fill=96, font=ImageFont.load_default(11))
-    indices = np.asarray(page) // (256 // GREYS)
-    for (left, top), panel in zip(corners, panels, strict=True):
-        indices[top : top + side, left : left + side] = border
-        indices[top + BORDER : top + side - BORDER, left + BORDER : left + side - BORDER] = panel
-    image = Image.fromarray(indices)
+def _grey_palette() -> Image.Image:
     greys = [(round(i * 255 / (GREYS - 1)),) * 3 for i in range(GREYS)]
-    image.putpalette([value for colour in (*greys, *COLOURS.values()) for value in colour])
-    return image
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([value for colour in (*greys, INPUT, PREDICTION) for value in colour])
+    return palette
+
+
+def _magnify(frame: np.ndarray, zoom: int) -> Image.Image:
+    """Return a frame (channels, height, width) as a picture, each pixel a square of `zoom` x `zoom`."""
+    pixels = frame.repeat(3, axis=0) if len(frame) == 1 else frame
+    image = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+    return image.resize((image.width * zoom, image.height * zoom), Image.Resampling.NEAREST)
+
+
+def _compose(panels: list[Panel], t: int, when: str, label: str, border: tuple[int, int, int]) -> Image.Image:
+    """Return one picture of the animation: titles, bordered panels in rows, and two lines beneath."""
+    zoom = max(1, round(PANEL / panels[0].frames.shape[-1]))
+    inner = panels[0].frames.shape[-1] * zoom
+    side = inner + 2 * BORDER
+    rows = -(-len(panels) // PER_ROW)
+    below = rows * (HEAD + side)
+    page = Image.new("RGB", (GAP + (side + GAP) * min(len(panels), PER_ROW), below + FOOT), "white")
+    draw = ImageDraw.Draw(page)
+    for i, panel in enumerate(panels):
+        left, top = GAP + (side + GAP) * (i % PER_ROW), HEAD + (HEAD + side) * (i // PER_ROW)
+        middle = left + side / 2, top - HEAD / 2
+        draw.text(middle, panel.title, fill="black", font=_fit(panel.title, side), anchor="mm")
+        if t < len(panel.frames):
+            draw.rectangle((left, top, left + side - 1, top + side - 1), fill=border)
+            page.paste(_magnify(panel.frames[t], zoom), (left + BORDER, top + BORDER))
+    draw.text((GAP, below + 6), when, fill="black", font=ImageFont.load_default(14))
+    draw.text((GAP, below + 26), label, fill=(96, 96, 96), font=ImageFont.load_default(11))
+    return page
 
 
 def _fit(text: str, width: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -21,6 +21,7 @@ from convttlstm.reporting.results import (
 )
 from convttlstm.reporting.table2 import (
     paper_notes,
+    sequences_in_words,
     short_commit,
     table2_caption,
     table2_tables,
@@ -28,6 +29,8 @@ from convttlstm.reporting.table2 import (
 from convttlstm.reporting.table4 import table4_notes, table4_table
 
 CAPTIONS = {
+    "strip": "Every fifth frame of one test sequence, the median of those kept.",
+    "gallery": "Best, median and worst of the test sequences kept, by the rule beneath the figure.",
     "figure2": "SSIM against LPIPS under the paper's protocol; bubbles grow with the parameters. "
     "Better is to the right and down.",
     "per_frame": "Means over the test sequences of each predicted frame. Training predicts no "
@@ -35,33 +38,50 @@ CAPTIONS = {
     "loss": "Mean absolute plus mean squared error over the outputs of a sequence. For validation "
     "no true frame is fed back; in training, one is with the probability in the lower panel.",
 }
+GROUPS = "Means over the test sequences of each action, with 95 % intervals; the paper has no such figures."
 
 
-def write_page(results: Path, dataset: str, runs: list[str], times: Sequence[Path], output: Path) -> None:
+def write_page(results: Path, runs: dict[str, list[str]], times: Sequence[Path], output: Path) -> None:
     """Write the page beside the tables and figures that it links to.
 
     Args:
         results: folder of a scale, such as results/demo, with tables/ and figures/ written.
-        dataset: name of the data set.
-        runs: ids of evaluated runs, in the order to show.
+        runs: ids of evaluated runs, in the order to show, by data set.
         times: CSV files of measured times; there may be none.
         output: the HTML file, in `results`.
 
     Raises:
         UserError: a run, a table or a figure is missing or damaged.
     """
-    loaded = load_results(results, dataset, runs)
+    loaded = {dataset: load_results(results, dataset, names) for dataset, names in runs.items()}
+    label = next(iter(loaded.values()))[0].config.label
+    titles = {dataset: found[0].config.dataset.title for dataset, found in loaded.items()}
+    headlines = [html.escape(headline(without_short(found)[0])) for found in loaded.values()]
+    links = [
+        f'<li><a href="#{dataset}">{html.escape(title)}</a>: {said}</li>'
+        for (dataset, title), said in zip(titles.items(), headlines, strict=True)
+    ]
+    fields = {
+        "title": html.escape(f"{', '.join(titles.values())}: {label}"),
+        "contents": "\n".join([*links, '<li><a href="#complexity">Complexity</a> of all systems</li>']),
+        "sections": "\n".join(_section(results, dataset, found) for dataset, found in loaded.items()),
+        "complexity": "\n".join(map(to_html, complexity_tables(results, times))),
+    }
+    write_text(output, _template("page.html").substitute(fields))
+
+
+def _section(results: Path, dataset: str, loaded: list[Result]) -> str:
     run = loaded[0].config
     table2 = read_table(results / "tables" / f"table2_{dataset}.csv", ["origin", "method"])
     _check_files(results, dataset)
-    page = Template(resources.files(__package__).joinpath("page.html").read_text())
-    figures = {name: _figure(name, dataset, caption) for name, caption in CAPTIONS.items()}
     full, left_out = without_short(loaded)
     said = comparisons(full) + ([_sentence(f"{left_out}.")] if left_out else [])
+    figures = {name: _figure(name, dataset, caption) for name, caption in CAPTIONS.items()}
+    by_action = (results / "figures" / f"groups_{dataset}.svg").is_file()
     fields = {
-        "title": html.escape(f"{run.dataset.title}, {run.label}"),
+        "name": html.escape(run.dataset.title),
         "proves": html.escape(_sentence(what_it_proves(run))),
-        "scale": html.escape(_scale(run, loaded[0].metrics.sequences)),
+        "scale": html.escape(_scale(run, loaded[0])),
         "headline": html.escape(headline(full)),
         "comparisons": _items(said),
         "compare": html.escape(table2_caption(table2)),
@@ -71,10 +91,14 @@ def write_page(results: Path, dataset: str, runs: list[str], times: Sequence[Pat
         "dataset": dataset,
         "selection": _selection(results / "selection" / f"{dataset}.json"),
         "table4": _table4(results, dataset),
-        "complexity": "\n".join(map(to_html, complexity_tables(results, times))),
+        "groups": _figure("groups", dataset, GROUPS) if by_action else "",
         "runs": "\n".join(map(_run_details, loaded)),
     }
-    write_text(output, page.substitute(fields | figures))
+    return _template("section.html").substitute(fields | figures)
+
+
+def _template(name: str) -> Template:
+    return Template(resources.files(__package__).joinpath(name).read_text())
 
 
 def headline(results: list[Result]) -> str:
@@ -133,13 +157,15 @@ def _check_files(results: Path, dataset: str) -> None:
             raise UserError(f"{results / name}: no such file; write it before the page")
 
 
-def _scale(run: Run, sequences: int) -> str:
-    training, size = run.training, run.dataset.size
+def _scale(run: Run, result: Result) -> str:
+    training, size, test_size = run.training, run.dataset.size, run.dataset.test_size
+    resized = f", resized to {test_size} x {test_size} for evaluation" if test_size != size else ""
     facts = (
-        f"Frames of {size} x {size} pixels, {training.epochs} epochs of "
-        f"{training.samples_per_epoch:,} samples, {sequences:,} test sequences."
+        f"Frames of {size} x {size} pixels{resized}; {training.epochs} epochs of "
+        f"{training.samples_per_epoch:,} samples; test sequences: "
+        f"{sequences_in_words(result.metrics.sequences)}."
     )
-    if run.scale == "paper":
+    if run.scale == "paper" and not run.dataset.stand_in:
         return facts
     return (
         f"{facts} It shows that the whole way works, from data to table: the same rules and code "
@@ -170,7 +196,8 @@ def _table4(results: Path, dataset: str) -> str:
         for suffix, name in (("csv", "CSV"), ("md", "Markdown"), ("tex", "LaTeX"))
     )
     shown = to_html(table4_table(table))
-    return f'<h2 id="table4">Table 4</h2>\n{shown}\n{notes}\n<p class="files">The same as {links}.</p>'
+    heading = f'<h3 id="table4_{dataset}">Table 4</h3>'
+    return f'{heading}\n{shown}\n{notes}\n<p class="files">The same as {links}.</p>'
 
 
 def _selection(path: Path) -> str:

@@ -41,7 +41,8 @@ class Metrics(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     run: str
-    sequences: int
+    sequences: dict[int, int]
+    available: dict[int, int]
     parameters: int
     lpips_weights: str | None
     evaluated_by: EvaluatedBy
@@ -91,8 +92,9 @@ class Result:
         parts = []
         if run.short:
             parts.append(f"{run.training.samples // run.training.batch_size:,} updates only")
-        if self.metrics.sequences < run.dataset.test.sequences:
-            parts.append(f"{self.metrics.sequences:,} sequences only")
+        judged, available = self.metrics.sequences, self.metrics.available
+        if fewer := [f"{count:,}" for horizon, count in judged.items() if count < available[horizon]]:
+            parts.append(f"{' and '.join(dict.fromkeys(fewer))} sequences only")
         return ", ".join(parts)
 
     @property
@@ -167,8 +169,11 @@ def without_short(results: list[Result]) -> tuple[list[Result], str]:
 
 
 def what_it_proves(run: Run) -> str:
-    """Return the label that stands beside every figure of the run's scale."""
-    return run.label if run.scale == "paper" else f"{run.label}: proves nothing about the paper"
+    """Return the label that stands beside every figure of the run's scale and data."""
+    data = f", {run.dataset.stand_in}" if run.dataset.stand_in else ""
+    if run.scale == "paper" and not data:
+        return run.label
+    return f"{run.label}{data}: proves nothing about the paper"
 
 
 def beside(stem: Path, suffix: str) -> Path:

@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from convttlstm import provenance
 from convttlstm.config import Run
-from convttlstm.data.clips import Clips
+from convttlstm.data.clips import open_clips
 from convttlstm.files import UserError, atomic_path, write_json, write_text
 from convttlstm.models import create_model
 from convttlstm.randomness import Stream, uniform
@@ -130,10 +130,16 @@ class Trainer:
 
     def __init__(self, run: Run, data: Path, folder: Path, fabric: Fabric) -> None:
         self.run, self.folder, self.fabric = run, folder, fabric
-        self.clips, self.validation = Clips(data, "train"), Clips(data, "validation")
+        self.clips = open_clips(run.dataset, data, "train")
+        self.validation = open_clips(run.dataset, data, "validation")
+        if run.training.samples_per_epoch > len(self.clips):
+            raise UserError(
+                f"{run.id}: {data} has {len(self.clips):,} sequences to train on, but "
+                f"training.samples_per_epoch is {run.training.samples_per_epoch:,}; lower it"
+            )
         self.sources = {"train": self.clips.sha256, "validation": self.validation.sha256}
         torch.manual_seed(run.seed)
-        model = create_model(run.model.name, **run.model.hyper())
+        model = create_model(run.model.name, run.dataset.channels, **run.model.hyper())
         if run.compute.compile and not hasattr(model, "stack"):
             self.say(f"{run.id}: compute.compile serves the recurrent stack only; trained uncompiled")
         elif run.compute.compile:

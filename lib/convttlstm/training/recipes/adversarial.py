@@ -85,8 +85,8 @@ class AdversarialRecipe:
         self.run, self.fabric = run, fabric
         betas = run.training.adversarial.first_moment, 0.999
         rate = run.training.learning_rate
-        # A frame has one channel: every data set is grey.
-        discriminator = Discriminator(run.dataset.context + run.dataset.horizon, run.dataset.size)
+        seen = (run.dataset.context + run.dataset.horizon) * run.dataset.channels
+        discriminator = Discriminator(seen, run.dataset.size)
         self.model, self.optimizer = fabric.setup(
             model, torch.optim.Adam(model.parameters(), lr=rate, betas=betas)
         )

@@ -1,0 +1,277 @@
+"""Video files as arrays: decoded once, in parallel, each into a file of its own that is whole or absent."""
+
+import csv
+import hashlib
+import io
+import zipfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import av
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from convttlstm.config import VideoDataset, Videos
+from convttlstm.files import UserError, atomic_path, sha256_of, write_json
+
+SPLITS = ("train", "validation", "test")
+SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A video file, or one in a zip archive, and what is known of it.
+
+    Attributes:
+        name: unique among the videos of a data set.
+        split: "train", "validation" or "test".
+        path: of the file, or of the archive.
+        member: its name in the archive; None if it is no archive.
+        labels: such as its action.
+        boundaries: the first and the last frame of each sequence in it, counted from 1.
+        within_boundaries: whether windows may lie in these sequences only.
+    """
+
+    name: str
+    split: str
+    path: Path
+    member: str | None = None
+    labels: dict[str, Any] = field(default_factory=dict)
+    boundaries: tuple[tuple[int, int], ...] = ()
+    within_boundaries: bool = False
+
+    def open(self) -> tuple[str | IO[bytes], str]:
+        """Return the file, and its SHA-256.
+
+        Raises:
+            UserError: it is missing, or the archive is damaged.
+        """
+        try:
+            if self.member is None:
+                return str(self.path), sha256_of(self.path)
+            with zipfile.ZipFile(self.path) as archive:
+                content = archive.read(self.member)
+        except (OSError, zipfile.BadZipFile) as error:
+            raise UserError(f"{self.path}: {self.name} cannot be read ({error})") from None
+        return io.BytesIO(content), hashlib.sha256(content).hexdigest()
+
+    def ranges(self, frames: int) -> list[tuple[int, int]]:
+        """Return where windows may lie in so many frames: (start, end), counted from 0, end excluded."""
+        if not self.within_boundaries:
+            return [(0, frames)]
+        return [(first - 1, min(last, frames)) for first, last in self.boundaries]
+
+
+def decode(video: str | IO[bytes], size: int, colour: bool = False, step: int = 1) -> Iterator[np.ndarray]:
+    """Yield a video's frames as uint8 (channel, size, size), squashed to a square where they are none.
+
+    Args:
+        video: path or open file.
+        size: height and width, pixels; bilinear, averaging where frames shrink.
+        colour: red, green and blue; else grey, black 0 and white 255.
+        step: every how many-th frame is used.
+
+    Raises:
+        UserError: it is no video, is damaged, or ends too early; the message does not name it.
+    """
+    number = 0
+    try:
+        with av.open(video, "r") as container:
+            if not container.streams.video:
+                raise UserError("it has no video stream")
+            stream = container.streams.video[0]
+            stream.codec_context.thread_count = 1  # videos are decoded side by side
+            for frame in container.decode(stream):
+                if frame.is_corrupt:
+                    raise UserError(f"frame {number + 1} is damaged")
+                if number % step == 0:
+                    image = frame.to_image() if colour else Image.fromarray(frame.to_ndarray(format="gray"))
+                    pixels = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
+                    yield pixels.transpose(2, 0, 1) if colour else pixels[None]
+                number += 1
+            declared = stream.frames if container.format.name == "avi" else 0
+    except av.FFmpegError as error:
+        raise UserError(f"it cannot be decoded after frame {number} ({error.strerror})") from None
+    if number < max(declared, 1):
+        raise UserError(f"it ends after {number} of {declared or 'unknown'} frames")
+
+
+def folder_sources(dataset: Videos) -> list[Source]:
+    """Return the videos in a folder of one's own.
+
+    Raises:
+        UserError: there is no such folder, a split has no video, or the split file is wrong.
+    """
+    folder = Path(dataset.folder)
+    if not folder.is_dir():
+        raise UserError(
+            f"{folder}: no such folder; it should hold {', '.join(SPLITS)}, each with video files"
+        )
+    if dataset.split_file:
+        listed = _read_split_file(folder, Path(dataset.split_file))
+    else:
+        listed = [
+            (split, path)
+            for split in SPLITS
+            for path in sorted((folder / split).rglob("*"))
+            if path.suffix.lower() in SUFFIXES
+        ]
+    sources = [Source(path.relative_to(folder).as_posix(), split, path) for split, path in listed]
+    refuse_unknown(dataset.excluded, [source.name for source in sources])
+    sources = [source for source in sources if source.name not in dataset.excluded]
+    for split in SPLITS:
+        if not any(source.split == split for source in sources):
+            where = dataset.split_file or folder / split
+            raise UserError(f"{where}: no video for the split {split!r} ({', '.join(SUFFIXES)})")
+    return sources
+
+
+def _read_split_file(folder: Path, path: Path) -> list[tuple[str, Path]]:
+    try:
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    listed = []
+    for line, row in enumerate(rows, start=2):
+        video, split = row.get("video"), row.get("split")
+        if not video or split not in SPLITS:
+            raise UserError(
+                f"{path}: line {line}: expected the columns video and split ({', '.join(SPLITS)})"
+            )
+        if not (folder / video).resolve().is_relative_to(folder.resolve()):
+            raise UserError(f"{path}: line {line}: {video} lies outside {folder}")
+        if not (folder / video).is_file():
+            raise UserError(f"{path}: line {line}: no file {folder / video}")
+        listed.append((split, folder / video))
+    return listed
+
+
+def refuse_unknown(excluded: Sequence[str], names: Sequence[str]) -> None:
+    """Check that what is to be left out exists.
+
+    Raises:
+        UserError: it does not.
+    """
+    if unknown := sorted(set(excluded) - set(names)):
+        raise UserError(f"excluded: there is no video {unknown[0]!r}")
+
+
+def prepare_videos(
+    name: str, dataset: VideoDataset, sources: Sequence[Source], output: Path, processes: int
+) -> None:
+    """Decode all videos into arrays below `output`, and write, last, manifest.json.
+
+    An array's name holds a checksum of the video file and of all settings that decide its frames, and it
+    appears by rename when it is whole: given again, the same call goes on with the videos that are left.
+
+    Args:
+        name: the data set's name in the settings.
+        dataset: its settings.
+        sources: the videos, in the order that windows are numbered in.
+        output: the folder, made if need be.
+        processes: how many videos are decoded at a time.
+
+    Raises:
+        UserError: videos cannot be used, all of them named, or a file cannot be written.
+    """
+    manifest = output / "manifest.json"
+    manifest.unlink(missing_ok=True)  # without it, what follows is known to be unfinished
+    entries = _decode_all(name, dataset, sources, output, processes)
+    splits = {}
+    for split in SPLITS:
+        own = [entry for entry in entries if entry["split"] == split]
+        lines = "".join(f"{entry['name']} {entry['sha256']} {entry['ranges']}\n" for entry in own)
+        splits[split] = {
+            "sha256": hashlib.sha256(lines.encode()).hexdigest(),
+            "videos": len(own),
+            "frames": sum(entry["shape"][0] for entry in own),
+        }
+        print(f"{output}: {split}: {len(own)} videos, {splits[split]['frames']:,} frames")
+    kept = {entry["file"] for entry in entries}
+    for path in (output / "videos").iterdir():  # of other settings, or left by a killed process
+        if f"videos/{path.name}" not in kept:
+            path.unlink()
+    write_json(manifest, {"dataset": dataset.model_dump(mode="json"), "splits": splits, "videos": entries})
+
+
+def _decode_all(
+    name: str, dataset: VideoDataset, sources: Sequence[Source], output: Path, processes: int
+) -> list[dict[str, Any]]:
+    """Return the manifest's entries of all videos."""
+    entries: dict[str, dict[str, Any]] = {}
+    failures: list[str] = []
+    with ProcessPoolExecutor(processes) as pool:
+        waiting: dict[Future[dict[str, Any]], Source] = {
+            pool.submit(prepare_video, dataset, source, output): source for source in sources
+        }
+        # disable=None: a bar on a terminal only.
+        for future in tqdm(
+            as_completed(waiting), f"prepare {name}", len(waiting), unit="video", disable=None
+        ):
+            source = waiting[future]
+            try:
+                entries[source.name] = future.result()
+            except UserError as error:
+                failures.append(f"{source.name} ({error})")
+            except BrokenProcessPool:
+                raise UserError(
+                    f"{output}: a process that decodes videos was killed, perhaps for its memory; "
+                    "the same command goes on with the videos that are left"
+                ) from None
+    if failures:
+        raise UserError(
+            f"{output}: {len(failures)} of {len(sources)} videos cannot be used: "
+            f"{'; '.join(sorted(failures))}; put the right files there, "
+            f"or list them in datasets.{name}.excluded"
+        )
+    return [entries[source.name] for source in sources]
+
+
+def prepare_video(dataset: VideoDataset, source: Source, output: Path) -> dict[str, Any]:
+    """Decode a video into an array, unless that is there already, and return its entry in the manifest.
+
+    Frame by frame: memory does not grow with the video's length.
+
+    Raises:
+        UserError: the video cannot be used, or the array cannot be written.
+    """
+    video, source_sha256 = source.open()
+    colour = dataset.channels == 3
+    step = dataset.frame_step if isinstance(dataset, Videos) else 1
+    settings = f"{source_sha256} size{dataset.size} channels{dataset.channels} step{step}"
+    key = hashlib.sha256(settings.encode()).hexdigest()[:12]
+    path = output / "videos" / f"{source.name.replace('/', '__')}-{key}.npy"
+    if not path.is_file():
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            shape = (0, dataset.channels, dataset.size, dataset.size)
+            _write_header(file, shape)
+            count = 0
+            for frame in decode(video, dataset.size, colour, step):
+                file.write(frame.tobytes())
+                count += 1
+            file.seek(0)
+            _write_header(file, (count, *shape[1:]))
+    array = np.load(path, mmap_mode="r")
+    return {
+        "name": source.name,
+        "split": source.split,
+        "file": path.relative_to(output).as_posix(),
+        "shape": list(array.shape),
+        "bytes": path.stat().st_size,
+        "sha256": hashlib.sha256(array).hexdigest(),
+        "source_sha256": source_sha256,
+        "boundaries": [list(pair) for pair in source.boundaries],
+        "ranges": source.ranges(len(array)),
+        "labels": source.labels,
+    }
+
+
+def _write_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
+    # NumPy pads the header so that its first axis may grow without moving what follows.
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})

@@ -1,0 +1,419 @@
+"""Film strips of kept test sequences, as Figure 3 and Appendix C have them; metrics by a sequence's label."""
+
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+from zlib import error as ZlibError
+
+import numpy as np
+import pandas as pd
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from convttlstm.evaluation.bootstrap import interval
+from convttlstm.files import UserError, write_text
+from convttlstm.reporting.drawing import GREY, STYLE, WIDTH, looks, save
+from convttlstm.reporting.figures import footnote
+from convttlstm.reporting.results import (
+    STARRED,
+    Interval,
+    Result,
+    beside,
+    load_results,
+    read_table,
+    short_names,
+)
+from convttlstm.reporting.table2 import SCALES, interval_cells
+
+EVERY = 5  # frames from one mark to the next
+
+# Inches. At 300 dots per inch the smallest frame still shows all 128 pixels of KTH's.
+DENSITY = {"savefig.dpi": 300}
+SMALLEST = 0.43
+PAGE = 9.0  # the text height of a NeurIPS paper
+RIGHT = 0.99 * WIDTH  # where footnotes end
+TRUTH = 0.45  # room for the word
+HEAD = 0.36  # above each strip
+SPACE = 0.12  # below each strip
+GAP = 0.03
+SEPARATOR = 0.1
+NAME_LETTER = 0.054  # mean width of a name's letter
+
+MARKERS = "os^DvP<>*Xph"
+GROUPED = {
+    "psnr": "PSNR (dB), higher is better",
+    "ssim_paper": "SSIM (paper protocol), higher is better",
+    "lpips_paper": "LPIPS (paper protocol, x 1000), lower is better",
+}
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The test sequences that a run kept; frames are uint8 (n, time, channels, height, width)."""
+
+    sequences: list[int]
+    truth: np.ndarray
+    prediction: np.ndarray
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One test sequence; frames are uint8 (time, channels, height, width), the truth's with the input."""
+
+    head: str
+    truth: np.ndarray
+    predictions: list[tuple[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Group:
+    """The `n` sequences of a run that bear the same label, in raw units."""
+
+    n: int
+    metrics: dict[str, Interval]
+
+
+def write_strip(results: Path, dataset: str, runs: list[str], output: Path) -> None:
+    """Draw Figure 3 as a film strip: the truth and each run's prediction of the median kept sequence.
+
+    Columns are every fifth frame, so that t = 1 and the first predicted frame, which the paper shows,
+    are among them; the step of five is inferred [I]. Which sequence is the median: see `choose_strips`.
+
+    Args:
+        results: folder of a scale, such as results/demo.
+        dataset: name of the data set.
+        runs: ids of evaluated runs, one row each; those that did not keep the sequence are left out.
+        output: path without suffix; .svg and .png are written.
+
+    Raises:
+        UserError: a run, its examples.npz or the reference's per_sequence.csv is missing or damaged.
+    """
+    _write_strips(load_results(results, dataset, runs), ["median"], output)
+
+
+def write_gallery(results: Path, dataset: str, runs: list[str], output: Path) -> None:
+    """Draw the best, the median and the worst kept sequence as film strips, as in Appendix C.
+
+    A rule chooses them, not a hand: see `choose_strips`. Columns are those of `write_strip`.
+
+    Args:
+        results: folder of a scale, such as results/demo.
+        dataset: name of the data set.
+        runs: ids of evaluated runs; a strip leaves out those that did not keep its sequence.
+        output: path without suffix; .svg and .png are written.
+
+    Raises:
+        UserError: a run, its examples.npz or the reference's per_sequence.csv is missing or damaged.
+    """
+    _write_strips(load_results(results, dataset, runs), ["best", "median", "worst"], output)
+
+
+def _write_strips(loaded: list[Result], ranks: list[str], output: Path) -> None:
+    strips, note = choose_strips(loaded, ranks)
+    run = loaded[0].config
+    beneath = footnote(run, note)
+    with style.context(["default", STYLE, DENSITY]):
+        save(draw_strips(strips, run.dataset.context, beneath), beneath, output)
+
+
+def choose_strips(loaded: list[Result], ranks: list[str]) -> tuple[list[Strip], str]:
+    """Return a strip for each rank, and a note on how they were chosen and who is left out.
+
+    Ranks are by the mean SSIM (paper protocol, longest horizon) that the reference run reached on each
+    sequence it kept. The reference is the last trained run that is not cut short; failing that, the
+    last trained one; failing that, the last one. Of an even number, the lower middle is the median.
+
+    Args:
+        loaded: runs of one data set, at least one; all-black predictions are left out.
+        ranks: of "best", "median" and "worst".
+
+    Raises:
+        UserError: examples.npz or the reference's per_sequence.csv is missing or damaged, or a run
+            shows other frames than the reference under the same number.
+    """
+    loaded = [result for result in loaded if result.config.model.name != "black"]
+    if not loaded:
+        raise UserError("nothing to show but black frames; name another run")
+    names, kept = short_names(loaded), [read_examples(result) for result in loaded]
+    place, why = _reference(loaded)
+    reference = kept[place]
+    ssim = _ssim_of(loaded[place], reference.sequences)
+    order = sorted(reference.sequences, key=lambda sequence: ssim[sequence])
+    chosen = {"best": order[-1], "median": order[(len(order) - 1) // 2], "worst": order[0]}
+    strips, left_out = [], dict[str, list[str]]()
+    for rank in ranks:
+        sequence = chosen[rank]
+        truth = reference.truth[reference.sequences.index(sequence)]
+        predictions = []
+        for result, name, examples in zip(loaded, names, kept, strict=True):
+            if sequence not in examples.sequences:
+                left_out.setdefault(name, []).append(rank)
+                continue
+            at = examples.sequences.index(sequence)
+            if not np.array_equal(examples.truth[at], truth):
+                raise UserError(
+                    f"{result.folder / 'examples.npz'}: test sequence {sequence} is not the one in "
+                    f"{loaded[place].folder / 'examples.npz'}; evaluate both runs again"
+                )
+            predictions.append((name, examples.prediction[at]))
+        head = f"{rank} of {len(order)} kept: test sequence {sequence}, SSIM {ssim[sequence]:.3f}"
+        strips.append(Strip(head, truth, predictions))
+    dataset = loaded[place].config.dataset
+    note = [
+        f"left of the line: input; t = 1 and {dataset.context + 1} are the paper's, "
+        f"the step of {EVERY} is inferred [I]",
+        f"chosen by SSIM (paper protocol, {max(dataset.test_horizons)} frames) of {names[place]}, {why}",
+    ]
+    note += [_who_is_left_out(left_out, ranks)] if left_out else []
+    note += [STARRED] if any(result.caveat for result in loaded) else []
+    return strips, "\n".join(note)
+
+
+def _who_is_left_out(left_out: dict[str, list[str]], ranks: list[str]) -> str:
+    named = [
+        name if missing == ranks else f"{name} ({', '.join(missing)})" for name, missing in left_out.items()
+    ]
+    return f"left out, as they did not keep the sequence: {', '.join(named)}"
+
+
+def _reference(loaded: list[Result]) -> tuple[int, str]:
+    """Return the place of the run whose metrics choose the sequences, and what singles it out."""
+    trained = [i for i, result in enumerate(loaded) if result.config.trained]
+    if full := [i for i in trained if not loaded[i].config.short]:
+        return full[-1], "the last trained run not cut short"
+    if trained:
+        return trained[-1], "the last trained run"
+    return len(loaded) - 1, "the last run"
+
+
+def _ssim_of(result: Result, sequences: list[int]) -> dict[int, float]:
+    """Return the run's mean SSIM on each of these sequences."""
+    table = _per_sequence(result)
+    ssim = dict(zip(table["sequence"].astype(int), table["ssim_paper"], strict=True))
+    for sequence in sequences:
+        if sequence not in ssim:
+            raise UserError(
+                f"{result.folder / 'per_sequence.csv'}: no sequence {sequence} at horizon "
+                f"{max(result.config.dataset.test_horizons)}, but examples.npz has it; "
+                "evaluate the run again"
+            )
+    return ssim
+
+
+def read_examples(result: Result) -> Examples:
+    """Return what a run's examples.npz holds, at least one sequence.
+
+    Raises:
+        UserError: the file is missing, damaged, or does not fit the run's context and horizon.
+    """
+    path = result.folder / "examples.npz"
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            sequence, truth, prediction = (arrays[name] for name in ("sequence", "truth", "prediction"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; evaluate the run first") from None
+    except (OSError, ValueError, TypeError, KeyError, EOFError, BadZipFile, ZlibError) as error:
+        raise UserError(f"{path}: damaged ({error}); evaluate the run again") from None
+    context, horizon = result.config.dataset.context, max(result.config.dataset.test_horizons)
+    count, frame = sequence.size, truth.shape[2:]
+    shapes = [sequence.shape, truth.shape, prediction.shape]
+    expected = [(count,), (count, context + horizon, *frame), (count, horizon, *frame)]
+    if not count or len(frame) != 3 or shapes != expected:
+        raise UserError(
+            f"{path}: sequence, truth and prediction are {shapes}, which does not fit context {context} "
+            f"and horizon {horizon}; evaluate the run again"
+        )
+    return Examples(sequence.tolist(), truth, prediction)
+
+
+def _per_sequence(result: Result) -> pd.DataFrame:
+    """Return per_sequence.csv at the longest horizon: metrics as numbers, labels as text."""
+    path = result.folder / "per_sequence.csv"
+    table = read_table(path, ["horizon", "sequence", "psnr", "ssim_paper"])
+    numbers = ["horizon", "sequence", *(metric for metric in SCALES if metric in table)]
+    try:
+        table = table.astype(dict.fromkeys(numbers, float))
+    except ValueError as error:
+        raise UserError(f"{path}: {error}; evaluate the run again") from None
+    longest = table[table["horizon"] == max(result.config.dataset.test_horizons)]
+    if longest.empty or not np.isfinite(longest[numbers]).all(axis=None):
+        raise UserError(f"{path}: a horizon or a value is missing; evaluate the run again")
+    return longest
+
+
+def draw_strips(strips: list[Strip], context: int, beneath: str) -> Figure:
+    """Return the strips under each other, each an Axes in inches, above room for the footnote.
+
+    Frames are as wide as the text allows, or smaller where that spares the reader a second page.
+
+    Args:
+        strips: what to show.
+        context: input frames.
+        beneath: the footnote; it is left to `save` to write it.
+    """
+    *_, height, width = strips[0].truth.shape
+    columns = sum(map(len, _marks(context, len(strips[0].truth))))
+    rows = [1 + len(strip.predictions) for strip in strips]
+    foot = 0.05 + 0.115 * (1 + beneath.count("\n"))
+    by_width = (RIGHT - TRUTH - SEPARATOR) / columns - GAP
+    by_height = ((PAGE - foot - (HEAD + SPACE) * len(strips)) / sum(rows) - GAP) * width / height
+    frame = min(by_width, max(SMALLEST, by_height))
+    tall = frame * height / width
+    heights = [HEAD + count * (tall + GAP) + SPACE for count in rows]
+    total = sum(heights) + foot
+    figure = Figure(figsize=(WIDTH, total))
+    figure.set_layout_engine("none")
+    top = total
+    for strip, own in zip(strips, heights, strict=True):
+        top -= own
+        axes = figure.add_axes((0, top / total, 1, own / total))
+        _draw_strip(axes, strip, context, frame, tall)
+        axes.set(xlim=(0, WIDTH), ylim=(own, 0))
+        axes.axis("off")
+    return figure
+
+
+def _draw_strip(axes: Axes, strip: Strip, context: int, frame: float, tall: float) -> None:
+    """Draw a strip whose frames are `frame` wide and `tall` high, inches from the left and the top."""
+    given, ahead = _marks(context, len(strip.truth))
+    first = RIGHT - len(ahead) * (frame + GAP) + GAP  # left edge of the predictions
+    line = first - SEPARATOR / 2
+    left = first - SEPARATOR - len(given) * (frame + GAP) + GAP
+    places = dict(zip(given, left + np.arange(len(given)) * (frame + GAP), strict=True))
+    places |= dict(zip(ahead, first + np.arange(len(ahead)) * (frame + GAP), strict=True))
+    axes.text(0.01 * WIDTH, 0.02, strip.head, va="top", fontweight="bold")
+    for t, x in places.items():
+        mark = f"t = {t}" if t == 1 else str(t)
+        axes.text(x + frame / 2, HEAD - 0.02, mark, ha="center", va="bottom", fontsize=7)
+        _draw_frame(axes, strip.truth[t - 1], x, HEAD, frame, tall)
+    axes.text(left - 0.05, HEAD + tall / 2, "Truth", ha="right", va="center", fontsize=7)
+    letters = int((line - 0.05) / NAME_LETTER)
+    for row, (name, prediction) in enumerate(strip.predictions, start=1):
+        y = HEAD + row * (tall + GAP)
+        wrapped = textwrap.fill(name, letters)
+        axes.text(line - 0.05, y + tall / 2, wrapped, ha="right", va="center", fontsize=7)
+        for t in ahead:
+            _draw_frame(axes, prediction[t - 1 - context], places[t], y, frame, tall)
+    bottom = HEAD + (1 + len(strip.predictions)) * (tall + GAP) - GAP
+    axes.vlines(line, HEAD, bottom, color=GREY, linewidth=0.6)
+
+
+def _draw_frame(axes: Axes, pixels: np.ndarray, x: float, y: float, frame: float, tall: float) -> None:
+    axes.imshow(
+        pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0),
+        cmap="gray",
+        vmin=0,
+        vmax=255,
+        interpolation="none",
+        extent=(x, x + frame, y + tall, y),
+        aspect="auto",
+    )
+
+
+def _marks(context: int, frames: int) -> tuple[list[int], list[int]]:
+    """Return which input and which predicted frames are shown, counted from 1."""
+    return list(range(1, context + 1, EVERY)), list(range(context + 1, frames + 1, EVERY))
+
+
+def write_groups(results: Path, dataset: str, runs: list[str], label: str, output: Path) -> None:
+    """Draw PSNR, SSIM and LPIPS at the longest horizon by a label of the sequences, such as the action.
+
+    Points are means over the sequences of a label, lines their 95 % bootstrap intervals. The CSV has
+    the same numbers, in Table 2's units and names: columns run, the label, horizon and n; then each
+    metric's mean under its name, with _low and _high its interval.
+
+    Args:
+        results: folder of a scale, such as results/demo.
+        dataset: name of the data set.
+        runs: ids of evaluated runs.
+        label: a label column of per_sequence.csv.
+        output: path without suffix; .svg, .png and .csv are written.
+
+    Raises:
+        UserError: a run or its per_sequence.csv is missing or damaged, or has no such label.
+    """
+    loaded = load_results(results, dataset, runs)
+    groups = [by_label(result, label) for result in loaded]
+    run = loaded[0].config
+    longest = max(run.dataset.test_horizons)
+    note = f"mean over {longest} predicted frames and the sequences of each {label}, 95 % bootstrap interval"
+    note += f"\n{STARRED}" if any(result.caveat for result in loaded) else ""
+    with style.context(["default", STYLE]):
+        save(draw_groups(loaded, groups, label), footnote(run, note), output)
+    rows = [
+        {"run": result.config.id, label: value, "horizon": longest, "n": group.n} | _cells(group)
+        for result, of_run in zip(loaded, groups, strict=True)
+        for value, group in of_run.items()
+    ]
+    write_text(beside(output, ".csv"), pd.DataFrame(rows).fillna("").to_csv(index=False))
+
+
+def by_label(result: Result, label: str) -> dict[str, Group]:
+    """Return the means of a run's sequences at the longest horizon by the value of their label.
+
+    Args:
+        result: the run.
+        label: a label column of its per_sequence.csv.
+
+    Raises:
+        UserError: per_sequence.csv is missing or damaged, or has no such column.
+    """
+    table = _per_sequence(result)
+    labels = [column for column in table if column not in ("horizon", "sequence", *SCALES)]
+    if label not in labels:
+        raise UserError(
+            f"{result.folder / 'per_sequence.csv'}: sequences have no label {label!r}; "
+            f"they have {', '.join(labels) or 'none'}"
+        )
+    metrics = [metric for metric in GROUPED if metric in table]
+    found = {}
+    for value, part in table.groupby(label):
+        values = part[metrics].to_numpy()
+        bounds = np.stack(interval(values, result.config.evaluation.bootstrap_resamples), axis=1)
+        intervals = [Interval(mean=mean, low=low, high=high) for mean, low, high in bounds]
+        found[str(value)] = Group(len(part), dict(zip(metrics, intervals, strict=True)))
+    return found
+
+
+def _cells(group: Group) -> dict[str, str]:
+    cells: dict[str, str] = {}
+    for metric in GROUPED:
+        column, scale = SCALES[metric]
+        cells |= interval_cells(column, group.metrics.get(metric), scale)
+    return cells
+
+
+def draw_groups(loaded: list[Result], groups: list[dict[str, Group]], label: str) -> Figure:
+    """Return one panel a metric, with a marker for each run beside each other above each label.
+
+    Args:
+        loaded: the runs.
+        groups: each run's sequences by label.
+        label: what the labels say, such as "action".
+    """
+    values = sorted({value for of_run in groups for value in of_run})
+    present = {metric for of_run in groups for group in of_run.values() for metric in group.metrics}
+    shown = [metric for metric in GROUPED if metric in present]
+    figure = Figure(figsize=(WIDTH, 0.8 + 1.6 * len(shown)))
+    panels = figure.subplots(len(shown), 1, sharex=True)
+    dodge = 0.8 * ((np.arange(len(loaded)) + 0.5) / len(loaded) - 0.5)
+    for axes, metric in zip(panels, shown, strict=True):
+        scale = SCALES[metric][1]
+        for i, (look, of_run) in enumerate(zip(looks(loaded), groups, strict=True)):
+            found = {values.index(v): g.metrics[metric] for v, g in of_run.items() if metric in g.metrics}
+            x = np.array(list(found)) + dodge[i]
+            mean, low, high = np.array([[m.mean, m.low, m.high] for m in found.values()]).reshape(-1, 3).T
+            axes.vlines(x, low * scale, high * scale, color=look.colour, linewidth=0.8)
+            marker = MARKERS[i % len(MARKERS)]
+            axes.plot(x, mean * scale, marker, color=look.colour, markersize=3.5, label=look.name)
+        axes.set_title(GROUPED[metric], loc="left")
+        axes.grid(visible=False, axis="x")
+        for boundary in range(1, len(values)):
+            axes.axvline(boundary - 0.5, color=STYLE["grid.color"], linewidth=0.8)
+    panels[-1].set_xticks(range(len(values)), values)
+    panels[-1].set(xlabel=label, xlim=(-0.5, len(values) - 0.5))
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper left", ncols=3, fontsize=7, frameon=False)
+    return figure
