@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--raw", type=Path, help="downloaded files; data/raw/mnist or data/raw/kth if not given")
     sub.add_argument("--embedded", type=Path, default=Path("data/embedded"), help="digits in git")
     sub.add_argument("--checksums", type=Path, default=Path("data/checksums.json"))
-    sub.add_argument("--processes", type=int, default=os.cpu_count(), help="that decode videos")
+    sub.add_argument("--processes", type=_positive, default=os.cpu_count(), help="that decode videos")
     sub.add_argument("-o", "--output", type=Path, required=True, help="folder")
 
     sub = add("train", _train, "Train a run, or go on with it where it stopped.")
@@ -101,6 +101,17 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("run", help="such as conv_tt_lstm-seed0")
     sub.add_argument("-o", "--output", type=Path, required=True, help="the run's folder")
 
+    sub = add("predict", _predict, "Show what a finished run sees coming in a video of your own.")
+    sub.add_argument("run", type=Path, help="the run's folder")
+    sub.add_argument("video", type=Path, help="any video file")
+    sub.add_argument("--horizon", type=_positive, required=True, help="frames to predict")
+    sub.add_argument(
+        "--start",
+        type=_positive,
+        help="the first predicted frame, from 1; the one after the video's last if not given",
+    )
+    sub.add_argument("-o", "--output", type=Path, required=True, help="file: .gif, .mp4 or .npy")
+
     sub = add("complexity", _complexity, "Count parameters and multiplications of every system.")
     sub.add_argument("--config", type=Path, nargs="+", required=True, help="settings, one for each scale")
     add_model(sub)
@@ -120,6 +131,12 @@ def _parser() -> argparse.ArgumentParser:
     sub = add("schema", _schema, "Write the JSON schema of the settings.")
     sub.add_argument("-o", "--output", type=Path, required=True, help="JSON file")
     return parser
+
+
+def _positive(text: str) -> int:
+    if (value := int(text)) < 1:
+        raise ValueError
+    return value
 
 
 def _run(options: argparse.Namespace) -> Run:
@@ -212,6 +229,17 @@ def _evaluate(options: argparse.Namespace) -> None:
 
     evaluate_run(_run(options), options.data, options.output, options.lpips)
     print(f"wrote {options.output / 'metrics.json'}")
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from convttlstm.reporting.forecast import check_suffix, write_forecast
+
+    check_suffix(options.output)
+    from convttlstm.evaluation.predict import predict
+
+    forecast = predict(options.run, options.video, options.horizon, options.start)
+    write_forecast(forecast.run, forecast.truth, forecast.prediction, options.output)
+    print(f"wrote {options.output}")
 
 
 def _complexity(options: argparse.Namespace) -> None:

@@ -60,9 +60,7 @@ def evaluate_run(run: Run, data: Path, output: Path, weights: Path | None) -> di
     kind = "cuda" if run.compute.accelerator != "cpu" and torch.cuda.is_available() else "cpu"
     if kind == "cuda":
         torch.backends.cudnn.allow_tf32 = False  # its ten bits would move the last printed digit
-    model = create_model(run.model.name, run.dataset.channels, **run.model.hyper())
-    if run.trained:
-        _load_weights(model, run, output / "best.safetensors")
+    model = load_model(run, output)
     if run.evaluation.lpips and weights is None:
         raise UserError("LPIPS needs AlexNet's weights: give --lpips, or set evaluation.lpips: false")
     lpips = Lpips(weights) if run.evaluation.lpips and weights else None
@@ -70,6 +68,18 @@ def evaluate_run(run: Run, data: Path, output: Path, weights: Path | None) -> di
     result = evaluate(run, model, test_passes(run.dataset, data), output, lpips, kind, made_by)
     write_text(output / "config.json", run.model_dump_json(indent=2) + "\n")
     return result
+
+
+def load_model(run: Run, folder: Path) -> torch.nn.Module:
+    """Return a run's model with the weights in its folder.
+
+    Raises:
+        UserError: the weights are missing, damaged, or of other settings.
+    """
+    model = create_model(run.model.name, run.dataset.channels, **run.model.hyper())
+    if run.trained:
+        _load_weights(model, run, folder / "best.safetensors")
+    return model
 
 
 def _load_weights(model: torch.nn.Module, run: Run, path: Path) -> None:

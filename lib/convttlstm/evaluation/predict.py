@@ -1,0 +1,65 @@
+"""What a trained model sees coming in a video of one's own."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from convttlstm.config import Run, Videos, read_run
+from convttlstm.data.videos import decode
+from convttlstm.evaluation.protocol import load_model
+from convttlstm.files import UserError
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Frames as uint8 (time, channels, height, width).
+
+    Attributes:
+        run: the settings of the run that predicted.
+        truth: the input, and what followed it as far as the video goes.
+        prediction: the predicted frames.
+    """
+
+    run: Run
+    truth: np.ndarray
+    prediction: np.ndarray
+
+
+def predict(folder: Path, video: Path, horizon: int, start: int | None = None) -> Forecast:
+    """Return what a finished run predicts in a video, on the CPU.
+
+    Frames are prepared as the run's data set was: grey or colour, its frame step, its size in evaluation.
+
+    Args:
+        folder: the run's folder.
+        video: any file that FFmpeg reads.
+        horizon: frames to predict.
+        start: the first predicted frame, counted from 1 after the frame step; None: the one that follows
+            the video's last.
+
+    Raises:
+        UserError: the run is not finished, or the video cannot be read or is too short.
+    """
+    run = read_run(folder)
+    dataset, context = run.dataset, run.dataset.context
+    step = dataset.frame_step if isinstance(dataset, Videos) else 1
+    if not video.is_file():
+        raise UserError(f"{video}: no such file")
+    try:
+        frames = np.stack(list(decode(str(video), dataset.test_size, dataset.channels == 3, step)))
+    except UserError as error:
+        raise UserError(f"{video}: {error}") from None
+    given = len(frames) if start is None else start - 1
+    if not context <= given <= len(frames):
+        raise UserError(
+            f"{video}: the first predicted frame can be {context + 1} to {len(frames) + 1}, since the model "
+            f"sees {context} frames and the video has {len(frames)}; not {given + 1}"
+        )
+    model = load_model(run, folder).eval()
+    window = torch.from_numpy(frames[given - context : given])[None].float() / 255
+    with torch.inference_mode():
+        prediction = model(window, context, horizon)[0, -horizon:].clamp(0, 1)
+    truth = frames[given - context : given + horizon]
+    return Forecast(run, truth, (prediction * 255).round().byte().numpy())

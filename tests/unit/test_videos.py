@@ -1,0 +1,259 @@
+"""Video files: decoded exactly, cut into all the windows that there are, and refused in one line."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from convttlstm.config import Videos
+from convttlstm.data import clips
+from convttlstm.data.clips import ClipSource, open_clips
+from convttlstm.data.videos import decode, folder_sources, prepare_videos
+from convttlstm.files import UserError
+from tests.conftest import Project
+from tests.video_files import noise, write_video
+
+SIZE, CONTEXT, HORIZON, TEST_HORIZONS = 16, 4, 3, [3, 6]
+LENGTHS = {"train/a": 9, "train/b": 7, "train/deep/c": 6, "validation/a": 15, "test/a": 21, "test/b": 10}
+
+
+def settings(folder: Path, **changes: Any) -> Videos:
+    return Videos.model_validate(
+        {
+            "kind": "videos",
+            "title": "Clips",
+            "folder": str(folder),
+            "size": SIZE,
+            "context": CONTEXT,
+            "horizon": HORIZON,
+            "test_horizons": TEST_HORIZONS,
+        }
+        | changes
+    )
+
+
+def content(name: str) -> np.ndarray:
+    return noise(LENGTHS[name], SIZE, seed=list(LENGTHS).index(name))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in LENGTHS:
+        write_video(tmp_path / f"raw/{name}.avi", content(name))
+    return tmp_path / "raw"
+
+
+def prepared(dataset: Videos, output: Path) -> Path:
+    prepare_videos("clips", dataset, folder_sources(dataset), output, processes=2)
+    return output
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_frames_come_out_as_they_were_encoded(tmp_path: Path, colour: bool) -> None:
+    frames = noise(8, SIZE, 0, colour)
+    path = tmp_path / "noise.mkv"
+    write_video(path, frames)
+    found = np.stack(list(decode(str(path), SIZE, colour)))
+    assert np.array_equal(found, frames.transpose(0, 3, 1, 2) if colour else frames[:, None])
+    assert np.array_equal(np.stack(list(decode(str(path), SIZE, colour, step=3))), found[::3])
+
+
+def test_frames_are_squashed_to_squares(tmp_path: Path) -> None:
+    """Halving both sides of a picture of squares of two pixels loses nothing."""
+    small = noise(2, SIZE, 0)
+    write_video(tmp_path / "x.avi", small.repeat(4, axis=1).repeat(2, axis=2))
+    found = np.stack(list(decode(str(tmp_path / "x.avi"), SIZE)))[:, 0].astype(int)
+    # Bilinear filters reach half a pixel beyond a square's border.
+    assert np.abs(found - small).mean() < 40
+    assert np.corrcoef(found.ravel(), small.ravel())[0, 1] > 0.9
+    flat = np.full((1, 2 * SIZE, 4 * SIZE), 77, np.uint8)
+    write_video(tmp_path / "flat.avi", flat)
+    assert (np.stack(list(decode(str(tmp_path / "flat.avi"), SIZE))) == 77).all()
+
+
+def windows_by_hand(split: str, frames: int, stride: int) -> list[np.ndarray]:
+    found = []
+    for name in sorted(LENGTHS):
+        if name.startswith(split):
+            video = content(name)
+            for start in range(0, len(video), stride):
+                if start + frames <= len(video):
+                    found.append(video[start : start + frames])
+    return found
+
+
+def all_of(source: ClipSource) -> np.ndarray:
+    return (source.batch(range(len(source)))[:, :, 0] * 255).round().numpy().astype(np.uint8)
+
+
+def test_windows_are_all_that_there_are(folder: Path, tmp_path: Path) -> None:
+    """In training at every frame; in validation and test without a common frame."""
+    dataset = settings(folder)
+    data = prepared(dataset, tmp_path / "out")
+    for split, horizon, stride in [
+        ("train", None, 1),
+        ("validation", None, 7),
+        ("test", 3, 7),
+        ("test", 6, 10),
+    ]:
+        source = open_clips(dataset, data, split, horizon)
+        expected = windows_by_hand(split, CONTEXT + (horizon or HORIZON), stride)
+        assert np.array_equal(all_of(source), np.stack(expected))
+    assert len(open_clips(dataset, data, "train")) == 3 + 1 + 0
+    assert len(open_clips(dataset, data, "test", 6)) == 2 + 1
+
+
+def test_a_batch_is_any_windows_as_fractions(folder: Path, tmp_path: Path) -> None:
+    source = open_clips(settings(folder), prepared(settings(folder), tmp_path / "out"), "train")
+    batch = source.batch([3, 0, 3])
+    assert batch.shape == (3, 7, 1, SIZE, SIZE) and batch.dtype == torch.float32
+    assert torch.equal(batch[0], batch[2]) and torch.equal(batch[1], source.batch([0])[0])
+    assert batch.min() >= 0 and 0.98 < batch.max() <= 1
+
+
+def test_no_test_window_shares_a_frame_with_training(folder: Path, tmp_path: Path) -> None:
+    dataset = settings(folder)
+    data = prepared(dataset, tmp_path / "out")
+
+    def frames(source: ClipSource) -> set[bytes]:
+        return {frame.tobytes() for window in all_of(source) for frame in window}
+
+    trained_on = frames(open_clips(dataset, data, "train"))
+    for horizon in TEST_HORIZONS:
+        judged_on = frames(open_clips(dataset, data, "test", horizon))
+        assert judged_on and not trained_on & judged_on
+
+
+def test_evaluation_resizes(folder: Path, tmp_path: Path) -> None:
+    dataset = settings(folder, evaluation_size=32)
+    data = prepared(dataset, tmp_path / "out")
+    larger = open_clips(dataset, data, "test", 6).batch([0, 2])
+    assert larger.shape == (2, 10, 1, 32, 32)
+    assert open_clips(dataset, data, "train").batch([0]).shape[-1] == SIZE
+    plain = open_clips(settings(folder), data, "test", 6).batch([0, 2])
+    # Twice the size, bilinear: each output pixel lies a quarter of the way to its neighbours.
+    inner = 0.75 * plain[..., 1:-1, :] + 0.25 * plain[..., :-2, :]
+    expected = 0.75 * inner[..., 1:-1] + 0.25 * inner[..., :-2]
+    torch.testing.assert_close(larger[..., 2:-2:2, 2:-2:2], expected)
+
+
+def test_the_authors_loader_saw_the_first_windows_only(folder: Path, tmp_path: Path, monkeypatch) -> None:
+    dataset = settings(folder)
+    data = prepared(dataset, tmp_path / "out")
+    monkeypatch.setattr(clips, "FIRST", 3)
+    few = open_clips(settings(folder, train_windows="first_10000"), data, "train")
+    assert len(few) == 3
+    assert torch.equal(few.batch([0, 2]), open_clips(dataset, data, "train").batch([0, 2]))
+
+
+def test_colour_and_frame_step(tmp_path: Path) -> None:
+    frames = noise(30, SIZE, 0, colour=True)
+    for split in ("train", "validation", "test"):
+        write_video(tmp_path / f"raw/{split}/a.mkv", frames)
+    dataset = settings(tmp_path / "raw", colour=True, frame_step=2)
+    source = open_clips(dataset, prepared(dataset, tmp_path / "out"), "train")
+    expected = frames[::2].transpose(0, 3, 1, 2)
+    assert dataset.channels == 3 and len(source) == 15 - 7 + 1
+    assert np.array_equal((source.batch([8]) * 255).round().numpy(), expected[None, 8:])
+
+
+def test_a_split_file_names_the_videos(folder: Path, tmp_path: Path) -> None:
+    table = tmp_path / "splits.csv"
+    table.write_text("video,split\ntest/a.avi,train\ntrain/a.avi,validation\nvalidation/a.avi,test\n")
+    sources = folder_sources(settings(folder, split_file=str(table)))
+    assert [(source.name, source.split) for source in sources] == [
+        ("test/a.avi", "train"),
+        ("train/a.avi", "validation"),
+        ("validation/a.avi", "test"),
+    ]
+    for line, said in [
+        ("../x.avi,train", r"line 2: \.\./x\.avi lies outside"),
+        ("a.avi,train", "line 2: no file"),
+        ("test/a.avi,dev", r"line 2: expected .* \(train, validation, test\)"),
+    ]:
+        table.write_text(f"video,split\n{line}\n")
+        with pytest.raises(UserError, match=said):
+            folder_sources(settings(folder, split_file=str(table)))
+
+
+def test_what_cannot_be_used_is_one_line_that_names_it(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nowhere: no such folder"):
+        folder_sources(settings(tmp_path / "nowhere"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"empty/train: no video for the split 'train'"):
+        folder_sources(settings(tmp_path / "empty"))
+    with pytest.raises(UserError, match=r"excluded: there is no video 'train/z\.avi'"):
+        folder_sources(settings(folder, excluded=["train/z.avi"]))
+    whole = (folder / "train/a.avi").read_bytes()
+    (folder / "train/a.avi").write_bytes(whole[: len(whole) // 2])
+    (folder / "test/b.avi").write_text("no video")
+    with pytest.raises(UserError) as caught:
+        prepared(settings(folder), tmp_path / "out")
+    message = str(caught.value)
+    assert "2 of 6 videos cannot be used" in message and "\n" not in message
+    assert "train/a.avi (it ends after" in message and "test/b.avi (it cannot be decoded" in message
+    assert not (tmp_path / "out/manifest.json").exists()
+    rest = settings(folder, excluded=["train/a.avi", "test/b.avi"])
+    assert len(json.loads((prepared(rest, tmp_path / "out") / "manifest.json").read_text())["videos"]) == 4
+
+
+def test_videos_too_short_for_a_window_are_refused(folder: Path, tmp_path: Path) -> None:
+    data = prepared(settings(folder), tmp_path / "out")
+    with pytest.raises(UserError, match="no video of split 'test' has a window of 44 frames"):
+        open_clips(settings(folder), data, "test", 40)
+
+
+def test_other_settings_or_files_are_decoded_anew_and_the_old_arrays_go(folder: Path, tmp_path: Path) -> None:
+    def arrays() -> dict[str, int]:
+        return {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out/videos").iterdir()}
+
+    prepared(settings(folder), tmp_path / "out")
+    first = arrays()
+    prepared(settings(folder), tmp_path / "out")
+    assert arrays() == first
+    write_video(folder / "train/a.avi", noise(9, SIZE, seed=99))
+    prepared(settings(folder), tmp_path / "out")
+    assert len(arrays()) == 6 and len(arrays().items() & first.items()) == 5
+    prepared(settings(folder, size=8), tmp_path / "out")
+    assert len(arrays()) == 6 and not arrays().keys() & first.keys()
+
+
+@pytest.mark.slow
+def test_a_killed_preparation_goes_on_and_ends_with_the_same_bytes(project: Project) -> None:
+    raw = project.folder / "raw"
+    for split, count in [("train", 6), ("validation", 1), ("test", 1)]:
+        for number in range(count):
+            write_video(raw / f"{split}/{number}.avi", noise(150, 64, seed=number))
+    dataset = settings(raw, size=64).model_dump(mode="json")
+    project.configure(datasets={"clips": dataset})
+
+    def command(output: str) -> list[str]:
+        config = ["--config", project.config, "--dataset", "clips", "--processes", 1]
+        return project.command("prepare", *config, "-o", project.folder / output)
+
+    arrays = project.folder / "killed/videos"
+    running = subprocess.Popen(command("killed"), cwd=project.folder, start_new_session=True)
+    while running.poll() is None and not list(arrays.glob("[!.]*.npy")):
+        time.sleep(0.002)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    finished = {path: path.stat().st_mtime_ns for path in arrays.glob("[!.]*.npy")}
+    assert finished and not (project.folder / "killed/manifest.json").exists()
+
+    for output in ("killed", "undisturbed"):
+        done = subprocess.run(command(output), cwd=project.folder, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished
+    killed, undisturbed = (
+        {path.relative_to(project.folder / output): path.read_bytes() for path in files}
+        for output in ("killed", "undisturbed")
+        for files in [[p for p in (project.folder / output).rglob("*") if p.is_file()]]
+    )
+    assert killed == undisturbed and len(killed) == 9

@@ -1,0 +1,27 @@
+"""Video files for tests, encoded without loss."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+
+
+def write_video(path: Path, frames: np.ndarray) -> None:
+    """Write uint8 (time, height, width), or (time, height, width, 3) in red, green and blue."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    colour = frames.ndim == 4
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("png" if colour else "ffv1", rate=25)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "rgb24" if colour else "gray"
+        for frame in frames:
+            container.mux(
+                stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24" if colour else "gray"))
+            )
+        container.mux(stream.encode())
+
+
+def noise(frames: int, size: int, seed: int, colour: bool = False) -> np.ndarray:
+    """Frames of which no two are alike."""
+    shape = (frames, size, size, 3) if colour else (frames, size, size)
+    return np.random.default_rng(seed).integers(256, size=shape, dtype=np.uint8)
