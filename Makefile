@@ -9,9 +9,10 @@ demo: .venv/.installed
 	@$(ACTIVE) snakemake --config scale=demo
 	@echo "Look at results/demo/index.html (tables in results/demo/tables, pictures in results/demo/figures)."
 
-# FAST=1 leaves out the tests that are marked slow.
+# FAST=1 leaves out the tests that are marked slow. One thread a test: several that wait for each other
+# on busy cores take many times as long.
 test: .venv/.installed lint
-	@$(ACTIVE) pytest $(if $(FAST),-m "not slow")
+	@$(ACTIVE) OMP_NUM_THREADS=1 pytest --numprocesses 2 --dist worksteal $(if $(FAST),-m "not slow")
 
 lint: .venv/.installed
 	@$(BIN)/ruff check .

@@ -76,7 +76,8 @@ TINY: dict[str, Any] = {
 def overlay(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in changes.items():
-        merged[key] = overlay(base[key], value) if isinstance(value, dict) and key in base else value
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = overlay(base[key], value) if both else value
     return merged
 
 

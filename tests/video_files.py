@@ -11,13 +11,12 @@ def write_video(path: Path, frames: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     colour = frames.ndim == 4
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("png" if colour else "ffv1", rate=25)
+        stream = container.add_stream("ffv1", rate=25)
         stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "rgb24" if colour else "gray"
+        stream.pix_fmt = "bgr0" if colour else "gray"
         for frame in frames:
-            container.mux(
-                stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24" if colour else "gray"))
-            )
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24" if colour else "gray")
+            container.mux(stream.encode(picture))
         container.mux(stream.encode())
 
 

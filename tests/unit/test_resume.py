@@ -133,7 +133,7 @@ def test_a_signal_saves_and_exits_with_75(trained, number):
     project, undisturbed, folder = trained
     process = start(project, folder)
     process.send_signal(number)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=600)
     assert process.returncode == 75
     assert re.fullmatch(rf".*stopped by {number.name} after .* the same command goes on from there\n", stderr)
     assert not (folder / "best.safetensors").exists()
