@@ -75,7 +75,7 @@ def sequences_of(strips: list[Strip]) -> list[int]:
         ([BASELINE, OURS, "copy_last"], OURS, "the last trained run not cut short"),
         ([BASELINE, CUT_SHORT], BASELINE, "the last trained run not cut short"),
         ([CUT_SHORT, "ctt_1x1-seed0", "black"], "ctt_1x1-seed0", "the last trained run"),
-        (["copy_last", "black"], "black", "the last run"),
+        (["copy_last", "black"], "copy_last", "the last run"),
     ],
 )
 @pytest.mark.parametrize("kept", [KEPT, KEPT[:4], KEPT[2:3]])

@@ -90,7 +90,7 @@ def decode(video: str | IO[bytes], size: int, colour: bool = False, step: int = 
                 if frame.is_corrupt:
                     raise UserError(f"frame {number + 1} is damaged")
                 if number % step == 0:
-                    image = frame.to_image() if colour else Image.fromarray(frame.to_ndarray(format="gray"))
+                    image = Image.fromarray(frame.to_ndarray(format="rgb24" if colour else "gray"))
                     pixels = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
                     yield pixels.transpose(2, 0, 1) if colour else pixels[None]
                 number += 1

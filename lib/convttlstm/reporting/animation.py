@@ -106,7 +106,8 @@ def write_mp4(pictures: list[Image.Image], output: Path) -> None:
         for picture in pictures:
             page = Image.new("RGB", (width, height), "white")
             page.paste(picture)
-            container.mux(stream.encode(av.VideoFrame.from_image(page)))
+            frame = av.VideoFrame.from_ndarray(np.asarray(page), format="rgb24")
+            container.mux(stream.encode(frame))
         container.mux(stream.encode())
 
 

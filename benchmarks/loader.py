@@ -1,0 +1,103 @@
+"""How fast windows of videos are read, against a plain loader that opens a whole video for each sample.
+
+Videos of KTH's length, drawn and squashed to 120 x 120, are encoded, decoded by `prepare`, and kept as
+.npz files as well. Batches of 16 random windows of 20 frames are then read by each loader in turn; what
+they return is compared first. The time of preparation gives a rate of decoding.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from benchmarks import RESULTS, conditions, result_path
+from convttlstm.config import Kth
+from convttlstm.data.clips import Windows, open_clips
+from convttlstm.data.kth import kth_sources
+from convttlstm.data.synthetic_kth import write_archives
+from convttlstm.data.videos import prepare_videos
+from convttlstm.files import write_text
+from convttlstm.provenance import device_name
+from convttlstm.reporting.results import beside
+
+FRAMES, BATCH = 484, 16  # KTH's mean length
+PERSONS = {"train_persons": [1, 2], "validation_persons": [15], "test_persons": [17]}
+
+
+def main() -> None:
+    """Measure each loader and write one CSV for this device."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=15, help="batches of each loader; the median counts")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="folder")
+    options = parser.parse_args()
+    print(conditions("cpu"))
+    with tempfile.TemporaryDirectory() as folder:
+        rate, seconds = measure(Path(folder), options.repeats)
+    ours = seconds["windows"]
+    rows = [
+        {"loader": name, "samples_per_second": BATCH / value, "times_slower": value / ours}
+        for name, value in seconds.items()
+    ]
+    found = {"device": device_name("cpu"), "threads": torch.get_num_threads()}
+    found |= {"decoded_frames_per_second_a_core": rate}
+    table = pd.DataFrame([found | row for row in rows])
+    print(table.drop(columns="device").to_string(index=False, float_format="%.4g"))
+    path = beside(result_path(options.output, "loader", "cpu"), ".csv")
+    write_text(path, table.to_csv(index=False, float_format="%.4g"))
+    print(f"wrote {path}")
+
+
+def measure(folder: Path, repeats: int) -> tuple[float, dict[str, float]]:
+    """Return the frames decoded in a second by one process, and the median seconds of each loader's batch."""
+    dataset = Kth.model_validate({"kind": "kth", "source": "synthetic", "scenarios": [1]} | PERSONS)
+    persons = sorted(person for persons in dataset.persons.values() for person in persons)
+    write_archives(persons, dataset.actions, dataset.scenarios, FRAMES, 0, folder)
+    sources = kth_sources(dataset, folder)
+    started = time.perf_counter()
+    prepare_videos("kth", dataset, sources, folder / "prepared", processes=1)
+    rate = FRAMES * len(sources) / (time.perf_counter() - started)
+
+    windows = open_clips(dataset, folder / "prepared", "train")
+    assert isinstance(windows, Windows)
+    loaders: dict[str, Callable[[np.ndarray], torch.Tensor]] = {"windows": windows.batch}
+    for name, save in {"npz": np.savez, "npz, compressed": np.savez_compressed}.items():
+        loaders[name] = PlainLoader(windows, folder / name, save).batch
+    random = np.random.default_rng(0)
+    first = random.integers(len(windows), size=BATCH)
+    for batch in loaders.values():
+        torch.testing.assert_close(batch(first), windows.batch(first), rtol=0, atol=0)
+    times: dict[str, list[float]] = {name: [] for name in loaders}
+    for _ in range(repeats):
+        indices = random.integers(len(windows), size=BATCH)
+        for name, batch in loaders.items():
+            started = time.perf_counter()
+            batch(indices)
+            times[name].append(time.perf_counter() - started)
+    return rate, {name: statistics.median(values) for name, values in times.items()}
+
+
+class PlainLoader:
+    """Reads a whole video's .npz file for each sample."""
+
+    def __init__(self, windows: Windows, folder: Path, save: Callable[..., None]) -> None:
+        self.windows, self.folder = windows, folder
+        folder.mkdir()
+        for video in windows.videos:
+            save(folder / f"{video.name}.npz", frames=np.load(video.path))
+
+    def batch(self, indices: np.ndarray) -> torch.Tensor:
+        samples = []
+        for video, start in self.windows.places[indices]:
+            frames = np.load(self.folder / f"{self.windows.videos[video].name}.npz")["frames"]
+            samples.append(torch.from_numpy(frames[start : start + self.windows.frames]).float() / 255)
+        return torch.stack(samples)
+
+
+if __name__ == "__main__":
+    main()
