@@ -17,9 +17,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from convttlstm.config import VideoDataset, Videos
+from convttlstm.data.prepare import SPLITS
 from convttlstm.files import UserError, atomic_path, sha256_of, write_json
 
-SPLITS = ("train", "validation", "test")
 SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm")
 
 
