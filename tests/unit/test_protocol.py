@@ -36,7 +36,7 @@ class Bytes:
     def __len__(self) -> int:
         return SEQUENCES
 
-    def batch(self, indices: Sequence[int] | np.ndarray) -> Tensor:
+    def batch(self, indices: Sequence[int] | np.ndarray, device: torch.device | str = "cpu") -> Tensor:
         return torch.from_numpy(self.bytes[np.asarray(indices)]).float() / 255
 
 

@@ -182,7 +182,7 @@ def _judge_all(
     # disable=None: a bar on a terminal only.
     for start in tqdm(range(0, len(clips), size), f"evaluate {run.id}", unit="batch", disable=None):
         sequences = np.arange(start, min(start + size, len(clips)))
-        frames = clips.batch(sequences)[:, : context + horizon].to(device)
+        frames = clips.batch(sequences, device)[:, : context + horizon]
         if frames.shape[1] < context + horizon:
             raise UserError(
                 f"test sequences have {frames.shape[1]} frames, but context {context} and horizon "

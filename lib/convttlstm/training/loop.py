@@ -241,7 +241,7 @@ class Trainer:
         size = self.run.training.batch_size
         samples = order[step * size : (step + 1) * size]
         share = samples[self.fabric.global_rank :: self.fabric.world_size]
-        frames = self.clips.batch(share).to(self.fabric.device)
+        frames = self.clips.batch(share, self.fabric.device)
         return Batch(frames, share, self.progress.epoch + 1)
 
     def _check_finite(self, loss: float) -> None:
@@ -293,7 +293,7 @@ class Trainer:
         total = torch.zeros((), dtype=torch.float64, device=self.fabric.device)
         for start in range(0, len(own), size):
             indices = own[start : start + size]
-            frames = self.validation.batch(indices).to(self.fabric.device)
+            frames = self.validation.batch(indices, self.fabric.device)
             total += self.recipe.validate(self.model, frames) * len(indices)
         return self._sum(total) / len(self.validation)
 
