@@ -17,6 +17,7 @@ localrules:
     all,
     mnist,
     kth,
+    something,
     lpips_weights,
 
 

@@ -12,6 +12,7 @@ from convttlstm.config import (
     MovingMnist,
     Run,
     Settings,
+    Something,
     json_schema,
     load_settings,
     resolve_run,
@@ -19,7 +20,8 @@ from convttlstm.config import (
 )
 from convttlstm.files import UserError, write_text
 
-REPORTS = ["table2", "table4", "complexity", "figure2", "loss", "per_frame"]
+REPORTS = ["table1", "table2", "table3", "table4", "figure4", "activities", "confusion"]
+REPORTS += ["complexity", "figure2", "loss", "per_frame"]
 REPORTS += ["strip", "gallery", "groups", "example", "page"]
 
 
@@ -61,21 +63,25 @@ def _parser() -> argparse.ArgumentParser:
         )
 
     sub = add(
-        "fetch", _fetch, "Download and verify MNIST's files, KTH's archives or LPIPS's AlexNet weights."
+        "fetch",
+        _fetch,
+        "Download and verify MNIST, KTH or LPIPS's AlexNet weights; check Something-Something's clips.",
     )
-    sub.add_argument("what", choices=["mnist", "kth", "lpips"])
+    sub.add_argument("what", choices=["mnist", "kth", "something", "lpips"])
     sub.add_argument(
         "--lock", type=Path, default=Path("data/archives.lock.json"), help="checksums of KTH's files"
     )
-    sub.add_argument("-o", "--output", type=Path, required=True, help="MNIST, KTH: folder; LPIPS: file")
+    sub.add_argument("-o", "--output", type=Path, required=True, help="LPIPS: file; else folder")
 
-    sub = add("synthesize", _synthesize, "Draw and encode a synthetic stand-in for KTH's archives.")
+    sub = add(
+        "synthesize", _synthesize, "Draw and encode a stand-in for KTH or Something-Something."
+    )
     add_config(sub)
     sub.add_argument("-o", "--output", type=Path, required=True, help="folder")
 
     sub = add("prepare", _prepare, "Make a data set's train, validation and test splits.")
     add_config(sub)
-    sub.add_argument("--raw", type=Path, help="downloaded files; data/raw/mnist or data/raw/kth if not given")
+    sub.add_argument("--raw", type=Path, help="raw files; data/raw/mnist, kth or something if not given")
     sub.add_argument("--embedded", type=Path, default=Path("data/embedded"), help="digits in git")
     sub.add_argument("--checksums", type=Path, default=Path("data/checksums.json"))
     sub.add_argument("--processes", type=_positive, default=os.cpu_count(), help="that decode videos")
@@ -119,7 +125,9 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = add("report", _report, "Make a table, a figure or the page from finished runs.")
     sub.add_argument("what", choices=REPORTS)
-    sub.add_argument("--config", type=Path, help="settings, which table4 and page need")
+    sub.add_argument(
+        "--config", type=Path, help="settings, needed by tables 1, 3, 4, recognition and page"
+    )
     add_model(sub)
     sub.add_argument("--dataset", default="", help="the data set's name")
     sub.add_argument("--results", type=Path, required=True, help="such as results/demo")
@@ -158,6 +166,10 @@ def _fetch(options: argparse.Namespace) -> None:
         from convttlstm.data.kth import fetch_kth
 
         fetch_kth(options.output, options.lock)
+    elif options.what == "something":
+        from convttlstm.data.something import fetch_something
+
+        fetch_something(options.output)
     else:
         from convttlstm.evaluation.lpips_weights import fetch_alexnet
 
@@ -173,14 +185,21 @@ def _dataset(options: argparse.Namespace) -> Dataset:
 
 
 def _synthesize(options: argparse.Namespace) -> None:
-    from convttlstm.data.synthetic_kth import write_archives
-
     dataset = _dataset(options)
-    if not isinstance(dataset, Kth):
-        raise UserError(f"{options.config}: {options.dataset} is no data set of the kind kth")
-    persons = sorted(person for persons in dataset.persons.values() for person in persons)
-    frames, seed = dataset.synthetic_frames, dataset.seed
-    written = write_archives(persons, dataset.actions, dataset.scenarios, frames, seed, options.output)
+    if isinstance(dataset, Kth):
+        from convttlstm.data.synthetic_kth import write_archives
+
+        persons = sorted(person for persons in dataset.persons.values() for person in persons)
+        frames, seed = dataset.synthetic_frames, dataset.seed
+        written = write_archives(persons, dataset.actions, dataset.scenarios, frames, seed, options.output)
+    elif isinstance(dataset, Something):
+        from convttlstm.data.synthetic_something import write_clips
+
+        files = dataset.train_labels, dataset.test_labels
+        counts, seed = dataset.synthetic_clips, dataset.seed
+        written = write_clips(dataset.activities(), counts, seed, options.output, files)
+    else:
+        raise UserError(f"{options.config}: there is no stand-in for {options.dataset}")
     print(f"wrote {', '.join(map(str, written))}")
 
 
@@ -192,6 +211,11 @@ def _prepare(options: argparse.Namespace) -> None:
 
         digits = load_digits(dataset.digits, options.raw or Path("data/raw/mnist"), options.embedded)
         prepare(options.dataset, dataset, digits, options.output, options.checksums)
+    elif isinstance(dataset, Something):
+        from convttlstm.data.something import index_clips
+
+        raw = options.raw or Path("data/raw/something")
+        index_clips(options.dataset, dataset, raw, options.output, options.processes)
     else:
         from convttlstm.data.kth import kth_sources
         from convttlstm.data.videos import folder_sources, prepare_videos

@@ -19,6 +19,8 @@ class Stream(IntEnum):
     SAMPLING = 3
     ORDER = 4
     SYNTHETIC_KTH = 5
+    FRACTION = 6
+    SYNTHETIC_SOMETHING = 7
 
 
 def uniform(seed: int, stream: int, *index: int, count: int) -> np.ndarray:

@@ -114,7 +114,9 @@ def test_only_the_predictions_are_judged(one_step_outputs):
     outputs = torch.cat([torch.full((3, one_step_outputs, 1, 16, 16), 7.0), predicted], dim=1)
     recipe = AdversarialRecipe(make_run(), Fabric(accelerator="cpu", devices=1), Outputs(outputs))
     expected = image_loss(predicted, frames[:, 3:5]).item()
-    assert recipe.validate(recipe.model, frames).item() == pytest.approx(expected, rel=1e-6)
+    assert recipe.validate(
+        recipe.model, Batch(frames, np.arange(len(frames)), epoch=1)
+    ).item() == pytest.approx(expected, rel=1e-6)
     seen: list[Tensor] = []
     recipe.discriminator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach().clone()))
     loss = recipe.step(recipe.model, random_batch())

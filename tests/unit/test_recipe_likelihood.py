@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,16 +106,18 @@ def test_validation_is_the_same_loss_and_changes_nothing():
     recipe, batch = make_recipe(levels=4), make_batch()
     before = weights(recipe.model)
     with torch.no_grad():
-        validated = recipe.validate(recipe.model.eval(), batch.frames)
+        validated = recipe.validate(recipe.model.eval(), batch)
     assert all(value.equal(before[name]) for name, value in weights(recipe.model).items())
     assert recipe.step(recipe.model.train(), batch).item() == pytest.approx(validated.item(), rel=1e-6)
 
 
 def test_only_the_frames_of_the_horizon_count():
-    recipe, frames = make_recipe(), make_batch().frames
-    longer = torch.cat([frames, torch.rand(4, 2, 1, 6, 7)], dim=1)
+    recipe, batch = make_recipe(), make_batch()
+    longer = torch.cat([batch.frames, torch.rand(4, 2, 1, 6, 7)], dim=1)
     with torch.no_grad():
-        assert recipe.validate(recipe.model, longer).equal(recipe.validate(recipe.model, frames))
+        assert recipe.validate(recipe.model, replace(batch, frames=longer)).equal(
+            recipe.validate(recipe.model, batch)
+        )
 
 
 def test_the_loss_falls():

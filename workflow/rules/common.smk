@@ -2,6 +2,7 @@
 from convttlstm.config import (
     Kth,
     MovingMnist,
+    Something,
     ablation_runs,
     evaluated_runs,
     grid_runs,
@@ -32,7 +33,15 @@ GENERATED = [
     for name, dataset in SETTINGS.datasets.items()
     if isinstance(dataset, MovingMnist)
 ]
-VIDEOS = [name for name in SETTINGS.datasets if name not in GENERATED]
+LABELLED = [
+    name
+    for name, dataset in SETTINGS.datasets.items()
+    if isinstance(dataset, Something)
+]
+VIDEOS = [name for name in SETTINGS.datasets if name not in GENERATED + LABELLED]
+# In some experiments frames are predicted, in the others activities recognised.
+RECOGNISED = [name for name in DATASETS if name in LABELLED]
+PREDICTED = [name for name in DATASETS if name not in LABELLED]
 GROUPED = [name for name in DATASETS if isinstance(SETTINGS.datasets[name], Kth)]
 ABLATED = [name for name in DATASETS if SETTINGS.experiments[name].ablations]
 # Measured outside the workflow, on every device that somebody had.
@@ -79,6 +88,20 @@ def selection_of(dataset):
     return [f"{RESULTS}/selection/{dataset}.json"] if searched else []
 
 
+RECOGNITIONS = [path for name in RECOGNISED for path in metrics_of(name)]
+RECOGNITION_REPORTS = [
+    f"{RESULTS}/{name}"
+    for name in (
+        "tables/table1.md",
+        "tables/table3.md",
+        "figures/figure4.svg",
+        "figures/activities.svg",
+        "figures/confusion.svg",
+    )
+    if RECOGNISED
+]
+
+
 def any_of(names):
     return "|".join(names) or "(?!)"  # the latter matches nothing
 
@@ -90,7 +113,19 @@ def raw_files(wildcards):
     if isinstance(dataset, Kth):
         synthetic = dataset.source == "synthetic"
         return (rules.synthetic_kth if synthetic else rules.kth).output
+    if isinstance(dataset, Something):
+        synthetic = dataset.source == "synthetic"
+        return (rules.synthetic_something if synthetic else rules.something).output
     return sorted(str(path) for path in Path(dataset.folder).rglob("*.*"))
+
+
+def threads_of(wildcards):
+    decoding = SETTINGS.compute.workers if wildcards.dataset in LABELLED else 0
+    return SETTINGS.compute.threads + decoding
+
+
+def categories_of(wildcards):
+    return SETTINGS.datasets[wildcards.dataset].categories
 
 
 def arrays(*splits):

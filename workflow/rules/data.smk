@@ -103,6 +103,102 @@ rule synthetic_kth:
         " 2>&1 | write_log {log}"
 
 
+# Clips and labels are behind a licence: they are put there by hand, and are no rule's output.
+rule something:
+    output:
+        "data/raw/something/clips.json",
+    log:
+        "data/raw/something/check.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/something.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=240,
+        gpu=0,
+    params:
+        folder=subpath(output[0], parent=True),
+    message:
+        "Checking Something-Something V2's clips and labels, extracting what is missing"
+    shell:
+        "python -m convttlstm fetch something"
+        " --output {params.folder}"
+        " 2>&1 | write_log {log}"
+
+
+rule synthetic_something:
+    input:
+        categories_of,
+    output:
+        f"data/raw/synthetic/{SCALE}/{{dataset}}/something-something-v2-validation.json",
+    log:
+        f"{RESULTS}/logs/synthetic_something/{{dataset}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/synthetic_something/{{dataset}}.tsv"
+    wildcard_constraints:
+        dataset=any_of(LABELLED),
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=60,
+        gpu=0,
+    params:
+        config=CONFIG,
+        folder=subpath(output[0], parent=True),
+        settings=lambda wildcards: SETTINGS.datasets[
+            wildcards.dataset
+        ].model_dump_json(),
+    message:
+        "Drawing and encoding clips that stand in for Something-Something V2: synthetic"
+    shell:
+        "python -m convttlstm synthesize"
+        " --config {params.config}"
+        " --dataset {wildcards.dataset}"
+        " --output {params.folder}"
+        " 2>&1 | write_log {log}"
+
+
+# Clips are decoded anew whenever they are trained on: all frames would be hundreds of gigabytes.
+rule index_clips:
+    input:
+        raw_files,
+        categories_of,
+    output:
+        f"data/processed/{SCALE}/{{dataset}}/manifest.json",
+    log:
+        f"{RESULTS}/logs/prepare/{{dataset}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/prepare/{{dataset}}.tsv"
+    wildcard_constraints:
+        dataset=any_of(LABELLED),
+    conda:
+        "../../environment.yml"
+    threads: 8
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=0,
+    params:
+        config=CONFIG,
+        folder=subpath(output[0], parent=True),
+        raw=subpath(input[0], parent=True),
+        settings=lambda wildcards: SETTINGS.datasets[
+            wildcards.dataset
+        ].model_dump_json(),
+    message:
+        "Decoding the clips of {wildcards.dataset} once, and listing those that serve"
+    shell:
+        "python -m convttlstm prepare"
+        " --config {params.config}"
+        " --dataset {wildcards.dataset}"
+        " --raw {params.raw}"
+        " --processes {threads}"
+        " --output {params.folder}"
+        " 2>&1 | write_log {log}"
+
+
 rule prepare:
     input:
         raw_files,

@@ -12,6 +12,8 @@ rule evaluate:
         per_frame=f"{RESULTS}/runs/{{dataset}}/{{run}}/per_frame.csv",
         per_sequence=f"{RESULTS}/runs/{{dataset}}/{{run}}/per_sequence.csv",
         examples=f"{RESULTS}/runs/{{dataset}}/{{run}}/examples.npz",
+    wildcard_constraints:
+        dataset=any_of(PREDICTED),
     log:
         f"{RESULTS}/logs/evaluate/{{dataset}}/{{run}}.log",
     benchmark:
@@ -40,6 +42,44 @@ rule evaluate:
         " --dataset {wildcards.dataset}"
         " --data {params.data}"
         " {params.lpips}"
+        " --output {params.folder}"
+        " {wildcards.run}"
+        " 2>&1 | write_log {log}"
+
+
+rule recognise:
+    input:
+        weights=weights_of,
+        manifest=f"data/processed/{SCALE}/{{dataset}}/manifest.json",
+    output:
+        metrics=f"{RESULTS}/runs/{{dataset}}/{{run}}/metrics.json",
+        predictions=f"{RESULTS}/runs/{{dataset}}/{{run}}/predictions.csv",
+        examples=f"{RESULTS}/runs/{{dataset}}/{{run}}/examples.npz",
+    wildcard_constraints:
+        dataset=any_of(RECOGNISED),
+    log:
+        f"{RESULTS}/logs/evaluate/{{dataset}}/{{run}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/evaluate/{{dataset}}/{{run}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: threads_of
+    resources:
+        mem_mb=8000 if GPUS else 2000,
+        runtime=240,
+        gpu=GPUS,
+    params:
+        config=CONFIG,
+        data=subpath(input.manifest, parent=True),
+        folder=subpath(output.metrics, parent=True),
+        settings=lambda wildcards: resolved(wildcards).evaluation.model_dump_json(),
+    message:
+        "Naming the activities of {wildcards.dataset}'s test clips by {wildcards.run}"
+    shell:
+        "python -m convttlstm evaluate"
+        " --config {params.config}"
+        " --dataset {wildcards.dataset}"
+        " --data {params.data}"
         " --output {params.folder}"
         " {wildcards.run}"
         " 2>&1 | write_log {log}"

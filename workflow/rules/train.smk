@@ -20,7 +20,7 @@ rule train:
     priority: lambda wildcards: resolved(wildcards).training.samples
     conda:
         "../../environment.yml"
-    threads: SETTINGS.compute.threads
+    threads: threads_of
     resources:
         mem_mb=8000 if GPUS else 1500,
         runtime=2880,

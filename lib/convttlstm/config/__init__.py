@@ -11,7 +11,7 @@ from convttlstm.config.catalogue import (
     settings_of_scale,
     with_model,
 )
-from convttlstm.config.datasets import Dataset, Kth, MovingMnist, Split, VideoDataset, Videos
+from convttlstm.config.datasets import Dataset, Kth, MovingMnist, Something, Split, VideoDataset, Videos
 from convttlstm.config.runs import (
     Run,
     ablation_runs,
@@ -40,6 +40,7 @@ __all__ = [
     "Run",
     "ScheduledSampling",
     "Settings",
+    "Something",
     "Split",
     "Training",
     "VideoDataset",

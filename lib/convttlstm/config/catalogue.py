@@ -11,8 +11,8 @@ import yaml
 from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
 
 from convttlstm.config.base import OddInt, Seed, Strict, known, merge
-from convttlstm.config.datasets import Dataset, MovingMnist
-from convttlstm.config.models import HYPER, ModelSettings
+from convttlstm.config.datasets import Dataset, MovingMnist, Something
+from convttlstm.config.models import HYPER, ModelSettings, refusal
 from convttlstm.config.training import Compute, Evaluation, Training
 from convttlstm.files import UserError
 
@@ -149,10 +149,17 @@ class Settings(Strict):
     def _check_pair(self, dataset_name: str, system: str) -> None:
         dataset, training = self.datasets[dataset_name], self.training_of(dataset_name, system)
         self.evaluation_of(system)
-        if reason := self.systems[system].model.refusal(dataset):
+        if reason := refusal(self.systems[system].model, dataset):
             raise ValueError(f"experiments.{dataset_name}: {system} cannot serve this data set: {reason}")
         if training.batch_size % self.compute.devices:
             raise ValueError(f"{system}: training.batch_size must be a multiple of compute.devices")
+        if dataset.recognition != (training.recipe == "recognition"):
+            raise ValueError(
+                f"experiments.{dataset_name}: {system}: the recipe 'recognition' serves where activities are "
+                f"recognised, and no other does; training.recipe is {training.recipe!r}"
+            )
+        if isinstance(dataset, Something):
+            dataset.activities()
         # How many windows videos have is known when they are prepared; training checks it then.
         if isinstance(dataset, MovingMnist) and training.samples_per_epoch > dataset.train.sequences:
             raise ValueError(
@@ -256,8 +263,9 @@ def with_model(settings: Settings, name: str) -> Settings:
         raise UserError(f"model {name!r}: the catalogue has a system {system!r}; give yours another name")
     content = settings.model_dump()
     content["systems"][system] = {"title": title, "model": {"name": name}}
-    for experiment in content["experiments"].values():
-        experiment["table"].append(system)
+    for dataset, experiment in content["experiments"].items():
+        if not settings.datasets[dataset].recognition:
+            experiment["table"].append(system)
     try:
         return Settings.model_validate(content)
     except ValidationError as error:

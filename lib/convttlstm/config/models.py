@@ -20,6 +20,7 @@ class ModelChoice(Strict):
     """The settings of one registered model, which each subclass names by `name`."""
 
     trained: ClassVar[bool] = True  # whether there are weights to train
+    recognises: ClassVar[bool] = False  # whether it names an activity, beside predicting frames
 
     def hyper(self) -> dict[str, Any]:
         """Return the settings that `create_model` takes beside the name."""
@@ -190,6 +191,44 @@ class VpnModel(TrainedModel):
         return "it predicts grey frames only" if dataset.channels > 1 else None
 
 
+class RecognizerModel(StackSettings):
+    """Recurrent layers between an encoder and a decoder, and a classifier on the last layer's outputs."""
+
+    name: Literal["recognizer"]
+    cell: Literal["conv_lstm", "conv_tt_lstm", "cnn3d"]
+    layers_per_block: PositiveInt = 2
+    order: PositiveInt = Field(3, description="N, of conv_tt_lstm")
+    steps: PositiveInt = Field(3, description="M, of conv_tt_lstm")
+    rank: PositiveInt = Field(8, description="C(i), of conv_tt_lstm")
+    depth: PositiveInt = Field(3, description="of cnn3d's kernels in time [I]")
+    encoder_channels: PositiveInt = Field(64, description="[M]")
+    classifier_channels: PositiveInt = Field(64, description="[I]")
+    classified: PositiveInt = Field(16, description="last outputs that the classifier sees [M]")
+
+    recognises: ClassVar[bool] = True
+
+    def refusal(self, dataset: DatasetSettings) -> str | None:
+        """Return why the data set cannot be served, or None if it can."""
+        if dataset.size % 4:
+            return f"its encoder halves frames twice, so {dataset.size} pixels must be a multiple of 4"
+        return None
+
+    @model_validator(mode="after")
+    def _order_within_steps(self) -> "RecognizerModel":
+        if self.order > self.steps:
+            raise ValueError(f"order {self.order} > steps {self.steps}; steps (M) must be at least order (N)")
+        return self
+
+
+def refusal(model: ModelChoice, dataset: DatasetSettings) -> str | None:
+    """Return why a model cannot serve a data set, or None if it can."""
+    if model.recognises and not dataset.recognition:
+        return "it names activities, and these sequences have none"
+    if dataset.recognition and not model.recognises:
+        return "it predicts frames only, and here activities are recognised"
+    return model.refusal(dataset)
+
+
 BUILT_IN: dict[str, type[ModelChoice]] = {
     "black": BlackModel,
     "copy_last": CopyLastModel,
@@ -202,6 +241,7 @@ BUILT_IN: dict[str, type[ModelChoice]] = {
     "e3d_lstm": E3dLstmModel,
     "mcnet": McnetModel,
     "vpn": VpnModel,
+    "recognizer": RecognizerModel,
 }
 
 
@@ -258,6 +298,7 @@ ModelSettings = Annotated[
     | Annotated[E3dLstmModel, Tag("e3d_lstm")]
     | Annotated[McnetModel, Tag("mcnet")]
     | Annotated[VpnModel, Tag("vpn")]
+    | Annotated[RecognizerModel, Tag("recognizer")]
     | Annotated[ExternalModel, Tag("external")],
     Discriminator(_kind),
 ]

@@ -5,13 +5,14 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import PositiveInt, ValidationError
 
 from convttlstm.config.base import Seed, Strict, known
 from convttlstm.config.catalogue import Settings
-from convttlstm.config.datasets import Dataset
-from convttlstm.config.models import HYPER, ModelSettings
+from convttlstm.config.datasets import Dataset, Something
+from convttlstm.config.models import HYPER, ModelSettings, refusal
 from convttlstm.config.training import Compute, Evaluation, Training
 from convttlstm.files import UserError
 
@@ -43,6 +44,12 @@ class Run(Strict):
     def short(self) -> bool:
         """Whether it is trained on fewer samples than most systems of its scale."""
         return self.trained and self.training.samples < self.usual_samples
+
+    def model_arguments(self) -> dict[str, Any]:
+        """Return what `create_model` takes beside the name and the channels of a frame."""
+        if not isinstance(self.dataset, Something):
+            return self.model.hyper()
+        return self.model.hyper() | {"classes": len(self.dataset.activities()), "size": self.dataset.size}
 
     def identity(self) -> str:
         """Return what decides the trained weights, as canonical JSON; if it changes, so must they."""
@@ -88,7 +95,7 @@ def resolve_run(settings: Settings, scale: str, dataset: str, identifier: str) -
         found = dict(_parse_part(part, identifier) for part in parts)
         seed = found.pop("seed", 0)
         model = type(entry.model).model_validate(entry.model.model_dump() | found)
-        if reason := model.refusal(settings.datasets[dataset]):
+        if reason := refusal(model, settings.datasets[dataset]):
             raise ValueError(f"{system} cannot serve {dataset}: {reason}")
         training, evaluation = settings.training_of(dataset, system), settings.evaluation_of(system)
     except ValidationError as error:

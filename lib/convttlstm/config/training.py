@@ -40,13 +40,22 @@ class Adversarial(Strict):
     first_moment: float = Field(0.5, ge=0, lt=1, description="Adam's beta 1, of both networks")
 
 
+class Recognition(Strict):
+    """How an activity is learnt beside the frames (Section 4, "Loss function")."""
+
+    prediction_weight: PositiveFloat = Field(
+        1.0, description="lambda, of the prediction loss beside the cross entropy [I]"
+    )
+
+
 class Training(Strict):
     """The recipe's numbers; a change means another run."""
 
-    recipe: Literal["paper", "predrnn", "adversarial", "likelihood"] = Field(
+    recipe: Literal["paper", "predrnn", "adversarial", "likelihood", "recognition"] = Field(
         "paper",
         description="'paper': L1 + L2 and Appendix B's schedules; 'predrnn': PredRNN++'s, each batch also "
-        "reversed in time; 'adversarial': MCNet's; 'likelihood': the Video Pixel Network's",
+        "reversed in time; 'adversarial': MCNet's; 'likelihood': the Video Pixel Network's; 'recognition': "
+        "the paper's with a cross entropy",
     )
     epochs: PositiveInt = 500
     samples_per_epoch: PositiveInt = Field(10_000, description="drawn without replacement")
@@ -59,6 +68,7 @@ class Training(Strict):
     learning_rate_decay: LearningRateDecay = LearningRateDecay()
     linear_sampling: LinearSampling = LinearSampling()
     adversarial: Adversarial = Adversarial()
+    recognition: Recognition = Recognition()
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
 
     @model_validator(mode="after")
@@ -82,6 +92,9 @@ class Compute(Strict):
     devices: PositiveInt = 1
     threads: PositiveInt = Field(
         2, description="CPU threads of each job; results on the CPU depend on it, bit for bit"
+    )
+    workers: NonNegativeInt = Field(
+        2, description="processes beside each job that decode clips of activities; 0: the job does it itself"
     )
     compile: bool = Field(False, description="torch.compile the recurrent cells")
     checkpoint_minutes: PositiveFloat = Field(10.0, description="longest time between checkpoints")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from convttlstm.config import Dataset, MovingMnist
+from convttlstm.config import Dataset, MovingMnist, VideoDataset
 from convttlstm.files import UserError, read_json
 
 MEND = "run snakemake or `convttlstm prepare` to make it"
@@ -56,6 +56,7 @@ def open_clips(dataset: Dataset, folder: Path, split: str, horizon: int | None =
     """
     if isinstance(dataset, MovingMnist):
         return Clips(folder, split)
+    assert isinstance(dataset, VideoDataset)  # clips of activities have a feed of their own
     frames = dataset.context + (horizon or dataset.horizon)
     if split == "train":
         windows = Windows(folder, split, frames, stride=1)

@@ -28,3 +28,17 @@ def interval(values: np.ndarray, resamples: int, seed: int = 0) -> tuple[np.ndar
     means = np.stack([values[draw].mean(axis=0) for draw in draws])
     low, high = np.percentile(means, [2.5, 97.5], axis=0)
     return values.mean(axis=0), low, high
+
+
+def wilson(hits: float, n: int) -> tuple[float, float]:
+    """Return Wilson's 95 % interval of a share (1927), for figures of which the single answers are not known.
+
+    Args:
+        hits: of `n`.
+        n: how many were counted.
+    """
+    z = 1.959964
+    share, spread = hits / n, z**2 / n
+    middle = (share + spread / 2) / (1 + spread)
+    half = z / (1 + spread) * (share * (1 - share) / n + spread / (4 * n)) ** 0.5
+    return middle - half, middle + half

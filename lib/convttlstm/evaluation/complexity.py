@@ -19,6 +19,7 @@ from convttlstm.models import create_model
 SIZES = (64, 120, 128)  # Moving-MNIST-2, and KTH in training and in evaluation, pixels
 PAPER_SIZES = (64, 120)  # those that Table 2's FLOPs are for
 CONTEXT, HORIZON = 2, 2
+RECOGNITION = {"in_channels": 3, "classes": 41, "size": 224}
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -87,22 +88,29 @@ def write_complexity(settings: dict[str, Settings], output: Path) -> None:
     Args:
         settings: the settings of each scale, by its name.
         output: the CSV file: scale, system, title, parameters, and for each size in pixels the
-            multiplications and the bytes of activations per step, and the paper's arithmetic.
+            multiplications and the bytes of activations per step, and the paper's arithmetic. Recognisers
+            are counted at the paper's scale, for three channels and 41 activities.
     """
     rows = []
     for scale, catalogue in settings.items():
         for name, title, choice in _models(catalogue, everything=scale == "paper"):
+            if choice.recognises and scale != "paper":
+                continue
+            more = RECOGNITION if choice.recognises else {}
             with torch.device("meta"):
-                model = create_model(choice.name, **choice.hyper())
+                model = create_model(choice.name, **choice.hyper(), **more)
             parameters = count_parameters(model)
             row = {"scale": scale, "system": name, "title": title, "parameters": parameters}
-            for size in SIZES:
-                cost = step_cost(model, size)
+            for size in (RECOGNITION["size"],) if choice.recognises else SIZES:
+                cost = step_cost(model, size, more.get("in_channels", 1))
                 row[f"multiplications_{size}"] = cost.multiplications
                 row[f"activation_bytes_{size}"] = cost.activation_bytes
-            row |= {f"paper_flops_{size}": paper_flops(parameters, size) for size in PAPER_SIZES}
+            if not choice.recognises:
+                row |= {f"paper_flops_{size}": paper_flops(parameters, size) for size in PAPER_SIZES}
             rows.append(row)
-    write_text(output, pd.DataFrame(rows).to_csv(index=False))
+    write_text(
+        output, pd.DataFrame(rows).astype({"parameters": "Int64"}).to_csv(index=False, float_format="%.0f")
+    )
 
 
 def _models(settings: Settings, everything: bool) -> Iterator[tuple[str, str, Any]]:

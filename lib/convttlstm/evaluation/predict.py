@@ -43,6 +43,10 @@ def predict(folder: Path, video: Path, horizon: int, start: int | None = None) -
         UserError: the run is not finished, or the video cannot be read or is too short.
     """
     run = read_run(folder)
+    if run.dataset.recognition:
+        raise UserError(
+            f"{folder}: a recogniser; choose a run on a data set whose frames alone are predicted"
+        )
     dataset, context = run.dataset, run.dataset.context
     step = dataset.frame_step if isinstance(dataset, Videos) else 1
     if not video.is_file():

@@ -18,6 +18,7 @@ from convttlstm.data.clips import ClipSource, First, open_clips
 from convttlstm.evaluation import metrics
 from convttlstm.evaluation.bootstrap import interval
 from convttlstm.evaluation.lpips_metric import Lpips
+from convttlstm.evaluation.recognition import evaluate_recognizer
 from convttlstm.files import UserError, atomic_path, write_json, write_text
 from convttlstm.models import create_model
 
@@ -61,10 +62,14 @@ def evaluate_run(run: Run, data: Path, output: Path, weights: Path | None) -> di
     if kind == "cuda":
         torch.backends.cudnn.allow_tf32 = False  # its ten bits would move the last printed digit
     model = load_model(run, output)
+    made_by = provenance.origin() | {"device": provenance.device_name(kind)}
+    if run.dataset.recognition:
+        result = evaluate_recognizer(run, model, data, output, kind, made_by)
+        write_text(output / "config.json", run.model_dump_json(indent=2) + "\n")
+        return result
     if run.evaluation.lpips and weights is None:
         raise UserError("LPIPS needs AlexNet's weights: give --lpips, or set evaluation.lpips: false")
     lpips = Lpips(weights) if run.evaluation.lpips and weights else None
-    made_by = provenance.origin() | {"device": provenance.device_name(kind)}
     result = evaluate(run, model, test_passes(run.dataset, data), output, lpips, kind, made_by)
     write_text(output / "config.json", run.model_dump_json(indent=2) + "\n")
     return result
@@ -76,7 +81,7 @@ def load_model(run: Run, folder: Path) -> torch.nn.Module:
     Raises:
         UserError: the weights are missing, damaged, or of other settings.
     """
-    model = create_model(run.model.name, run.dataset.channels, **run.model.hyper())
+    model = create_model(run.model.name, run.dataset.channels, **run.model_arguments())
     if run.trained:
         _load_weights(model, run, folder / "best.safetensors")
     return model

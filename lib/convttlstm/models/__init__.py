@@ -5,6 +5,9 @@ A predictor is called as `model(frames, context, horizon, sampling=None)`. `fram
 `context + horizon - 1` one-step outputs for times 2 ... context + horizon, or, from models without
 one-step reconstructions, the `horizon` predictions; the last `horizon` are always the prediction.
 `sampling` is a boolean mask (batch, horizon - 1), true where the true frame is fed back.
+
+A recogniser, `create_recognizer("conv_tt_lstm", classes=41)`, is called alike and returns the frames and
+the logits of the activities, (batch, classes).
 """
 
 import difflib
@@ -24,6 +27,7 @@ from convttlstm.models.higher_order import higher_order
 from convttlstm.models.mcnet import Mcnet
 from convttlstm.models.naive import Black, CopyLast
 from convttlstm.models.predrnn_pp import PredRnnPp
+from convttlstm.models.recognizer import Recognizer
 from convttlstm.models.vpn import VideoPixelNetwork
 
 _FACTORIES: dict[str, Callable[..., nn.Module]] = {
@@ -42,24 +46,27 @@ _FACTORIES: dict[str, Callable[..., nn.Module]] = {
 
 
 def list_models() -> list[str]:
-    """Return the names that `create_model` knows."""
+    """Return the names of all predictors."""
     return sorted(_FACTORIES)
 
 
 def create_model(name: str, in_channels: int = 1, **hyper: Any) -> nn.Module:
-    """Return a predictor with fresh weights.
+    """Return a model with fresh weights.
 
     Args:
-        name: one of `list_models()`, 'path/to/file.py:Class', or an entry point of the group
-            `convttlstm.models`.
+        name: one of `list_models()`, "recognizer" (see `create_recognizer`), 'path/to/file.py:Class', or
+            an entry point of the group `convttlstm.models`.
         in_channels: channels of a frame.
         hyper: the model's own settings, named as in `convttlstm.config`.
 
     Raises:
         UserError: there is no model of that name, it has no such setting, or what it makes is no module.
     """
+    factory: Callable[..., nn.Module]
     if name in _FACTORIES:
         factory = _FACTORIES[name]
+    elif name == "recognizer":
+        factory = Recognizer
     elif is_external(name):
         factory = load_external(name)
     else:
@@ -73,3 +80,18 @@ def create_model(name: str, in_channels: int = 1, **hyper: Any) -> nn.Module:
     if not isinstance(model, nn.Module):
         raise UserError(f"model {name!r}: makes {type(model).__name__!r}, which is no torch.nn.Module")
     return model
+
+
+def create_recognizer(cell: str, classes: int, in_channels: int = 3, **hyper: Any) -> nn.Module:
+    """Return a model that predicts frames and names the activity, with fresh weights.
+
+    Args:
+        cell: "conv_lstm", "conv_tt_lstm" or "cnn3d".
+        classes: activities to tell apart.
+        in_channels: channels of a frame.
+        hyper: further settings; see `convttlstm.models.recognizer.Recognizer`.
+
+    Raises:
+        UserError: there is no such cell, or no such setting.
+    """
+    return create_model("recognizer", in_channels, cell=cell, classes=classes, **hyper)

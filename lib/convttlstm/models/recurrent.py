@@ -1,6 +1,6 @@
 """What all recurrent systems share: the LSTM update, the stack of layers, the rollout over time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -30,15 +30,15 @@ def lstm_update(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
     return torch.sigmoid(o) * torch.tanh(cell), cell
 
 
-def roll_out(
+def unroll(
     step: Callable[[Tensor, State], tuple[Tensor, State]],
     frames: Tensor,
     context: int,
     horizon: int,
     sampling: Tensor | None = None,
     checkpointing: bool = False,
-) -> Tensor:
-    """Return the one-step outputs for times 2 ... context + horizon; see `convttlstm.models`.
+) -> Iterator[tuple[Tensor, State]]:
+    """Yield the one-step outputs for times 2 ... context + horizon, each with the state after it.
 
     Args:
         step: makes the next frame and the new state from a frame and the state, None at first.
@@ -48,21 +48,32 @@ def roll_out(
         sampling: (batch, horizon - 1), true where the true frame is fed back.
         checkpointing: recompute each time step in the backward pass instead of storing it.
     """
-    outputs: list[Tensor] = []
-    state: State = None
+    output, state = frames[:, 0], None
     for t in range(context + horizon - 1):
         if t < context:
             x = frames[:, t]
         elif sampling is None:
-            x = outputs[-1]
+            x = output
         else:
-            x = torch.where(sampling[:, t - context, None, None, None], frames[:, t], outputs[-1])
+            x = torch.where(sampling[:, t - context, None, None, None], frames[:, t], output)
         if checkpointing and torch.is_grad_enabled():
             output, state = checkpoint(step, x, state, use_reentrant=False)
         else:
             output, state = step(x, state)
-        outputs.append(output)
-    return torch.stack(outputs, dim=1)
+        yield output, state
+
+
+def roll_out(
+    step: Callable[[Tensor, State], tuple[Tensor, State]],
+    frames: Tensor,
+    context: int,
+    horizon: int,
+    sampling: Tensor | None = None,
+    checkpointing: bool = False,
+) -> Tensor:
+    """Return the one-step outputs for times 2 ... context + horizon; see `unroll`."""
+    steps = unroll(step, frames, context, horizon, sampling, checkpointing)
+    return torch.stack([output for output, _ in steps], dim=1)
 
 
 class RecurrentStack(nn.Module):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from convttlstm.config import Settings, table_runs
+from convttlstm.config import Settings
 from convttlstm.files import UserError
 
 
@@ -20,13 +20,14 @@ def write_report(
     """Write one table, figure, animation or page.
 
     Args:
-        what: table2, table4, complexity, figure2, loss, per_frame, strip, gallery, groups, example or page.
+        what: table1, table2, table3, table4, complexity, figure2, loss, per_frame, strip, gallery, groups,
+            figure4, activities, confusion, example or page.
         results: folder of a scale, such as results/demo.
-        dataset: name of the data set; the complexity table and the page need none.
+        dataset: name of the data set; the complexity table, the page and reports on recognition need none.
         runs: ids of evaluated runs, in the order to show; the page shows those of Table 2.
         paper: folder of the paper's own numbers.
         output: a file for example and page, else a path without suffix.
-        settings: of the scale, which say what Table 4's rows and the page's data sets are.
+        settings: of the scale, which say what Table 4's rows, the page's data sets and the recognisers are.
         times: CSV files of measured times, for the complexity table and the page.
 
     Raises:
@@ -73,12 +74,31 @@ def write_report(
         from convttlstm.reporting.strips import write_groups
 
         write_groups(results, dataset, runs, "action", output)
+    elif what == "table1":
+        from convttlstm.reporting.recognition import write_table1
+
+        write_table1(results, _needed(settings), paper / "table1.csv", output)
+    elif what == "table3":
+        from convttlstm.reporting.recognition import write_table3
+
+        write_table3(results, _needed(settings), paper / "table3.csv", output)
+    elif what == "figure4":
+        from convttlstm.reporting.activities import write_figure4
+
+        write_figure4(results, _needed(settings), output)
+    elif what == "activities":
+        from convttlstm.reporting.activities import write_activities
+
+        write_activities(results, _needed(settings), output)
+    elif what == "confusion":
+        from convttlstm.reporting.activities import write_confusion
+
+        write_confusion(results, _needed(settings), output)
     elif what == "page":
         from convttlstm.reporting.page import write_page
 
         scale = _needed(settings)
-        shown = {name: table_runs(scale, name) for name in scale.experiments}
-        write_page(results, shown, times, output)
+        write_page(results, scale, times, output)
     else:
         raise UserError(f"no report is called {what!r}")
 

@@ -23,6 +23,10 @@ COUNTS_NOTE = (
     "height times width / 1024 times 1000. Beside it stand the multiplications that the step really takes, "
     "and the float32 activations that training keeps of it."
 )
+RECOGNISERS_NOTE = (
+    "Colour frames of 224 x 224 pixels, 41 activities; parameters include encoder, decoder and classifier, "
+    "whose own multiplications come once a clip and are left out."
+)
 TIMES_NOTE = (
     "Seconds for one sequence of 10 → 10 frames: prediction, and forward and backward pass of training. "
     "~ is extrapolated from 2 → 2 frames, where training on the whole sequence would keep more than 8 GiB. "
@@ -49,9 +53,26 @@ def write_complexity(results: Path, times: Sequence[Path], output: Path) -> None
 
 
 def complexity_tables(results: Path, times: Sequence[Path]) -> list[Table]:
-    """Return the table of counts and, if times were measured, that of times; see `write_complexity`."""
+    """Return the tables of counts and, if times were measured, those of times; see `write_complexity`."""
     measured = [read_table(path, TIMES) for path in times]
-    return [_counts(read_table(results / "complexity.csv", COUNTS)), *map(_times, measured)]
+    counts = read_table(results / "complexity.csv", COUNTS)
+    predict = counts[f"multiplications_{SIZES[0]}"] != ""
+    tables = [_counts(counts[predict])]
+    if not predict.all():
+        tables.append(_recognisers(counts[~predict]))
+    return [*tables, *map(_times, measured)]
+
+
+def _recognisers(counts: pd.DataFrame) -> Table:
+    header = [("", name) for name in ("Layers", "Scale", "Parameters", "Multiplications", "Activations")]
+    rows = []
+    for _, row in counts.iterrows():
+        cells = [row["title"], row["scale"], f"{int(row['parameters']):,}"]
+        cells += [_billions(row["multiplications_224"]), _mebibytes(row["activation_bytes_224"])]
+        rows.append(Row(cells, ours=False))
+    return Table(
+        "Complexity of one step of early activity recognition", RECOGNISERS_NOTE, header, "llrrr", rows
+    )
 
 
 def _counts(counts: pd.DataFrame) -> Table:

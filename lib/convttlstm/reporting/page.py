@@ -1,17 +1,29 @@
 """The page that shows what a scale's runs came to: results/<scale>/index.html."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from string import Template
+from types import MappingProxyType
 from typing import Any
 
-from convttlstm.config import Run
+from convttlstm.config import Run, Settings, table_runs
 from convttlstm.files import UserError, read_json, write_text
 from convttlstm.reporting.costs import complexity_tables
 from convttlstm.reporting.markup import Row, Table, to_html
+from convttlstm.reporting.recognition import (
+    Recognition,
+    RecognitionMetrics,
+    load_recognitions,
+    recognition_headline,
+    recognition_notes,
+    table1_tables,
+    table3_tables,
+)
 from convttlstm.reporting.results import (
+    Metrics,
+    Provenance,
     Result,
     load_results,
     read_table,
@@ -38,33 +50,47 @@ CAPTIONS = {
     "loss": "Mean absolute plus mean squared error over the outputs of a sequence. For validation "
     "no true frame is fed back; in training, one is with the probability in the lower panel.",
 }
+RECOGNITION = "Early activity recognition"
+RECOGNITION_CAPTIONS = {
+    "figure4": "What was seen, predicted and named, chosen by the rule beneath the figure.",
+    "activities": "Accuracy by group of activities, the paper's rows beside ours.",
+    "confusion": "What was named for each activity.",
+}
 GROUPS = "Means over the test sequences of each action, with 95 % intervals; the paper has no such figures."
 
 
-def write_page(results: Path, runs: dict[str, list[str]], times: Sequence[Path], output: Path) -> None:
+def write_page(results: Path, settings: Settings, times: Sequence[Path], output: Path) -> None:
     """Write the page beside the tables and figures that it links to.
 
     Args:
         results: folder of a scale, such as results/demo, with tables/ and figures/ written.
-        runs: ids of evaluated runs, in the order to show, by data set.
+        settings: of the scale; the page shows the runs of its experiments' tables.
         times: CSV files of measured times; there may be none.
         output: the HTML file, in `results`.
 
     Raises:
         UserError: a run, a table or a figure is missing or damaged.
     """
-    loaded = {dataset: load_results(results, dataset, names) for dataset, names in runs.items()}
-    label = next(iter(loaded.values()))[0].config.label
+    predicted = [name for name in settings.experiments if not settings.datasets[name].recognition]
+    loaded = {name: load_results(results, name, table_runs(settings, name)) for name in predicted}
     titles = {dataset: found[0].config.dataset.title for dataset, found in loaded.items()}
     headlines = [html.escape(headline(without_short(found)[0])) for found in loaded.values()]
     links = [
         f'<li><a href="#{dataset}">{html.escape(title)}</a>: {said}</li>'
         for (dataset, title), said in zip(titles.items(), headlines, strict=True)
     ]
+    sections = [_section(results, dataset, found) for dataset, found in loaded.items()]
+    names = list(titles.values())
+    if len(predicted) < len(settings.experiments):
+        recognised = load_recognitions(results, settings)
+        sections.append(_recognition(results, recognised))
+        names.append(RECOGNITION)
+        said = html.escape(recognition_headline(recognised))
+        links.append(f'<li><a href="#recognition">{RECOGNITION}</a>: {said}</li>')
     fields = {
-        "title": html.escape(f"{', '.join(titles.values())}: {label}"),
+        "title": html.escape(f"{', '.join(names)}: {settings.label}"),
         "contents": "\n".join([*links, '<li><a href="#complexity">Complexity</a> of all systems</li>']),
-        "sections": "\n".join(_section(results, dataset, found) for dataset, found in loaded.items()),
+        "sections": "\n".join(sections),
         "complexity": "\n".join(map(to_html, complexity_tables(results, times))),
     }
     write_text(output, _template("page.html").substitute(fields))
@@ -76,7 +102,7 @@ def _section(results: Path, dataset: str, loaded: list[Result]) -> str:
     _check_files(results, dataset)
     full, left_out = without_short(loaded)
     said = comparisons(full) + ([_sentence(f"{left_out}.")] if left_out else [])
-    figures = {name: _figure(name, dataset, caption) for name, caption in CAPTIONS.items()}
+    figures = {name: _figure(f"{name}_{dataset}", caption) for name, caption in CAPTIONS.items()}
     by_action = (results / "figures" / f"groups_{dataset}.svg").is_file()
     fields = {
         "name": html.escape(run.dataset.title),
@@ -91,10 +117,30 @@ def _section(results: Path, dataset: str, loaded: list[Result]) -> str:
         "dataset": dataset,
         "selection": _selection(results / "selection" / f"{dataset}.json"),
         "table4": _table4(results, dataset),
-        "groups": _figure("groups", dataset, GROUPS) if by_action else "",
+        "groups": _figure(f"groups_{dataset}", GROUPS) if by_action else "",
         "runs": "\n".join(map(_run_details, loaded)),
     }
     return _template("section.html").substitute(fields | figures)
+
+
+def _recognition(results: Path, loaded: list[Recognition]) -> str:
+    run = loaded[0].config
+    table1 = read_table(results / "tables/table1.csv", ["origin", "method", "group"])
+    table3 = read_table(results / "tables/table3.csv", ["origin", "method", "top1"])
+    titles = dict.fromkeys(result.config.dataset.title for result in loaded)
+    fields = {
+        "proves": html.escape(_sentence(what_it_proves(run))),
+        "data": html.escape(", ".join(titles)),
+        "clips": f"{loaded[0].metrics.clips:,}",
+        "classes": str(loaded[0].metrics.classes),
+        "headline": html.escape(recognition_headline(loaded)),
+        "table1": "\n".join(map(to_html, table1_tables(table1))),
+        "table3": "\n".join(map(to_html, table3_tables(table3))),
+        "notes": _items(recognition_notes(table1) + recognition_notes(table3)),
+        "runs": "\n".join(_facts(r.config, r.metrics, r.provenance, r.config.title) for r in loaded),
+    }
+    fields |= {name: _figure(name, caption) for name, caption in RECOGNITION_CAPTIONS.items()}
+    return _template("recognition.html").substitute(fields)
 
 
 def _template(name: str) -> Template:
@@ -173,8 +219,8 @@ def _scale(run: Run, result: Result) -> str:
     )
 
 
-def _figure(name: str, dataset: str, caption: str) -> str:
-    path = f"figures/{name}_{dataset}"
+def _figure(name: str, caption: str) -> str:
+    path = f"figures/{name}"
     return (
         f'<figure class="drawing"><a href="{path}.svg"><img src="{path}.svg" '
         f'alt="{html.escape(caption)}"></a>\n<figcaption>{html.escape(caption)} '
@@ -219,9 +265,19 @@ def _selection(path: Path) -> str:
 
 
 def _run_details(result: Result) -> str:
-    metrics, provenance = result.metrics, result.provenance
+    more = {"LPIPS weights": result.metrics.lpips_weights or "none: LPIPS was not computed"}
+    return _facts(result.config, result.metrics, result.provenance, result.name, more)
+
+
+def _facts(
+    run: Run,
+    metrics: Metrics | RecognitionMetrics,
+    provenance: Provenance | None,
+    name: str,
+    more: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     evaluated = metrics.evaluated_by
-    facts: dict[str, Any] = {"Run": result.config.id, "Parameters": f"{metrics.parameters:,}"}
+    facts: dict[str, Any] = {"Run": run.id, "Parameters": f"{metrics.parameters:,}"}
     if provenance:
         facts |= {
             "Trained by": provenance.command,
@@ -242,10 +298,10 @@ def _run_details(result: Result) -> str:
         "at commit": short_commit(evaluated.commit, evaluated.uncommitted_changes),
         "on": evaluated.device,
         "with": _pairs(evaluated.versions),
-        "LPIPS weights": metrics.lpips_weights or "none: LPIPS was not computed",
+        **more,
     }
     rows = [f"<dt>{html.escape(k)}</dt><dd>{html.escape(str(v))}</dd>" for k, v in facts.items()]
-    summary = html.escape(result.name)
+    summary = html.escape(name)
     return f"<details><summary>{summary}</summary><dl>\n" + "\n".join(rows) + "\n</dl></details>"
 
 

@@ -118,7 +118,7 @@ def load_result(results: Path, dataset: str, run: str) -> Result:
     """
     folder = results / "runs" / dataset / run
     config = read_run(folder)
-    metrics = _read(folder / "metrics.json", Metrics)
+    metrics = read_checked(folder / "metrics.json", Metrics)
     if metrics.run != config.id or config.id != run:
         raise UserError(
             f"{folder}: config.json is of {config.id!r} and metrics.json of {metrics.run!r}; "
@@ -132,11 +132,11 @@ def load_result(results: Path, dataset: str, run: str) -> Result:
                 )
     history = provenance = None
     if config.trained:
-        history = _read_csv(
+        history = read_csv(
             folder / "history.csv", ["epoch", "train_loss", "validation_loss", "sampling_ratio"]
         )
-        provenance = _read(folder / "provenance.json", Provenance)
-    per_frame = _read_csv(folder / "per_frame.csv", ["frame", "mse", "ssim_paper"])
+        provenance = read_checked(folder / "provenance.json", Provenance)
+    per_frame = read_csv(folder / "per_frame.csv", ["frame", "mse", "ssim_paper"])
     return Result(folder, config, metrics, per_frame, history, provenance)
 
 
@@ -187,10 +187,11 @@ def read_table(path: Path, columns: list[str]) -> pd.DataFrame:
     Raises:
         UserError: the file is missing, is no CSV or lacks one of `columns`.
     """
-    return _read_csv(path, columns, as_text=True)
+    return read_csv(path, columns, as_text=True)
 
 
-def _read_csv(path: Path, columns: list[str], as_text: bool = False) -> pd.DataFrame:
+def read_csv(path: Path, columns: list[str], as_text: bool = False) -> pd.DataFrame:
+    """Return a CSV file that has `columns`, and rows; see `read_table`."""
     try:
         options = {"dtype": str, "keep_default_na": False} if as_text else {}
         table: pd.DataFrame = pd.read_csv(path, **options)
@@ -206,7 +207,12 @@ def _read_csv(path: Path, columns: list[str], as_text: bool = False) -> pd.DataF
     return table
 
 
-def _read(path: Path, kind: type[Content]) -> Content:
+def read_checked(path: Path, kind: type[Content]) -> Content:
+    """Return a JSON file's content.
+
+    Raises:
+        UserError: the file is missing, or is not of the form that `kind` has.
+    """
     content = read_json(path)
     try:
         return kind.model_validate(content)

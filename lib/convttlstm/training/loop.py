@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from lightning_fabric import Fabric
@@ -25,10 +24,8 @@ from tqdm import tqdm
 
 from convttlstm import provenance
 from convttlstm.config import Run
-from convttlstm.data.clips import open_clips
 from convttlstm.files import UserError, atomic_path, write_json, write_text
 from convttlstm.models import create_model
-from convttlstm.randomness import Stream, uniform
 from convttlstm.training.checkpoints import (
     LAST,
     load_checkpoint,
@@ -36,7 +33,8 @@ from convttlstm.training.checkpoints import (
     save_checkpoint,
     set_aside,
 )
-from convttlstm.training.recipes import RECIPES, Batch
+from convttlstm.training.feeds import open_feed
+from convttlstm.training.recipes import RECIPES
 
 EXIT_INTERRUPTED = 75  # EX_TEMPFAIL of sysexits.h: the same command goes on
 
@@ -120,26 +118,14 @@ def stop_signals() -> Iterator[list[str]]:
             signal.signal(number, handler)
 
 
-def epoch_order(seed: int, epoch: int, sequences: int, samples: int) -> np.ndarray:
-    """Return the indices of the sequences that an epoch trains on, drawn without replacement."""
-    return np.argsort(uniform(seed, Stream.ORDER, epoch, count=sequences), kind="stable")[:samples]
-
-
 class Trainer:
     """One run under way on this process, or on this process's share of several."""
 
     def __init__(self, run: Run, data: Path, folder: Path, fabric: Fabric) -> None:
         self.run, self.folder, self.fabric = run, folder, fabric
-        self.clips = open_clips(run.dataset, data, "train")
-        self.validation = open_clips(run.dataset, data, "validation")
-        if run.training.samples_per_epoch > len(self.clips):
-            raise UserError(
-                f"{run.id}: {data} has {len(self.clips):,} sequences to train on, but "
-                f"training.samples_per_epoch is {run.training.samples_per_epoch:,}; lower it"
-            )
-        self.sources = {"train": self.clips.sha256, "validation": self.validation.sha256}
+        self.feed = open_feed(run, data, fabric)
         torch.manual_seed(run.seed)
-        model = create_model(run.model.name, run.dataset.channels, **run.model.hyper())
+        model = create_model(run.model.name, run.dataset.channels, **run.model_arguments())
         if run.compute.compile and not hasattr(model, "stack"):
             self.say(f"{run.id}: compute.compile serves the recurrent stack only; trained uncompiled")
         elif run.compute.compile:
@@ -187,7 +173,7 @@ class Trainer:
     @property
     def identity(self) -> tuple[str, dict[str, str]]:
         """What a checkpoint must share with this run to be its own."""
-        return self.run.identity(), self.sources
+        return self.run.identity(), self.feed.sources
 
     def _set_aside(self, saved: dict[str, Any]) -> None:
         self.fabric.barrier()
@@ -207,7 +193,6 @@ class Trainer:
 
     def _train_epoch(self, received: list[str]) -> None:
         training, progress = self.run.training, self.progress
-        order = epoch_order(self.run.seed, progress.epoch + 1, len(self.clips), training.samples_per_epoch)
         steps = training.samples_per_epoch // training.batch_size
         self.model.train()
         bar = tqdm(
@@ -219,9 +204,10 @@ class Trainer:
         )
         loss_sum = torch.tensor(progress.loss_sum, dtype=torch.float64, device=self.fabric.device)
         before, started = progress.seconds, time.monotonic()
-        with bar:
-            while progress.step < steps:
-                loss_sum += self.recipe.step(self.model, self._batch(order, progress.step))
+        # Closed at once when something is raised, so that no process that decodes clips stays.
+        with bar, contextlib.closing(self.feed.epoch(progress.epoch + 1, progress.step)) as batches:
+            for batch in batches:
+                loss_sum += self.recipe.step(self.model, batch)
                 progress.step += 1
                 progress.seconds = before + time.monotonic() - started
                 bar.update()
@@ -236,13 +222,6 @@ class Trainer:
                         f"{self.run.id}: stopped by {received[0]} after {progress.step} of {steps} steps of "
                         f"epoch {progress.epoch + 1}, all saved; the same command goes on from there"
                     )
-
-    def _batch(self, order: np.ndarray, step: int) -> Batch:
-        size = self.run.training.batch_size
-        samples = order[step * size : (step + 1) * size]
-        share = samples[self.fabric.global_rank :: self.fabric.world_size]
-        frames = self.clips.batch(share, self.fabric.device)
-        return Batch(frames, share, self.progress.epoch + 1)
 
     def _check_finite(self, loss: float) -> None:
         if not math.isfinite(loss):
@@ -288,14 +267,11 @@ class Trainer:
     @torch.no_grad()
     def _validation_loss(self) -> float:
         self.model.eval()
-        size = self.run.training.batch_size
-        own = np.arange(self.fabric.global_rank, len(self.validation), self.fabric.world_size)
         total = torch.zeros((), dtype=torch.float64, device=self.fabric.device)
-        for start in range(0, len(own), size):
-            indices = own[start : start + size]
-            frames = self.validation.batch(indices, self.fabric.device)
-            total += self.recipe.validate(self.model, frames) * len(indices)
-        return self._sum(total) / len(self.validation)
+        with contextlib.closing(self.feed.validation()) as batches:
+            for batch in batches:
+                total += self.recipe.validate(self.model, batch) * len(batch.samples)
+        return self._sum(total) / self.feed.validated
 
     def _sum(self, value: Tensor) -> float:
         """Return the sum over all processes."""
@@ -345,7 +321,7 @@ class Trainer:
             "devices": self.fabric.world_size,
             "threads": self.progress.threads,
             "precision": self.run.training.precision,
-            "data": self.sources,
+            "data": self.feed.sources,
             "parameters": sum(value.numel() for value in self.model.parameters()),
             "epochs": self.progress.epoch,
             "best_epoch": self.progress.best_epoch,

@@ -139,9 +139,9 @@ class AdversarialRecipe:
         clip_gradients(self.fabric, model, optimizer, self.run.training.gradient_clip)
         optimizer.step()
 
-    def validate(self, model: nn.Module, frames: Tensor) -> Tensor:
+    def validate(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the mean L_img; the discriminator has no say."""
-        return image_loss(self._predict(model, frames), self._split(frames)[1])
+        return image_loss(self._predict(model, batch.frames), self._split(batch.frames)[1])
 
     def finish_epoch(self, validation_loss: float) -> None:
         """Begin the discriminator's mean anew; no schedule follows the validation loss."""

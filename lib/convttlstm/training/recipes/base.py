@@ -20,13 +20,15 @@ class Batch:
 
     Attributes:
         frames: (batch, time, channel, height, width), in [0, 1].
-        samples: each sequence's index in the training split.
+        samples: each sequence's index in its split.
         epoch: counted from 1.
+        labels: each sequence's activity, int64 (batch,), where activities are recognised.
     """
 
     frames: Tensor
     samples: np.ndarray
     epoch: int
+    labels: Tensor | None = None
 
 
 class Recipe(Protocol):
@@ -44,7 +46,7 @@ class Recipe(Protocol):
     def step(self, model: nn.Module, batch: Batch) -> Tensor:
         """Update the weights once; return the mean loss."""
 
-    def validate(self, model: nn.Module, frames: Tensor) -> Tensor:
+    def validate(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the mean loss without any true frame fed back."""
 
     def finish_epoch(self, validation_loss: float) -> None:

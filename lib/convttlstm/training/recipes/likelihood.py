@@ -27,16 +27,16 @@ class LikelihoodRecipe:
 
     def step(self, model: nn.Module, batch: Batch) -> Tensor:
         """Update the weights once; return the mean loss."""
-        loss = self.validate(model, batch.frames)
+        loss = self.validate(model, batch)
         self.optimizer.zero_grad()
         self.fabric.backward(loss)
         clip_gradients(self.fabric, model, self.optimizer, self.run.training.gradient_clip)
         self.optimizer.step()
         return loss.detach()
 
-    def validate(self, model: nn.Module, frames: Tensor) -> Tensor:
+    def validate(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the mean loss, as in training: the likelihood of what came, given all before it."""
-        context, horizon = self.run.dataset.context, self.run.dataset.horizon
+        frames, context, horizon = batch.frames, self.run.dataset.context, self.run.dataset.horizon
         # On one device Fabric adds the mixed precision to `forward` alone.
         with self.fabric.autocast():
             logits = model.teacher_forced(frames, context, horizon)  # type: ignore[operator]

@@ -22,10 +22,8 @@ class PaperRecipe:
 
     def step(self, model: nn.Module, batch: Batch) -> Tensor:
         """Update the weights once; return the mean loss."""
-        context, horizon = self.run.dataset.context, self.run.dataset.horizon
-        mask = sampling_mask(self.run.seed, batch, self.plateau.sampling_ratio, horizon)
-        outputs = model(batch.frames, context, horizon, mask.to(batch.frames.device))
-        loss = l1_l2(outputs, batch.frames, context + horizon)
+        mask = sampling_mask(self.run.seed, batch, self.plateau.sampling_ratio, self.run.dataset.horizon)
+        loss = self.loss(model, batch, mask.to(batch.frames.device))
         self.optimizer.zero_grad()
         self.fabric.backward(loss)
         clip_gradients(self.fabric, model, self.optimizer, self.run.training.gradient_clip)
@@ -34,10 +32,14 @@ class PaperRecipe:
         self.optimizer.step()
         return loss.detach()
 
-    def validate(self, model: nn.Module, frames: Tensor) -> Tensor:
-        """Return the mean loss without any true frame fed back."""
+    def loss(self, model: nn.Module, batch: Batch, mask: Tensor | None) -> Tensor:
+        """Return the mean loss, with true frames fed back where `mask` says so."""
         context, horizon = self.run.dataset.context, self.run.dataset.horizon
-        return l1_l2(model(frames, context, horizon), frames, context + horizon)
+        return l1_l2(model(batch.frames, context, horizon, mask), batch.frames, context + horizon)
+
+    def validate(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the mean loss without any true frame fed back."""
+        return self.loss(model, batch, None)
 
     def finish_epoch(self, validation_loss: float) -> None:
         """Take note of the validation loss."""

@@ -58,9 +58,9 @@ class PredRnnRecipe:
         end = context + horizon
         return functional.mse_loss(outputs, frames[:, end - outputs.shape[1] : end])
 
-    def validate(self, model: nn.Module, frames: Tensor) -> Tensor:
+    def validate(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the mean loss without any true frame fed back."""
-        return self._loss(model, frames, None)
+        return self._loss(model, batch.frames, None)
 
     def finish_epoch(self, validation_loss: float) -> None:
         """Nothing follows the validation loss."""

@@ -1,0 +1,286 @@
+"""Something-Something V2 (Goyal et al., ICCV 2017): labels, clips and what is known of each.
+
+220,847 WebM clips in one gzipped tar archive that is handed out in parts, and a JSON file of labels for
+each official split. They are behind a licence: you put them into one folder, and nothing of them leaves it.
+"""
+
+import hashlib
+import io
+import re
+import tarfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from fractions import Fraction
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+import av
+from tqdm import tqdm
+
+from convttlstm.config import Something
+from convttlstm.files import UserError, atomic_path, read_json, write_json
+
+CLIPS = "20bn-something-something-v2"  # the folder in the archive, and the parts' name
+PARTS = re.compile(rf"{CLIPS}-\d+")
+CLIP_NAME = re.compile(r"\d+\.webm")
+# What the official files list; their sum is 220,847.
+OFFICIAL = {
+    "something-something-v2-train.json": 168_913,
+    "something-something-v2-validation.json": 24_777,
+    "something-something-v2-test.json": 27_157,
+}
+WHERE = (
+    "register for the data set with its publisher (search for 'Something-Something V2'), then put "
+    f"{CLIPS}-00, -01, ... or the extracted folder {CLIPS}, and the JSON files of labels there"
+)
+
+
+def fetch_something(raw: Path) -> None:
+    """Check the files in `raw`, extract the clips if need be, and write clips.json when all are there.
+
+    Archive parts are read one after the other as one stream. Extracted clips stay where the archive has
+    them, below `raw`; given again after an interruption, the same call goes on with those that are missing.
+
+    Args:
+        raw: the folder data/raw/something.
+
+    Raises:
+        UserError: files are missing, or are not the official ones.
+    """
+    clips: set[str] = set()
+    for name, count in OFFICIAL.items():
+        path = raw / name
+        if name.endswith("test.json") and not path.is_file():
+            continue  # not used unless a setting says so
+        entries = read_labels(path)
+        if len(entries) != count:
+            raise UserError(f"{path}: lists {len(entries):,} clips, the official file {count:,}; {WHERE}")
+        clips |= {clip for clip, _ in entries}
+    folder = raw / CLIPS
+    missing = missing_clips(folder, clips)
+    if missing and (parts := sorted(path for path in raw.iterdir() if PARTS.fullmatch(path.name))):
+        extract_parts(parts, folder, missing)
+        missing = missing_clips(folder, clips)
+    refuse_missing(folder, missing, len(clips))
+    write_json(raw / "clips.json", {"clips": len(clips)})
+
+
+def missing_clips(folder: Path, clips: set[str]) -> set[str]:
+    """Return the clips that are not in a folder."""
+    return clips - ({path.stem for path in folder.iterdir()} if folder.is_dir() else set())
+
+
+def refuse_missing(folder: Path, missing: set[str], wanted: int) -> None:
+    """Check that no clip is missing.
+
+    Raises:
+        UserError: some are; the line names the first and says where to get them.
+    """
+    if missing:
+        named = ", ".join(f"{clip}.webm" for clip in sorted(missing, key=int)[:5])
+        more = f" and {len(missing) - 5:,} more" if len(missing) > 5 else ""
+        raise UserError(f"{folder}: {len(missing):,} of {wanted:,} clips are missing: {named}{more}; {WHERE}")
+
+
+def extract_parts(parts: Sequence[Path], folder: Path, wanted: set[str]) -> None:
+    """Write the wanted clips of a tar archive that lies there in parts.
+
+    Raises:
+        UserError: the archive is damaged, or holds names that point elsewhere.
+    """
+    try:
+        with tarfile.open(fileobj=_Joined(parts), mode="r|gz") as archive:
+            for member in tqdm(archive, "extract", unit="file", disable=None):
+                path = PurePosixPath(member.name)
+                if path.is_absolute() or ".." in path.parts:
+                    raise UserError(f"{parts[0]}: holds {member.name!r}, which points outside")
+                if not member.isfile() or not CLIP_NAME.fullmatch(path.name) or path.stem not in wanted:
+                    continue
+                content = archive.extractfile(member)
+                assert content is not None  # it is a file
+                with atomic_path(folder / path.name) as temporary:
+                    temporary.write_bytes(content.read())
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise UserError(
+            f"{parts[0]} ... {parts[-1].name}: not a whole archive ({error}); fetch all parts anew"
+        ) from None
+
+
+class _Joined(io.RawIOBase):
+    """Files read one after the other, as if they were one."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = iter(paths)
+        self._file: IO[bytes] | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        parts: list[bytes] = []
+        while size != 0:
+            if self._file is None:
+                path = next(self._paths, None)
+                if path is None:
+                    break
+                self._file = path.open("rb")
+            content = self._file.read(size)
+            if not content:
+                self._file.close()
+                self._file = None
+                continue
+            parts.append(content)
+            size = size - len(content) if size > 0 else size
+        return b"".join(parts)
+
+
+def plain_template(template: str) -> str:
+    """Return a template without the brackets and quotes that some files have."""
+    return " ".join(re.sub(r"[\[\]\"“”]", "", template).split())
+
+
+def read_labels(path: Path) -> list[tuple[str, str]]:
+    """Return id and template of each clip that a JSON file of labels lists.
+
+    Raises:
+        UserError: it is missing, has another form, or lists a clip twice.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; {WHERE}")
+    content = read_json(path)
+    try:
+        entries = [(str(entry["id"]), plain_template(entry.get("template", ""))) for entry in content]
+    except (TypeError, KeyError, AttributeError) as error:
+        raise UserError(
+            f"{path}: not a list of entries with id and template ({error}); fetch it anew"
+        ) from None
+    seen: set[str] = set()
+    for clip, _ in entries:
+        if clip in seen:
+            raise UserError(f"{path}: clip {clip} is listed twice; fetch it anew")
+        seen.add(clip)
+    return entries
+
+
+def validates(clip: str, share: float) -> bool:
+    """Return whether a clip of the training labels is kept for validation; its id alone decides."""
+    return int.from_bytes(hashlib.sha256(clip.encode()).digest()[:8]) < share * 2**64
+
+
+def frames_seen(frames: int, fraction: float) -> int:
+    """Return how many frames lie in the first `fraction` of a clip: no more than that, at least one."""
+    return max(1, int(frames * Fraction(str(fraction))))
+
+
+def labelled_clips(dataset: Something, raw: Path) -> list[dict[str, Any]]:
+    """Return the clips of the data set's activities: clip, split and label, the activity's number.
+
+    Raises:
+        UserError: labels are missing, or do not know an activity; or a clip is in both files.
+    """
+    categories = dataset.activities()
+    number = {plain_template(category.template): i for i, category in enumerate(categories)}
+    training, testing = read_labels(raw / dataset.train_labels), read_labels(raw / dataset.test_labels)
+    if both := {clip for clip, _ in training} & {clip for clip, _ in testing}:
+        raise UserError(
+            f"{raw}: clip {min(both, key=int)} is in {dataset.train_labels} and {dataset.test_labels}"
+        )
+    known = {template for _, template in training}
+    for category in categories:
+        if plain_template(category.template) not in known:
+            raise UserError(
+                f"{dataset.categories}: {category.template!r} is no template in {raw / dataset.train_labels}"
+            )
+    clips = []
+    for official, entries in (("train", training), ("test", testing)):
+        for clip, template in entries:
+            if template in number:
+                validating = official == "train" and validates(clip, dataset.validation_share)
+                split = "validation" if validating else official
+                clips.append({"clip": clip, "split": split, "label": number[template]})
+    return clips
+
+
+def index_clips(name: str, dataset: Something, raw: Path, output: Path, processes: int) -> None:
+    """Decode every clip once, and write manifest.json: the clips that serve, with their numbers of frames.
+
+    Args:
+        name: the data set's name in the settings.
+        dataset: its settings.
+        raw: the folder with labels and clips.
+        output: the folder of the manifest.
+        processes: how many clips are decoded at a time.
+
+    Raises:
+        UserError: clips are missing or cannot be decoded, and the settings do not allow to skip those.
+    """
+    manifest = output / "manifest.json"
+    manifest.unlink(missing_ok=True)  # without it, what follows is known to be unfinished
+    clips, folder = labelled_clips(dataset, raw), raw / CLIPS
+    wanted = {entry["clip"] for entry in clips}
+    refuse_missing(folder, missing_clips(folder, wanted), len(wanted))
+    unreadable: list[str] = []
+    with ProcessPoolExecutor(processes) as pool:
+        counts = pool.map(partial(_count_or_reason, folder), [e["clip"] for e in clips], chunksize=8)
+        # disable=None: a bar on a terminal only.
+        bar = tqdm(counts, f"decode {name}", len(clips), unit="clip", disable=None)
+        for entry, found in zip(clips, bar, strict=True):
+            entry["frames"] = found
+            if isinstance(found, str):
+                unreadable.append(f"{entry['clip']}.webm ({found})")
+    if unreadable and not dataset.skip_unreadable:
+        more = f" and {len(unreadable) - 5:,} more" if len(unreadable) > 5 else ""
+        raise UserError(
+            f"{folder}: {len(unreadable):,} of {len(clips):,} clips cannot be decoded: "
+            f"{', '.join(unreadable[:5])}{more}; extract them anew, or set datasets.{name}.skip_unreadable"
+        )
+    splits = {}
+    for split in ("train", "validation", "test"):
+        own = [entry for entry in clips if entry["split"] == split]
+        readable = [entry for entry in own if not isinstance(entry["frames"], str)]
+        lines = "".join(f"{e['clip']} {e['label']} {e['frames']}\n" for e in readable)
+        splits[split] = {
+            "sha256": hashlib.sha256(lines.encode()).hexdigest(),
+            "clips": len(readable),
+            "skipped": len(own) - len(readable),
+        }
+        print(f"{output}: {split}: {len(readable):,} clips, {len(own) - len(readable):,} skipped")
+        if not readable:
+            raise UserError(f"{raw}: no clip for the split {split!r}; see validation_share and the labels")
+    kept = [entry for entry in clips if not isinstance(entry["frames"], str)]
+    content = {
+        "dataset": dataset.model_dump(mode="json"),
+        "folder": str(folder),
+        "splits": splits,
+        "clips": kept,
+    }
+    write_json(manifest, content)
+
+
+def _count_or_reason(folder: Path, clip: str) -> int | str:
+    """Return a clip's number of frames, or why it cannot be decoded."""
+    try:
+        return sum(1 for _ in frames_of(folder / f"{clip}.webm"))
+    except UserError as error:
+        return str(error)
+
+
+def frames_of(path: Path) -> Iterator[av.VideoFrame]:
+    """Yield a clip's frames.
+
+    Raises:
+        UserError: it cannot be decoded, or has no frame; the message does not name it.
+    """
+    count = 0
+    try:
+        with av.open(str(path), "r") as container:
+            stream = container.streams.video[0]
+            stream.codec_context.thread_count = 1  # clips are decoded side by side
+            for frame in container.decode(stream):
+                count += 1
+                yield frame
+    except (av.FFmpegError, IndexError) as error:
+        raise UserError(f"it cannot be decoded after frame {count} ({error})") from None
+    if not count:
+        raise UserError("it has no frame")

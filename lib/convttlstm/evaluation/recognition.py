@@ -1,0 +1,189 @@
+"""Early activity recognition on the test split: which activity, from a first part of each clip."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from convttlstm.config import Run, Something
+from convttlstm.data.activities import Activities, Part, judging_plan
+from convttlstm.evaluation.bootstrap import interval
+from convttlstm.files import UserError, atomic_path, write_json, write_text
+
+BINS = 10  # of confidence, for the calibration error
+
+
+def evaluate_recognizer(
+    run: Run, model: nn.Module, data: Path, output: Path, device: torch.device | str, made_by: dict[str, Any]
+) -> dict[str, Any]:
+    """Name the activity of every test clip at each fraction, and write what came out to `output`.
+
+    metrics.json is written last, beside predictions.csv, with a line for each clip and fraction, and
+    examples.npz: at each fraction the clip that was named right, and the one that was named wrong, with the
+    greatest confidence. Accuracies are shares of 1; intervals are over clips.
+
+    Args:
+        run: its settings; the data set is of the kind something.
+        model: a recogniser with its weights.
+        data: the folder of the data set's manifest.
+        output: the run's folder.
+        device: where to compute.
+        made_by: stored as `evaluated_by`.
+
+    Returns:
+        The content of metrics.json.
+
+    Raises:
+        UserError: clips are missing or damaged, or a file cannot be written.
+    """
+    dataset = run.dataset
+    assert isinstance(dataset, Something)
+    model = model.to(device).eval()
+    clips, categories = Activities(dataset, data, "test"), dataset.activities()
+    groups = np.array([category.group for category in categories])
+    tables: list[pd.DataFrame] = []
+    examples: dict[str, np.ndarray] = {}
+    fractions: dict[str, Any] = {}
+    for fraction in dataset.fractions:
+        table = _name_all(run, model, clips, fraction, groups, device)
+        tables.append(table)
+        fractions[str(fraction)] = accuracies(table, run.evaluation.bootstrap_resamples)
+        examples |= _examples(run, model, clips, table, device)
+    result = {
+        "run": run.id,
+        "dataset": run.dataset_name,
+        "scale": run.scale,
+        "label": run.label,
+        "stand_in": dataset.stand_in,
+        "clips": len(clips),
+        "skipped": clips.skipped,
+        "classes": len(categories),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "evaluated_by": made_by,
+        "fractions": fractions,
+    }
+    predictions = pd.concat(tables)
+    write_text(output / "predictions.csv", predictions.to_csv(index=False, float_format="%.9g"))
+    with atomic_path(output / "examples.npz") as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **examples)
+    write_json(output / "metrics.json", result)
+    return result
+
+
+@torch.inference_mode()
+def _answer(model: nn.Module, frames: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
+    """Return the predicted frames and the probabilities, from the frames before the last `horizon` alone."""
+    given = frames[:, :-horizon]
+    outputs, logits = model(given, given.shape[1], horizon)
+    return outputs[:, -horizon:].clamp(0, 1), logits.double().softmax(dim=1)
+
+
+def _name_all(
+    run: Run,
+    model: nn.Module,
+    clips: Activities,
+    fraction: float,
+    groups: np.ndarray,
+    device: torch.device | str,
+) -> pd.DataFrame:
+    """Return a line for each clip: what it shows, what was named, how surely, and the truth's rank."""
+    plan = judging_plan(clips, fraction, run.evaluation.batch_size)
+    rows = []
+    batches = clips.batches(plan, device, run.compute.workers)
+    # disable=None: a bar on a terminal only.
+    for batch in tqdm(batches, f"evaluate {run.id} at {fraction:.0%}", len(plan), unit="batch", disable=None):
+        _, chances = _answer(model, batch.frames, run.dataset.horizon)
+        if not chances.isfinite().all():
+            raise UserError(
+                "a probability is not finite; the training has diverged, use a smaller learning rate"
+            )
+        truth = batch.labels
+        of_truth = chances.gather(1, truth[:, None])
+        confidence, named = chances.max(dim=1)
+        columns = {
+            "clip": [clips.names[part.clip] for part in batch.parts],
+            "fraction": fraction,
+            "seen": [part.seen for part in batch.parts],
+            "label": truth.cpu(),
+            "named": named.cpu(),
+            "confidence": confidence.cpu(),
+            "rank": 1 + (chances > of_truth).sum(dim=1).cpu(),
+            "group": groups[truth.cpu()],
+            "named_group": groups[named.cpu()],
+        }
+        rows.append(pd.DataFrame(columns))
+    return pd.concat(rows)
+
+
+def accuracies(table: pd.DataFrame, resamples: int) -> dict[str, Any]:
+    """Return top-1 and top-5 accuracy, the calibration error, and both readings of a group's accuracy.
+
+    A group's `top1` is the share of its clips whose very activity was named; its `group` the share of
+    which any activity of the group was. The paper does not say which of them Table 1 shows. The calibration
+    error is the mean distance of confidence and accuracy, over ten equal bins of confidence (Guo et al.,
+    ICML 2017).
+
+    Args:
+        table: label, named, confidence, rank, group and named_group of each clip.
+        resamples: of the bootstrap.
+    """
+    right = (table["label"] == table["named"]).to_numpy()
+    top5 = (table["rank"] <= 5).to_numpy()
+    same_group = (table["group"] == table["named_group"]).to_numpy()
+    found: dict[str, Any] = {
+        "top1": _share(right, resamples),
+        "top5": _share(top5, resamples),
+        "group": _share(same_group, resamples),
+        "calibration_error": calibration_error(table["confidence"].to_numpy(), right),
+        "groups": {},
+    }
+    for group in dict.fromkeys(table["group"]):
+        own = (table["group"] == group).to_numpy()
+        found["groups"][group] = {
+            "clips": int(own.sum()),
+            "top1": _share(right[own], resamples),
+            "group": _share(same_group[own], resamples),
+        }
+    return found
+
+
+def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
+    """Return the expected calibration error; see `accuracies`."""
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    gaps = [
+        abs(confidence[bins == b].mean() - right[bins == b].mean()) * (bins == b).sum()
+        for b in np.unique(bins)
+    ]
+    return float(sum(gaps) / len(confidence))
+
+
+def _share(hits: np.ndarray, resamples: int) -> dict[str, float]:
+    mean, low, high = interval(hits.astype(float), resamples)
+    return {"mean": float(mean), "low": float(low), "high": float(high)}
+
+
+def _examples(
+    run: Run, model: nn.Module, clips: Activities, table: pd.DataFrame, device: torch.device | str
+) -> dict[str, np.ndarray]:
+    """Return frames, as bytes, of the surest right and the surest wrong answer."""
+    fraction, kept = table["fraction"].iloc[0], {}
+    right = table["label"] == table["named"]
+    for name, chosen in (("right", table[right]), ("wrong", table[~right])):
+        if chosen.empty:
+            continue
+        row = chosen.sort_values(["confidence", "clip"], ascending=[False, True]).iloc[0]
+        part: Part = clips.part(clips.names.index(row["clip"]), fraction)
+        frames = torch.from_numpy(clips.read(part))[None].to(device) / 255
+        predicted, _ = _answer(model, frames, run.dataset.horizon)
+        key = f"{fraction}_{name}"
+        kept[f"{key}_truth"], kept[f"{key}_prediction"] = _bytes(frames[0]), _bytes(predicted[0])
+        kept[f"{key}_clip"] = np.array(row["clip"])
+    return kept
+
+
+def _bytes(frames: Tensor) -> np.ndarray:
+    return (frames * 255).round().byte().cpu().numpy()

@@ -1,0 +1,179 @@
+"""Early activity recognition (Section 4, "Model architecture"): what is going to happen, from a first part.
+
+"The prediction model consists of two-layers 2D-convolutional encoder and decoder with eight recurrent
+layers in between. The classifier, which contains two 2D-convolutional layers and one fully-connected
+layer, takes the last recurrent layer's output." The paper's Appendix B has the sizes, which are remembered
+here [M] or inferred [I]:
+
+    frames 224 x 224 -> two 3x3 convolutions of stride 2, 64 channels -> 56 x 56                      [M]
+    -> RecurrentStack, two layers in each of its four blocks -> two transposed convolutions -> frames [M]
+    the last layer's outputs of the last 16 steps, side by side as channels -> twice (3x3 convolution of
+    stride 2, max pooling) -> fully connected                                           [M], widths [I]
+
+The steps go on over the predicted frames [I], so the classifier also sees what the model expects to come;
+where there are fewer than 16 of them, zeros stand in front.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from convttlstm.files import UserError
+from convttlstm.models.conv_lstm import ConvLstmCell
+from convttlstm.models.conv_tt_lstm import ConvTtLstmCell
+from convttlstm.models.recurrent import RecurrentStack, State, same_conv, unroll
+
+SLOPE = 0.2  # of the leaky rectifiers [I]
+
+
+class CausalConv3dCell(nn.Module):
+    """One layer of the 3D-CNN baseline: a 3D convolution that sees this step's input and earlier ones.
+
+    Args:
+        in_channels: channels of X(t).
+        hidden_channels: channels of the output.
+        kernel_size: S, height and width of the kernel.
+        depth: the kernel's size in time.
+    """
+
+    def __init__(self, in_channels: int, hidden_channels: int, kernel_size: int = 5, depth: int = 3) -> None:
+        super().__init__()
+        self.depth = depth
+        # A kernel's slices in time side by side as channels, the oldest first.
+        self.conv = same_conv(depth * in_channels, hidden_channels, kernel_size)
+
+    def initial_state(self, x: Tensor) -> list[Tensor]:
+        """Return the inputs before the first step, zeros."""
+        return [torch.zeros_like(x)] * (self.depth - 1)
+
+    def forward(self, x: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Return the output and the newest inputs, from X(t) and the inputs before, oldest first."""
+        inputs = [*state, x]
+        return nn.functional.leaky_relu(self.conv(torch.cat(inputs, dim=1)), SLOPE), inputs[1:]
+
+
+class Recognizer(nn.Module):
+    """Predicts frames and names the activity.
+
+    Args:
+        in_channels: channels of a frame.
+        cell: "conv_lstm", "conv_tt_lstm" or "cnn3d".
+        classes: activities to tell apart.
+        size: height and width of a frame, a multiple of 4.
+        kernel_size: S, of the layers between encoder and decoder.
+        order: N, of conv_tt_lstm.
+        steps: M, of conv_tt_lstm.
+        rank: C(i), of conv_tt_lstm.
+        depth: of cnn3d.
+        channels: of each block's layers.
+        layers_per_block: 2 make the paper's eight.
+        encoder_channels: of encoder and decoder.
+        classifier_channels: of the classifier's convolutions.
+        classified: how many of the last steps the classifier sees.
+        checkpointing: recompute each time step in the backward pass instead of storing it.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        *,
+        cell: str,
+        classes: int,
+        size: int = 224,
+        kernel_size: int = 5,
+        order: int = 3,
+        steps: int = 3,
+        rank: int = 8,
+        depth: int = 3,
+        channels: Sequence[int] = (32, 48, 48, 32),
+        layers_per_block: int = 2,
+        encoder_channels: int = 64,
+        classifier_channels: int = 64,
+        classified: int = 16,
+        checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        cells: dict[str, Callable[[int, int], nn.Module]] = {
+            "conv_lstm": lambda inputs, hidden: ConvLstmCell(inputs, hidden, kernel_size),
+            "conv_tt_lstm": lambda inputs, hidden: ConvTtLstmCell(
+                inputs, hidden, kernel_size, order, steps, rank
+            ),
+            "cnn3d": lambda inputs, hidden: CausalConv3dCell(inputs, hidden, kernel_size, depth),
+        }
+        if cell not in cells:
+            raise UserError(_no_such_cell(cell, size, cells))
+        self.hidden_channels, self.classified, self.checkpointing = channels[-1], classified, checkpointing
+        wide = encoder_channels
+        self.encoder = nn.Sequential(
+            _halving(in_channels, wide), nn.LeakyReLU(SLOPE), _halving(wide, wide), nn.LeakyReLU(SLOPE)
+        )
+        self.stack = RecurrentStack(cells[cell], wide, channels, layers_per_block)
+        self.decoder = nn.Sequential(
+            _doubling(self.stack.out_channels, wide), nn.LeakyReLU(SLOPE), _doubling(wide, in_channels)
+        )
+        seen, narrow = classified * self.hidden_channels, classifier_channels
+        self.classifier = nn.Sequential(
+            _halving(seen, narrow),
+            nn.LeakyReLU(SLOPE),
+            nn.MaxPool2d(2, ceil_mode=True),
+            _halving(narrow, narrow),
+            nn.LeakyReLU(SLOPE),
+            nn.MaxPool2d(2, ceil_mode=True),
+            nn.Flatten(),
+            nn.Linear(narrow * (-(-size // 64)) ** 2, classes),
+        )
+        # Convolutions on few channels run faster with the channels last.
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(
+        self, frames: Tensor, context: int, horizon: int, sampling: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return frames and logits.
+
+        Args:
+            frames: (batch, time, channel, height, width), at least `context` of them, in [0, 1].
+            context: frames that are seen.
+            horizon: frames to predict, each from the one before.
+            sampling: (batch, horizon - 1), true where the true frame is fed back.
+
+        Returns:
+            The one-step outputs for times 2 ... context + horizon, of which the last `horizon` are the
+            prediction, and (batch, classes).
+        """
+        outputs, states = zip(
+            *unroll(self.step, frames, context, horizon, sampling, self.checkpointing), strict=True
+        )
+        hidden = [last for _, last in states][-self.classified :]
+        missing = [torch.zeros_like(hidden[0])] * (self.classified - len(hidden))
+        return torch.stack(outputs, dim=1), self.classifier(torch.cat([*missing, *hidden], dim=1))
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Return the frame after `x`, and the new state: the stack's, and the last layer's output."""
+        features, stack_state = self.stack.step(self.encoder(x), state[0] if state else None)
+        return self.decoder(features), (stack_state, features[:, : self.hidden_channels])
+
+
+def _halving(in_channels: int, out_channels: int) -> nn.Conv2d:
+    conv = same_conv(in_channels, out_channels, kernel_size=3)
+    conv.stride = (2, 2)
+    return conv
+
+
+def _doubling(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
+    conv = nn.ConvTranspose2d(in_channels, out_channels, 3, stride=2, padding=1, output_padding=1)
+    nn.init.xavier_uniform_(conv.weight)
+    nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+    return conv
+
+
+def _no_such_cell(cell: str, size: int, cells: dict[str, Callable[[int, int], nn.Module]]) -> str:
+    if cell != "e3d_lstm":
+        return f"cell {cell!r} does not exist; known are {', '.join(cells)}"
+    # Its recall relates every place in two slices of features to every place in all earlier cell states.
+    steps = 25
+    gigabytes = (2 * (size // 4) ** 2) ** 2 * steps * (steps - 1) / 2 * 4 / 1e9
+    return (
+        f"cell 'e3d_lstm' is not built: with frames of {size} pixels the recall of one layer keeps "
+        f"{gigabytes:.2g} GB of one sample's {steps} steps; the paper, too, quotes its accuracy"
+    )

@@ -1,0 +1,32 @@
+"""Early activity recognition's recipe (Section 4, "Loss function")."""
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from convttlstm.training.recipes.base import Batch, l1_l2
+from convttlstm.training.recipes.paper import PaperRecipe
+
+
+class RecognitionRecipe(PaperRecipe):
+    """lambda x (l1 + l2) + cross entropy, in the paper's schedules.
+
+    All before the last `horizon` frames of a batch are seen. The loss of validation is the cross entropy
+    alone [I]: it decides which weights are best, and compares trainings whose lambda differs.
+    """
+
+    def loss(self, model: nn.Module, batch: Batch, mask: Tensor | None) -> Tensor:
+        """Return the mean joint loss, with true frames fed back where `mask` says so."""
+        outputs, cross_entropy = self._answer(model, batch, mask)
+        prediction = l1_l2(outputs, batch.frames, batch.frames.shape[1])
+        return self.run.training.recognition.prediction_weight * prediction + cross_entropy
+
+    def validate(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the mean cross entropy without any true frame fed back."""
+        return self._answer(model, batch, None)[1]
+
+    def _answer(self, model: nn.Module, batch: Batch, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the frames, and the cross entropy."""
+        assert batch.labels is not None  # the feed of labelled clips gives them
+        horizon = self.run.dataset.horizon
+        outputs, logits = model(batch.frames, batch.frames.shape[1] - horizon, horizon, mask)
+        return outputs, functional.cross_entropy(logits, batch.labels)
