@@ -47,6 +47,8 @@ TINY: dict[str, Any] = {
     },
     "experiments": {
         "kth": None,
+        "something_25": None,
+        "something_50": None,
         "moving_mnist_2": {
             "table": ["black", "copy_last", "conv_lstm", "conv_tt_lstm"],
             "ablations": [
@@ -143,7 +145,7 @@ class Project:
 
 def make_project(folder: Path) -> Project:
     """Return a copy of what the pipeline needs, with the tiny scale as its own."""
-    for name in ("lib", "workflow", "profiles", "config", "data/embedded", "data/paper"):
+    for name in ("lib", "workflow", "profiles", "config", "data/embedded", "data/paper", "data/categories"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Snakefile", "environment.yml"):
         shutil.copy(ROOT / name, folder / name)

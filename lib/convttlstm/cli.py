@@ -73,9 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("-o", "--output", type=Path, required=True, help="LPIPS: file; else folder")
 
-    sub = add(
-        "synthesize", _synthesize, "Draw and encode a stand-in for KTH or Something-Something."
-    )
+    sub = add("synthesize", _synthesize, "Draw and encode a stand-in for KTH or Something-Something.")
     add_config(sub)
     sub.add_argument("-o", "--output", type=Path, required=True, help="folder")
 
@@ -125,9 +123,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = add("report", _report, "Make a table, a figure or the page from finished runs.")
     sub.add_argument("what", choices=REPORTS)
-    sub.add_argument(
-        "--config", type=Path, help="settings, needed by tables 1, 3, 4, recognition and page"
-    )
+    sub.add_argument("--config", type=Path, help="settings, needed by tables 1, 3, 4, recognition and page")
     add_model(sub)
     sub.add_argument("--dataset", default="", help="the data set's name")
     sub.add_argument("--results", type=Path, required=True, help="such as results/demo")

@@ -23,7 +23,12 @@ FEW_STEPS = {
             "test_horizons": [4, 8],
         }
     },
-    "experiments": {"kth": None, "moving_mnist_2": {"grid": []}},
+    "experiments": {
+        "kth": None,
+        "something_25": None,
+        "something_50": None,
+        "moving_mnist_2": {"grid": []},
+    },
     "systems": {"predrnn_pp": {"training": CUT}},
     "training": CUT,
     "evaluation": {"lpips": False, "bootstrap_resamples": 10, "examples": 1},

@@ -12,12 +12,12 @@ rule evaluate:
         per_frame=f"{RESULTS}/runs/{{dataset}}/{{run}}/per_frame.csv",
         per_sequence=f"{RESULTS}/runs/{{dataset}}/{{run}}/per_sequence.csv",
         examples=f"{RESULTS}/runs/{{dataset}}/{{run}}/examples.npz",
-    wildcard_constraints:
-        dataset=any_of(PREDICTED),
     log:
         f"{RESULTS}/logs/evaluate/{{dataset}}/{{run}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/evaluate/{{dataset}}/{{run}}.tsv"
+    wildcard_constraints:
+        dataset=any_of(PREDICTED),
     conda:
         "../../environment.yml"
     threads: SETTINGS.compute.threads
@@ -55,12 +55,12 @@ rule recognise:
         metrics=f"{RESULTS}/runs/{{dataset}}/{{run}}/metrics.json",
         predictions=f"{RESULTS}/runs/{{dataset}}/{{run}}/predictions.csv",
         examples=f"{RESULTS}/runs/{{dataset}}/{{run}}/examples.npz",
-    wildcard_constraints:
-        dataset=any_of(RECOGNISED),
     log:
         f"{RESULTS}/logs/evaluate/{{dataset}}/{{run}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/evaluate/{{dataset}}/{{run}}.tsv"
+    wildcard_constraints:
+        dataset=any_of(RECOGNISED),
     conda:
         "../../environment.yml"
     threads: threads_of

@@ -94,12 +94,12 @@ rule recognition_table:
             category="Tables",
         ),
         multiext(f"{RESULTS}/tables/table{{number}}", ".md", ".tex"),
-    wildcard_constraints:
-        number="1|3",
     log:
         f"{RESULTS}/logs/table{{number}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/table{{number}}.tsv"
+    wildcard_constraints:
+        number="1|3",
     conda:
         "../../environment.yml"
     resources:
@@ -131,12 +131,12 @@ rule recognition_figure:
             category="Figures",
         ),
         f"{RESULTS}/figures/{{picture}}.png",
-    wildcard_constraints:
-        picture="figure4|activities|confusion",
     log:
         f"{RESULTS}/logs/figure/{{picture}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/figure/{{picture}}.tsv"
+    wildcard_constraints:
+        picture="figure4|activities|confusion",
     conda:
         "../../environment.yml"
     resources:

@@ -4,10 +4,12 @@
 each official split. They are behind a licence: you put them into one folder, and nothing of them leaves it.
 """
 
+import gzip
 import hashlib
 import io
 import re
 import tarfile
+import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
@@ -90,7 +92,11 @@ def extract_parts(parts: Sequence[Path], folder: Path, wanted: set[str]) -> None
         UserError: the archive is damaged, or holds names that point elsewhere.
     """
     try:
-        with tarfile.open(fileobj=_Joined(parts), mode="r|gz") as archive:
+        with (
+            _Joined(parts) as joined,
+            gzip.GzipFile(fileobj=joined) as stream,
+            tarfile.open(fileobj=stream, mode="r|") as archive,
+        ):
             for member in tqdm(archive, "extract", unit="file", disable=None):
                 path = PurePosixPath(member.name)
                 if path.is_absolute() or ".." in path.parts:
@@ -101,9 +107,12 @@ def extract_parts(parts: Sequence[Path], folder: Path, wanted: set[str]) -> None
                 assert content is not None  # it is a file
                 with atomic_path(folder / path.name) as temporary:
                     temporary.write_bytes(content.read())
-    except (tarfile.TarError, EOFError, OSError) as error:
+            while stream.read(2**20):  # to the end, where the archive's own checksum is compared
+                pass
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise UserError(
-            f"{parts[0]} ... {parts[-1].name}: not a whole archive ({error}); fetch all parts anew"
+            f"{parts[0]} ... {parts[-1].name}: not a whole archive ({error}); delete {folder} and "
+            "fetch all parts anew"
         ) from None
 
 
@@ -116,6 +125,11 @@ class _Joined(io.RawIOBase):
 
     def readable(self) -> bool:
         return True
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        super().close()
 
     def read(self, size: int = -1) -> bytes:
         parts: list[bytes] = []

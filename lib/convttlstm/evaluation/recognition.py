@@ -69,7 +69,7 @@ def evaluate_recognizer(
     predictions = pd.concat(tables)
     write_text(output / "predictions.csv", predictions.to_csv(index=False, float_format="%.9g"))
     with atomic_path(output / "examples.npz") as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **examples)
+        np.savez_compressed(file, **examples)  # type: ignore[arg-type]
     write_json(output / "metrics.json", result)
     return result
 

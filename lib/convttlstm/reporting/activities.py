@@ -53,8 +53,8 @@ def write_figure4(results: Path, settings: Settings, output: Path) -> None:
         for line, (result, fraction, right) in zip(axes, rows, strict=True):
             _draw_example(line, result, fraction, right)
         note = (
-            f"{title}: of all test clips the surest right and the surest wrong answer. Blue: frames that were "
-            "seen; orange: predicted frames. In brackets: the confidence."
+            f"{title}: of all test clips the surest right and the surest wrong answer. Blue: frames that "
+            "were seen; orange: predicted frames. In brackets: the confidence."
         )
         save(figure, footnote(loaded[-1].config, note), output)
 
@@ -148,8 +148,8 @@ def write_confusion(results: Path, settings: Settings, output: Path) -> None:
         for i, (panel, result) in enumerate(zip(panels, largest.values(), strict=True)):
             _draw_confusion(panel, result, named=i == 0)
         note = (
-            "Rows: the truth, columns: what was named, each row's share of clips from white to dark; activities "
-            "in the order of their list, named by group."
+            "Rows: the truth, columns: what was named, each row's share of clips from white to dark; "
+            "activities in the order of their list, named by group."
         )
         save(figure, footnote(loaded[0].config, note), output)
 

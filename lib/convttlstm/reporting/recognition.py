@@ -25,8 +25,8 @@ from convttlstm.reporting.table2 import LATEX_HEAD, interval_cells, short_commit
 READINGS = {"top1": "very activity", "group": "any of the group"}
 TABLE1_NOTE = (
     "Percent of a group's clips. The paper does not say when a clip counts as right: when its very activity "
-    "was named, or any activity of its group; both stand here. Brackets hold 95 % intervals over clips; those "
-    "of the paper's cells are Wilson's, from numbers of clips that its percentages fit [I]."
+    "was named, or any activity of its group; both stand here. Brackets hold 95 % intervals over clips; "
+    "those of the paper's cells are Wilson's, from numbers of clips that its percentages fit [I]."
 )
 TABLE3_NOTE = (
     "Percent of test clips whose activity was named, first or among the first five. Brackets hold 95 % "
