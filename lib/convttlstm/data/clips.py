@@ -162,11 +162,14 @@ class Windows:
         """Return the number of windows."""
         return len(self.places)
 
+    def read(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Return windows as they are stored, uint8 (batch, time, channel, height, width)."""
+        places = self.places[np.asarray(indices, dtype=int)]
+        return np.stack([_mapped(self.videos[video])[start : start + self.frames] for video, start in places])
+
     def batch(self, indices: Sequence[int] | np.ndarray, device: torch.device | str = "cpu") -> Tensor:
         """Return windows as float32 (batch, time, channel, height, width) in [0, 1]."""
-        places = self.places[np.asarray(indices, dtype=int)]
-        windows = [_mapped(self.videos[video])[start : start + self.frames] for video, start in places]
-        batch = _floats(np.stack(windows), device)
+        batch = _floats(self.read(indices), device)
         if self.size is None:
             return batch
         size = self.size, self.size
