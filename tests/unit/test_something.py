@@ -52,7 +52,7 @@ def noise(clip: int, frames: int) -> np.ndarray:
 
 @pytest.fixture
 def raw(tmp_path: Path) -> Path:
-    """Forty clips of 5 to 24 frames, thirty for training; even ids push, odd ids poke; one more is neither."""
+    """Forty clips of 5 to 24 frames, thirty for training; even ids push, odd ids poke."""
     folder = tmp_path / "raw"
     for clip in range(1, 41):
         write_clip(folder / CLIPS / f"{clip}.webm", noise(clip, length(clip)))

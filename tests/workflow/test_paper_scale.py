@@ -1,6 +1,8 @@
 """Full-size models, a few steps, on the CPU, through the same commands as the demo."""
 
 import json
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -8,6 +10,14 @@ import yaml
 
 from tests.conftest import Project
 
+# The command line, and then the most memory that it took.
+MEASURED = """
+import resource, sys
+from convttlstm.cli import main
+code = main(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+sys.exit(code)
+"""
 CUT = {"epochs": 1, "samples_per_epoch": 2, "batch_size": 1}
 # The paper's models, frame size and loss; the numbers of sequences, frames and epochs are cut.
 FEW_STEPS = {
@@ -59,3 +69,35 @@ def test_a_full_size_model_trains_two_steps_and_is_judged(project: Project, run:
     done = project.evaluate(folder, run)
     assert done.returncode == 0, done.stderr
     assert set(json.loads((folder / "metrics.json").read_text())["horizons"]) == {"4", "8"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", ["cnn3d", "conv_lstm", "conv_tt"])
+def test_a_full_size_recogniser_takes_a_joint_step_below_16_gib(project: Project, cell: str):
+    """At 224 x 224 pixels, the paper's eight layers, half of a clip of up to 22 frames and ten more."""
+    settings = yaml.safe_load(project.config.read_text())
+    settings["datasets"]["something"] = {
+        "kind": "something",
+        "source": "synthetic",
+        "categories": "data/categories/ssv2_drawn_10.csv",
+        "fractions": [0.5],
+        "validation_share": 0.3,
+        "synthetic_clips": [1, 1],
+    }
+    run = f"recognizer_{cell}"
+    settings["experiments"] |= {
+        "moving_mnist_2": None,
+        "something": {"table": [run], "training": CUT | {"recipe": "recognition", "samples_per_epoch": 1}},
+    }
+    project.config.write_text(yaml.safe_dump(settings))
+    common = ["--config", project.config, "--dataset", "something"]
+    for command in (["synthesize", "-o", "raw"], ["prepare", "--raw", "raw", "-o", "data/clips"]):
+        done = project.call(*command, *common)
+        assert done.returncode == 0, done.stderr
+    folder = project.run_folder(f"{run}-seed0")
+    measured = ["-c", MEASURED, *project.command("train", *common, "--data", "data/clips", "-o", folder)[3:]]
+    command = [sys.executable, *map(str, measured), f"{run}-seed0"]
+    done = subprocess.run(command, cwd=project.folder, text=True, capture_output=True, timeout=1800)
+    assert done.returncode == 0, done.stderr
+    assert len(pd.read_csv(folder / "history.csv")) == 1
+    assert int(done.stdout.splitlines()[-1]) < 16 * 2**20  # KiB

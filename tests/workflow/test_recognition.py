@@ -1,0 +1,125 @@
+"""Recognisers through the real commands: processes that decode clips end with the run, whatever ends it."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from tests.conftest import Project, overlay
+
+RUN = "recognizer_conv_tt-seed0"
+MODEL = {"channels": [2, 3, 3, 2], "layers_per_block": 1, "kernel_size": 3}
+MODEL |= {"encoder_channels": 4, "classifier_channels": 4, "classified": 3}
+SCALE: dict[str, Any] = {
+    "datasets": {
+        "something": {
+            "kind": "something",
+            "title": "Something-Something V2 (synthetic stand-in)",
+            "source": "synthetic",
+            "categories": "data/categories/ssv2_drawn_10.csv",
+            "size": 16,
+            "horizon": 3,
+            "test_horizons": [3],
+            "synthetic_clips": [4, 2],
+            "validation_share": 0.2,
+        }
+    },
+    "systems": {
+        name: {"model": MODEL} for name in ("recognizer_cnn3d", "recognizer_conv_lstm", "recognizer_conv_tt")
+    },
+    "experiments": {
+        "moving_mnist_2": None,
+        "something": {
+            "table": ["recognizer_cnn3d", "recognizer_conv_tt"],
+            "training": {"recipe": "recognition", "epochs": 2, "samples_per_epoch": 24},
+        },
+    },
+}
+
+
+def configure(project: Project, **changes: Any) -> None:
+    settings = yaml.safe_load(project.config.read_text())
+    project.config.write_text(yaml.safe_dump(overlay(overlay(settings, SCALE), changes)))
+
+
+def arguments(project: Project, folder: Path) -> list[object]:
+    config = ["--config", project.config, "--dataset", "something", "--data", "data/clips"]
+    return [*config, RUN, "-o", folder]
+
+
+@pytest.fixture
+def prepared(project: Project) -> Project:
+    configure(project)
+    common = ["--config", project.config, "--dataset", "something"]
+    for command in (["synthesize", "-o", "raw"], ["prepare", "--raw", "raw", "-o", "data/clips"]):
+        done = project.call(*command, *common)
+        assert done.returncode == 0, done.stderr
+    return project
+
+
+def children(process: int) -> list[int]:
+    path = Path(f"/proc/{process}/task/{process}/children")
+    return [int(child) for child in path.read_text().split()] if path.exists() else []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_no_process_and_ends_with_the_same_weights(prepared, number):
+    """The signal goes to the whole group, as a terminal's and a cluster's do."""
+    configure(prepared, compute={"workers": 0})
+    undisturbed = prepared.run_folder(RUN, "undisturbed")
+    assert prepared.call("train", *arguments(prepared, undisturbed)).returncode == 0
+
+    long = {"something": {"training": {"epochs": 2}}}
+    configure(prepared, compute={"workers": 2, "checkpoint_minutes": 0.1 / 60}, experiments=long)
+    folder = prepared.run_folder(RUN, "interrupted")
+    command = prepared.command("train", *arguments(prepared, folder))
+    process = subprocess.Popen(
+        command, cwd=prepared.folder, text=True, stderr=subprocess.PIPE, start_new_session=True
+    )
+    deadline = time.monotonic() + 600
+    workers: list[int] = []
+    while not (workers and (folder / "last.ckpt").exists()):
+        assert process.poll() is None and time.monotonic() < deadline
+        workers = children(process.pid) or workers
+        time.sleep(0.01)
+    os.killpg(process.pid, number)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 75, errors
+    assert "all saved; the same command goes on" in errors and "Traceback" not in errors
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+
+    assert prepared.call("train", *arguments(prepared, folder)).returncode == 0
+    weights = [(path / "best.safetensors").read_bytes() for path in (folder, undisturbed)]
+    assert weights[0] == weights[1]
+
+
+@pytest.mark.slow
+def test_from_drawn_clips_to_tables_and_figures(project):
+    configure(project)
+    done = project.snakemake()
+    assert done.returncode == 0, done.stdout
+    results = project.folder / "results/tiny"
+    metrics = json.loads((results / f"runs/something/{RUN}/metrics.json").read_text())
+    assert metrics["stand_in"] and metrics["clips"] == 20 and set(metrics["fractions"]) == {"0.25", "0.5"}
+    predictions = pd.read_csv(results / f"runs/something/{RUN}/predictions.csv")
+    for fraction, own in predictions.groupby("fraction"):
+        found = metrics["fractions"][str(fraction)]
+        assert len(own) == 20 and found["top1"]["mean"] == (own["label"] == own["named"]).mean()
+    table1, table3 = (pd.read_csv(results / f"tables/table{number}.csv") for number in (1, 3))
+    ours = table3[table3["origin"] == "reproduced"]
+    assert ours["label"].str.contains("synthetic stand-in for Something-Something V2").all()
+    assert len(ours) == 2 * 2 and (table3["origin"] == "paper").sum() == 10
+    assert (table1["origin"] == "paper").sum() == 60
+    page = (results / "index.html").read_text()
+    for name in ("figure4", "activities", "confusion"):
+        assert f"figures/{name}.svg" in page and (results / f"figures/{name}.png").is_file()
+    assert "Chance is 10.0 %" in page
+    assert "Nothing to be done" in project.snakemake().stdout
