@@ -10,7 +10,7 @@ import pandas as pd
 import seaborn
 from matplotlib import style
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from convttlstm.config import Settings, Something
 from convttlstm.files import UserError
@@ -49,9 +49,9 @@ def write_figure4(results: Path, settings: Settings, output: Path) -> None:
     ]
     with style.context(["default", STYLE, {"axes.grid": False}]):
         figure = Figure((WIDTH, 0.95 * len(rows) + 0.5))
-        axes = figure.subplots(len(rows), 2 * SHOWN, squeeze=False)
-        for line, (result, fraction, right) in zip(axes, rows, strict=True):
-            _draw_example(line, result, fraction, right)
+        strips = figure.subfigures(len(rows), 1, squeeze=False)[:, 0]
+        for strip, (result, fraction, right) in zip(strips, rows, strict=True):
+            _draw_example(strip, result, fraction, right)
         note = (
             f"{title}: of all test clips the surest right and the surest wrong answer. Blue: frames that "
             "were seen; orange: predicted frames. In brackets: the confidence."
@@ -68,12 +68,12 @@ def _examples(result: Recognition) -> dict[str, np.ndarray]:
         raise UserError(f"{path}: cannot be read ({error}); evaluate the run again") from None
 
 
-def _draw_example(axes: np.ndarray, result: Recognition, fraction: float, right: str) -> None:
+def _draw_example(strip: SubFigure, result: Recognition, fraction: float, right: str) -> None:
     examples, key = _examples(result), f"{fraction}_{right}"
     truth, prediction = examples[f"{key}_truth"], examples[f"{key}_prediction"]
     seen = truth[: len(truth) - len(prediction)]
     frames = [seen[i] for i in _spread(len(seen))] + [prediction[i] for i in _spread(len(prediction))]
-    for i, (panel, frame) in enumerate(zip(axes, frames, strict=True)):
+    for i, (panel, frame) in enumerate(zip(strip.subplots(1, 2 * SHOWN), frames, strict=True)):
         panel.imshow(frame.transpose(1, 2, 0), interpolation="nearest")
         panel.set(xticks=[], yticks=[])
         for spine in panel.spines.values():
@@ -83,11 +83,11 @@ def _draw_example(axes: np.ndarray, result: Recognition, fraction: float, right:
     row = predictions[(predictions["clip"] == clip) & (predictions["fraction"] == fraction)].iloc[0]
     assert isinstance(result.config.dataset, Something)
     names = [category.template for category in result.config.dataset.activities()]
-    sign = "✓" if right == "right" else f"✗ named “{names[row['named']]}”, truth:"
-    said = f"First {fraction:.0%}: {sign} “{names[row['label']]}” ({row['confidence']:.0%})".replace(
-        "%", " %"
+    said = f"First {fraction:.0%}: {'✓' if right == 'right' else '✗'} “{names[row['named']]}”"
+    said += f" ({row['confidence']:.0%})" + (
+        "" if right == "right" else f", in truth “{names[row['label']]}”"
     )
-    axes[0].set_title(textwrap.shorten(said, 140), loc="left", fontsize=6.5)
+    strip.suptitle(textwrap.shorten(said.replace("%", " %"), 140), x=0.01, ha="left", fontsize=6.5)
 
 
 def _spread(count: int) -> list[int]:

@@ -82,6 +82,12 @@ class Recognition:
     provenance: Provenance
 
     @property
+    def name(self) -> str:
+        """Title, settings that the run's name states, and seed if it is not 0."""
+        _, *settings, seed = self.config.id.split("-")
+        return ", ".join([self.config.title, *settings, *([] if seed == "seed0" else [seed])])
+
+    @property
     def caveat(self) -> str:
         """What sets the run apart: clips that were left out, or ""."""
         return f"{self.metrics.skipped:,} clips unreadable" if self.metrics.skipped else ""
@@ -151,7 +157,7 @@ def _origin(result: Recognition) -> dict[str, str]:
         "origin": "reproduced",
         "scale": result.config.scale,
         "label": what_it_proves(result.config),
-        "method": result.config.title,
+        "method": result.name,
         "run": result.config.id,
         "dataset": result.config.dataset_name,
         "caveat": result.caveat,
@@ -209,7 +215,9 @@ def table1_tables(table: pd.DataFrame) -> list[Table]:
     for fraction in dict.fromkeys(table["fraction"]):
         rows = []
         own = table[table["fraction"] == fraction]
-        for (origin, method, reading), cells in own.groupby(["origin", "method", "reading"], sort=False):
+        for (origin, method, _, reading), cells in own.groupby(
+            ["origin", "method", "run", "reading"], sort=False
+        ):
             by_group = {row["group"]: _share(row) for _, row in cells.iterrows()}
             lead = [method, whose(cells.iloc[0]), READINGS.get(reading, "not said")]
             rows.append(Row([*lead, *(by_group.get(group, "-") for group in groups)], origin == "reproduced"))
@@ -226,7 +234,7 @@ def table3_tables(table: pd.DataFrame) -> list[Table]:
     header = [("", "Method"), ("", "From"), ("", "Parameters")]
     header += [(f"First {_percent(f)}", name) for f in fractions for name in names.values()]
     rows = []
-    for (origin, method), cells in table.groupby(["origin", "method"], sort=False):
+    for (origin, method, _), cells in table.groupby(["origin", "method", "run"], sort=False):
         first = cells.iloc[0]
         count = f"{int(first['parameters']):,}" if first["parameters"] else "-"
         line = [method, whose(first), count]
