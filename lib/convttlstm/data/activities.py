@@ -52,7 +52,7 @@ class Activities:
     """The labelled clips of a split.
 
     Attributes:
-        sha256: stands for the clips of the split, their labels and lengths.
+        sha256: stands for the clips of the split and their labels.
         skipped: clips that could not be decoded and were left out.
         names: each clip's id.
         labels: each clip's activity, int64.

@@ -21,7 +21,7 @@ import av
 from tqdm import tqdm
 
 from convttlstm.config import Something
-from convttlstm.files import UserError, atomic_path, read_json, write_json
+from convttlstm.files import UserError, atomic_path, read_json, sha256_of, write_json
 
 CLIPS = "20bn-something-something-v2"  # the folder in the archive, and the parts' name
 PARTS = re.compile(rf"{CLIPS}-\d+")
@@ -217,7 +217,7 @@ def labelled_clips(dataset: Something, raw: Path) -> list[dict[str, Any]]:
 
 
 def index_clips(name: str, dataset: Something, raw: Path, output: Path, processes: int) -> None:
-    """Decode every clip once, and write manifest.json: the clips that serve, with their numbers of frames.
+    """Decode every clip once, and write manifest.json: the clips that serve, their lengths and checksums.
 
     Args:
         name: the data set's name in the settings.
@@ -236,13 +236,13 @@ def index_clips(name: str, dataset: Something, raw: Path, output: Path, processe
     refuse_missing(folder, missing_clips(folder, wanted), len(wanted))
     unreadable: list[str] = []
     with ProcessPoolExecutor(processes) as pool:
-        counts = pool.map(partial(_count_or_reason, folder), [e["clip"] for e in clips], chunksize=8)
+        counts = pool.map(partial(_look_at, folder), [e["clip"] for e in clips], chunksize=8)
         # disable=None: a bar on a terminal only.
         bar = tqdm(counts, f"decode {name}", len(clips), unit="clip", disable=None)
-        for entry, found in zip(clips, bar, strict=True):
-            entry["frames"] = found
-            if isinstance(found, str):
-                unreadable.append(f"{entry['clip']}.webm ({found})")
+        for entry, (frames, said) in zip(clips, bar, strict=True):
+            entry |= {"frames": frames, "sha256": said}
+            if not frames:
+                unreadable.append(f"{entry['clip']}.webm ({said})")
     if unreadable and not dataset.skip_unreadable:
         more = f" and {len(unreadable) - 5:,} more" if len(unreadable) > 5 else ""
         raise UserError(
@@ -252,8 +252,8 @@ def index_clips(name: str, dataset: Something, raw: Path, output: Path, processe
     splits = {}
     for split in ("train", "validation", "test"):
         own = [entry for entry in clips if entry["split"] == split]
-        readable = [entry for entry in own if not isinstance(entry["frames"], str)]
-        lines = "".join(f"{e['clip']} {e['label']} {e['frames']}\n" for e in readable)
+        readable = [entry for entry in own if entry["frames"]]
+        lines = "".join(f"{e['clip']} {e['label']} {e['sha256']}\n" for e in readable)
         splits[split] = {
             "sha256": hashlib.sha256(lines.encode()).hexdigest(),
             "clips": len(readable),
@@ -262,7 +262,7 @@ def index_clips(name: str, dataset: Something, raw: Path, output: Path, processe
         print(f"{output}: {split}: {len(readable):,} clips, {len(own) - len(readable):,} skipped")
         if not readable:
             raise UserError(f"{raw}: no clip for the split {split!r}; see validation_share and the labels")
-    kept = [entry for entry in clips if not isinstance(entry["frames"], str)]
+    kept = [entry for entry in clips if entry["frames"]]
     content = {
         "dataset": dataset.model_dump(mode="json"),
         "folder": str(folder),
@@ -272,12 +272,13 @@ def index_clips(name: str, dataset: Something, raw: Path, output: Path, processe
     write_json(manifest, content)
 
 
-def _count_or_reason(folder: Path, clip: str) -> int | str:
-    """Return a clip's number of frames, or why it cannot be decoded."""
+def _look_at(folder: Path, clip: str) -> tuple[int, str]:
+    """Return a clip's number of frames and its file's SHA-256; or 0 and why it cannot be decoded."""
+    path = folder / f"{clip}.webm"
     try:
-        return sum(1 for _ in frames_of(folder / f"{clip}.webm"))
+        return sum(1 for _ in frames_of(path)), sha256_of(path)
     except UserError as error:
-        return str(error)
+        return 0, str(error)
 
 
 def frames_of(path: Path) -> Iterator[av.VideoFrame]:
