@@ -28,9 +28,7 @@ class System(Strict):
     """One line of the catalogue: a model under the name that tables show, and how it is trained."""
 
     title: str
-    paper_row: str | None = Field(
-        None, description="this system's row in data/paper/table2.csv, if it has one"
-    )
+    paper_row: str | None = Field(None, description="this system's row in data/paper, if it has one")
     model: ModelSettings
     training: dict[str, Any] = Field({}, description="what differs from the scale's training")
     evaluation: dict[str, Any] = Field({}, description="what differs from the scale's evaluation")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from convttlstm.config import Settings
+from convttlstm.config import Settings, table_runs
 from convttlstm.files import UserError
 
 
@@ -96,9 +96,12 @@ def write_report(
         write_confusion(results, _needed(settings), output)
     elif what == "page":
         from convttlstm.reporting.page import write_page
+        from convttlstm.reporting.recognition import load_recognitions
 
         scale = _needed(settings)
-        write_page(results, scale, times, output)
+        predicted = [name for name in scale.experiments if not scale.datasets[name].recognition]
+        shown = {name: table_runs(scale, name) for name in predicted}
+        write_page(results, shown, times, output, load_recognitions(results, scale))
     else:
         raise UserError(f"no report is called {what!r}")
 

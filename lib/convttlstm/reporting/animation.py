@@ -17,6 +17,7 @@ BORDER = 4
 GAP = 14
 HEAD = 26
 FOOT = 46
+LINE = 13  # from one line of the label to the next
 FRAME_MS, LAST_MS = 200, 1500
 FPS = 1000 // FRAME_MS
 INPUT, PREDICTION = (0, 114, 178), (213, 94, 0)  # colours of the border
@@ -132,13 +133,15 @@ def _magnify(frame: np.ndarray, zoom: int) -> Image.Image:
 
 
 def _compose(panels: list[Panel], t: int, when: str, label: str, border: tuple[int, int, int]) -> Image.Image:
-    """Return one picture of the animation: titles, bordered panels in rows, and two lines beneath."""
+    """Return one picture of the animation: titles, bordered panels in rows, and lines of text beneath."""
     zoom = max(1, round(PANEL / panels[0].frames.shape[-1]))
     inner = panels[0].frames.shape[-1] * zoom
     side = inner + 2 * BORDER
     rows = -(-len(panels) // PER_ROW)
-    below = rows * (HEAD + side)
-    page = Image.new("RGB", (GAP + (side + GAP) * min(len(panels), PER_ROW), below + FOOT), "white")
+    below, width = rows * (HEAD + side), GAP + (side + GAP) * min(len(panels), PER_ROW)
+    small = ImageFont.load_default(11)
+    lines = _wrap(label, small, width - 2 * GAP)
+    page = Image.new("RGB", (width, below + FOOT + LINE * (len(lines) - 1)), "white")
     draw = ImageDraw.Draw(page)
     for i, panel in enumerate(panels):
         left, top = GAP + (side + GAP) * (i % PER_ROW), HEAD + (HEAD + side) * (i // PER_ROW)
@@ -148,8 +151,21 @@ def _compose(panels: list[Panel], t: int, when: str, label: str, border: tuple[i
             draw.rectangle((left, top, left + side - 1, top + side - 1), fill=border)
             page.paste(_magnify(panel.frames[t], zoom), (left + BORDER, top + BORDER))
     draw.text((GAP, below + 6), when, fill="black", font=ImageFont.load_default(14))
-    draw.text((GAP, below + 26), label, fill=(96, 96, 96), font=ImageFont.load_default(11))
+    for i, line in enumerate(lines):
+        draw.text((GAP, below + 26 + LINE * i), line, fill=(96, 96, 96), font=small)
     return page
+
+
+def _wrap(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> list[str]:
+    """Return `text` in lines that fit into `width`, cut between words."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if font.getlength(longer) <= width or not lines[-1]:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
 
 
 def _fit(text: str, width: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -8,14 +8,13 @@ from string import Template
 from types import MappingProxyType
 from typing import Any
 
-from convttlstm.config import Run, Settings, table_runs
+from convttlstm.config import Run
 from convttlstm.files import UserError, read_json, write_text
 from convttlstm.reporting.costs import complexity_tables
 from convttlstm.reporting.markup import Row, Table, to_html
 from convttlstm.reporting.recognition import (
     Recognition,
     RecognitionMetrics,
-    load_recognitions,
     recognition_headline,
     recognition_notes,
     table1_tables,
@@ -59,20 +58,28 @@ RECOGNITION_CAPTIONS = {
 GROUPS = "Means over the test sequences of each action, with 95 % intervals; the paper has no such figures."
 
 
-def write_page(results: Path, settings: Settings, times: Sequence[Path], output: Path) -> None:
+def write_page(
+    results: Path,
+    runs: dict[str, list[str]],
+    times: Sequence[Path],
+    output: Path,
+    recognised: Sequence[Recognition] = (),
+) -> None:
     """Write the page beside the tables and figures that it links to.
 
     Args:
         results: folder of a scale, such as results/demo, with tables/ and figures/ written.
-        settings: of the scale; the page shows the runs of its experiments' tables.
+        runs: ids of evaluated runs that predict frames, in the order to show, by data set.
         times: CSV files of measured times; there may be none.
         output: the HTML file, in `results`.
+        recognised: evaluated runs that recognise activities; there may be none.
 
     Raises:
         UserError: a run, a table or a figure is missing or damaged.
     """
-    predicted = [name for name in settings.experiments if not settings.datasets[name].recognition]
-    loaded = {name: load_results(results, name, table_runs(settings, name)) for name in predicted}
+    loaded = {dataset: load_results(results, dataset, names) for dataset, names in runs.items()}
+    configs = [found[0].config for found in loaded.values()] + [result.config for result in recognised]
+    label = configs[0].label
     titles = {dataset: found[0].config.dataset.title for dataset, found in loaded.items()}
     headlines = [html.escape(headline(without_short(found)[0])) for found in loaded.values()]
     links = [
@@ -81,14 +88,13 @@ def write_page(results: Path, settings: Settings, times: Sequence[Path], output:
     ]
     sections = [_section(results, dataset, found) for dataset, found in loaded.items()]
     names = list(titles.values())
-    if len(predicted) < len(settings.experiments):
-        recognised = load_recognitions(results, settings)
+    if recognised:
         sections.append(_recognition(results, recognised))
         names.append(RECOGNITION)
         said = html.escape(recognition_headline(recognised))
         links.append(f'<li><a href="#recognition">{RECOGNITION}</a>: {said}</li>')
     fields = {
-        "title": html.escape(f"{', '.join(names)}: {settings.label}"),
+        "title": html.escape(f"{', '.join(names)}: {label}"),
         "contents": "\n".join([*links, '<li><a href="#complexity">Complexity</a> of all systems</li>']),
         "sections": "\n".join(sections),
         "complexity": "\n".join(map(to_html, complexity_tables(results, times))),
@@ -123,7 +129,7 @@ def _section(results: Path, dataset: str, loaded: list[Result]) -> str:
     return _template("section.html").substitute(fields | figures)
 
 
-def _recognition(results: Path, loaded: list[Recognition]) -> str:
+def _recognition(results: Path, loaded: Sequence[Recognition]) -> str:
     run = loaded[0].config
     table1 = read_table(results / "tables/table1.csv", ["origin", "method", "group"])
     table3 = read_table(results / "tables/table3.csv", ["origin", "method", "top1"])

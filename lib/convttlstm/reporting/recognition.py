@@ -1,5 +1,6 @@
 """Tables 1 and 3, early activity recognition, as CSV, Markdown and LaTeX."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,14 +100,9 @@ def load_recognitions(results: Path, settings: Settings) -> list[Recognition]:
     Raises:
         UserError: a file is missing, damaged, or belongs to another run.
     """
-    loaded = []
-    for dataset in settings.experiments:
-        if settings.datasets[dataset].recognition:
-            for run in table_runs(settings, dataset):
-                loaded.append(_load(results / "runs" / dataset / run))
-    if not loaded:
-        raise UserError("this scale recognises no activities")
-    return loaded
+    recognised = [name for name in settings.experiments if settings.datasets[name].recognition]
+    folder = results / "runs"
+    return [_load(folder / name / run) for name in recognised for run in table_runs(settings, name)]
 
 
 def _load(folder: Path) -> Recognition:
@@ -185,7 +181,7 @@ def write_table3(results: Path, settings: Settings, paper: Path, output: Path) -
     _write(pd.DataFrame(rows).fillna(""), table3_tables, output)
 
 
-def _write(table: pd.DataFrame, tables_of, output: Path) -> None:  # type: ignore[no-untyped-def]
+def _write(table: pd.DataFrame, tables_of: Callable[[pd.DataFrame], list[Table]], output: Path) -> None:
     write_text(beside(output, ".csv"), table.to_csv(index=False))
     tables, notes = tables_of(table), recognition_notes(table)
     markdown = "\n".join(map(to_markdown, tables)).replace("## ", "# ", 1)
@@ -267,7 +263,7 @@ def _percent(fraction: str | float) -> str:
     return f"{float(fraction):.0%}".replace("%", " %")
 
 
-def recognition_headline(loaded: list[Recognition]) -> str:
+def recognition_headline(loaded: Sequence[Recognition]) -> str:
     """Return which of the runs name activities better than chance: the whole 95 % interval lies above it."""
     parts = []
     for result in loaded:
