@@ -157,6 +157,8 @@ def short_commit(commit: str | None, uncommitted_changes: bool | None) -> str:
 def table2_caption(table: pd.DataFrame) -> str:
     """Return what the reproduced rows prove, and how far they compare with the paper's."""
     ours = table[table["origin"] == "reproduced"].iloc[0]
+    if (table["origin"] == "reproduced").all():
+        return f"{ours['label'][0].upper()}{ours['label'][1:]}."
     compare = (
         "The paper's rows are at the same scale."
         if ours["scale"] == "paper"
