@@ -143,7 +143,7 @@ def write_confusion(results: Path, settings: Settings, output: Path) -> None:
     loaded = load_recognitions(results, settings)
     largest = {result.config.title: result for result in loaded}  # later data sets see more
     with style.context(["default", STYLE, {"axes.grid": False}]):
-        figure = Figure((WIDTH, 2.6))
+        figure = Figure((WIDTH, 3.2))
         panels = figure.subplots(1, len(largest), squeeze=False)[0]
         for i, (panel, result) in enumerate(zip(panels, largest.values(), strict=True)):
             _draw_confusion(panel, result, named=i == 0)
