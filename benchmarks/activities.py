@@ -56,7 +56,7 @@ def decoding(folder: Path, clips: int) -> list[dict[str, object]]:
     """Return frames and samples decoded in a second by one process, at each fraction of the frames."""
     raw, activities = folder / "raw", folder / "activities.csv"
     write_text(activities, "group,template\nA,Holding something\nB,Moving something\n")
-    content = {"kind": "something", "categories": str(activities), "validation_share": 0.2}
+    content = {"kind": "something", "categories": str(activities), "validation_share": 0.5}
     dataset = Something.model_validate(content)
     templates = [category.template for category in dataset.activities()]
     entries = []

@@ -9,8 +9,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
-from convttlstm.config import Something
+from convttlstm.config import Something, load_settings, resolve_run
 from convttlstm.data.activities import Activities, judging_plan, training_plan
 from convttlstm.data.something import (
     CLIPS,
@@ -23,8 +25,10 @@ from convttlstm.data.something import (
     plain_template,
     validates,
 )
+from convttlstm.evaluation.recognition import evaluate_recognizer
 from convttlstm.files import UserError, read_json
 
+ROOT = Path(__file__).parents[2]
 SIZE = 16
 ACTIVITIES = [("Moving", "Pushing something from left to right"), ("Poking", "Poking something so it falls")]
 
@@ -211,6 +215,20 @@ def test_an_unreadable_clip_stops_or_is_skipped_and_counted(raw):
         activities(raw)
     clips = activities(raw, "test", skip_unreadable=True)
     assert clips.skipped == 1 and "33" not in clips.names and len(clips) == 9
+
+    run = resolve_run(
+        load_settings(ROOT / "config/demo.yaml"), "demo", "something", "recognizer_conv_tt-seed0"
+    ).model_copy(update={"dataset": clips.dataset})
+    evaluate_recognizer(run, Undecided(), raw.parent / "data", raw.parent / "run", "cpu", {})
+    metrics = read_json(raw.parent / "run/metrics.json")
+    assert metrics["skipped"] == 1 and metrics["clips"] == 9
+
+
+class Undecided(nn.Module):
+    """Predicts the last frame, and takes both activities for equally likely."""
+
+    def forward(self, frames, context, horizon, sampling=None):
+        return frames[:, -1:].repeat(1, horizon, 1, 1, 1), torch.zeros(len(frames), 2)
 
 
 def test_a_clip_that_changed_after_it_was_listed_is_one_line(raw):

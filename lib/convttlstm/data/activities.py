@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from convttlstm.config import Something
-from convttlstm.data.clips import MEND
+from convttlstm.data.clips import MEND, as_floats
 from convttlstm.data.something import frames_of, frames_seen
 from convttlstm.files import UserError, read_json
 
@@ -139,8 +139,7 @@ class Activities:
             if failure:
                 raise UserError(failure)
             labels = torch.from_numpy(self.labels[[part.clip for part in parts]])
-            # Bytes travel to the device, a quarter of the floats that they become there.
-            yield PartBatch(frames.to(device) / 255, labels.to(device), parts)
+            yield PartBatch(as_floats(frames, device), labels.to(device), parts)
 
 
 class _Batches(Dataset[tuple[Tensor, str]]):

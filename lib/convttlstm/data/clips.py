@@ -94,7 +94,7 @@ class Clips:
 
     def batch(self, indices: Sequence[int] | np.ndarray, device: torch.device | str = "cpu") -> Tensor:
         """Return sequences as float32 (batch, time, 1, height, width) in [0, 1]."""
-        return _floats(self._frames[np.asarray(indices, dtype=int)], device).unsqueeze(2)
+        return as_floats(self._frames[np.asarray(indices, dtype=int)], device).unsqueeze(2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +169,7 @@ class Windows:
 
     def batch(self, indices: Sequence[int] | np.ndarray, device: torch.device | str = "cpu") -> Tensor:
         """Return windows as float32 (batch, time, channel, height, width) in [0, 1]."""
-        batch = _floats(self.read(indices), device)
+        batch = as_floats(self.read(indices), device)
         if self.size is None:
             return batch
         size = self.size, self.size
@@ -194,9 +194,15 @@ class First:
         return self.clips.batch(indices, device)
 
 
-def _floats(frames: np.ndarray, device: torch.device | str) -> Tensor:
+def as_floats(frames: np.ndarray | Tensor, device: torch.device | str) -> Tensor:
+    """Return frames of bytes as float32 in [0, 1]."""
     # Bytes travel to the device, a quarter of the floats that they become there in one pass.
-    return torch.from_numpy(frames).to(device) / 255
+    return torch.as_tensor(frames).to(device) / 255
+
+
+def as_bytes(frames: Tensor) -> np.ndarray:
+    """Return frames in [0, 1] as uint8, rounded."""
+    return (frames * 255).round().byte().cpu().numpy()
 
 
 def _read_manifest(folder: Path, split: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:

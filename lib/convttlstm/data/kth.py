@@ -13,7 +13,7 @@ from convttlstm.config import Kth
 from convttlstm.config.datasets import ACTIONS
 from convttlstm.data.download import download
 from convttlstm.data.videos import Source, refuse_unknown
-from convttlstm.files import UserError, read_json, sha256_of, write_json
+from convttlstm.files import UserError, listed, read_json, sha256_of, write_json
 
 SITES = ["https://www.csc.kth.se/cvap/actions/", "http://www.nada.kth.se/cvap/actions/"]
 BOUNDARIES = "00sequences.txt"
@@ -102,12 +102,12 @@ def kth_sources(dataset: Kth, raw: Path) -> list[Source]:
         del wanted[name]
     if absent := sorted(set(wanted) - set(found)):
         raise UserError(
-            f"{raw}: {len(absent)} of {len(wanted)} videos are missing: {_listed(absent)}; "
+            f"{raw}: {len(absent)} of {len(wanted)} videos are missing: {listed(absent)}; "
             "put the archives there whole, or list what cannot be had in excluded"
         )
     boundaries = parse_boundaries(raw / BOUNDARIES)
     if unknown := sorted(set(wanted) - set(boundaries)):
-        raise UserError(f"{raw / BOUNDARIES}: no line for {_listed(unknown)}; delete it and fetch it anew")
+        raise UserError(f"{raw / BOUNDARIES}: no line for {listed(unknown)}; delete it and fetch it anew")
     sources = []
     for name, (person, action, scenario) in sorted(wanted.items()):
         path, member = found[name]
@@ -180,8 +180,3 @@ def parse_boundaries(path: Path) -> dict[str, tuple[tuple[int, int], ...]]:
             except ValueError:
                 raise UserError(f"{path}: line {number}: not ranges of frames: {ranges.strip()!r}") from None
     return boundaries
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + more

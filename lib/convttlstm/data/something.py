@@ -21,7 +21,7 @@ import av
 from tqdm import tqdm
 
 from convttlstm.config import Something
-from convttlstm.files import UserError, atomic_path, read_json, sha256_of, write_json
+from convttlstm.files import UserError, atomic_path, listed, read_json, sha256_of, write_json
 
 CLIPS = "20bn-something-something-v2"  # the folder in the archive, and the parts' name
 PARTS = re.compile(rf"{CLIPS}-\d+")
@@ -80,9 +80,8 @@ def refuse_missing(folder: Path, missing: set[str], wanted: int) -> None:
         UserError: some are; the line names the first and says where to get them.
     """
     if missing:
-        named = ", ".join(f"{clip}.webm" for clip in sorted(missing, key=int)[:5])
-        more = f" and {len(missing) - 5:,} more" if len(missing) > 5 else ""
-        raise UserError(f"{folder}: {len(missing):,} of {wanted:,} clips are missing: {named}{more}; {WHERE}")
+        named = listed([f"{clip}.webm" for clip in sorted(missing, key=int)])
+        raise UserError(f"{folder}: {len(missing):,} of {wanted:,} clips are missing: {named}; {WHERE}")
 
 
 def extract_parts(parts: Sequence[Path], folder: Path, wanted: set[str]) -> None:
@@ -244,10 +243,9 @@ def index_clips(name: str, dataset: Something, raw: Path, output: Path, processe
             if not frames:
                 unreadable.append(f"{entry['clip']}.webm ({said})")
     if unreadable and not dataset.skip_unreadable:
-        more = f" and {len(unreadable) - 5:,} more" if len(unreadable) > 5 else ""
         raise UserError(
             f"{folder}: {len(unreadable):,} of {len(clips):,} clips cannot be decoded: "
-            f"{', '.join(unreadable[:5])}{more}; extract them anew, or set datasets.{name}.skip_unreadable"
+            f"{listed(unreadable)}; extract them anew, or set datasets.{name}.skip_unreadable"
         )
     splits = {}
     for split in ("train", "validation", "test"):

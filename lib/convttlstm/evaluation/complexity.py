@@ -93,24 +93,40 @@ def write_complexity(settings: dict[str, Settings], output: Path) -> None:
     """
     rows = []
     for scale, catalogue in settings.items():
+        counted = []
         for name, title, choice in _models(catalogue, everything=scale == "paper"):
-            if choice.recognises and scale != "paper":
+            # Systems may differ in their training alone.
+            if choice in counted or (choice.recognises and scale != "paper"):
                 continue
-            more = RECOGNITION if choice.recognises else {}
-            with torch.device("meta"):
-                model = create_model(choice.name, **choice.hyper(), **more)
-            parameters = count_parameters(model)
-            row = {"scale": scale, "system": name, "title": title, "parameters": parameters}
-            for size in (RECOGNITION["size"],) if choice.recognises else SIZES:
-                cost = step_cost(model, size, more.get("in_channels", 1))
-                row[f"multiplications_{size}"] = cost.multiplications
-                row[f"activation_bytes_{size}"] = cost.activation_bytes
-            if not choice.recognises:
-                row |= {f"paper_flops_{size}": paper_flops(parameters, size) for size in PAPER_SIZES}
-            rows.append(row)
-    write_text(
-        output, pd.DataFrame(rows).astype({"parameters": "Int64"}).to_csv(index=False, float_format="%.0f")
-    )
+            counted.append(choice)
+            count = _count_recogniser if choice.recognises else _count_predictor
+            rows.append({"scale": scale, "system": name, "title": title} | count(choice))
+    table = pd.DataFrame(rows).astype({"parameters": "Int64"})
+    write_text(output, table.to_csv(index=False, float_format="%.0f"))
+
+
+def _count_predictor(choice: Any) -> dict[str, int]:
+    with torch.device("meta"):
+        model = create_model(choice.name, **choice.hyper())
+    parameters = count_parameters(model)
+    row = {"parameters": parameters}
+    for size in SIZES:
+        row |= _columns(step_cost(model, size), size)
+    return row | {f"paper_flops_{size}": paper_flops(parameters, size) for size in PAPER_SIZES}
+
+
+def _count_recogniser(choice: Any) -> dict[str, int]:
+    with torch.device("meta"):
+        model = create_model(choice.name, **choice.hyper(), **RECOGNITION)
+    size, channels = RECOGNITION["size"], RECOGNITION["in_channels"]
+    return {"parameters": count_parameters(model)} | _columns(step_cost(model, size, channels), size)
+
+
+def _columns(cost: StepCost, size: int) -> dict[str, int]:
+    return {
+        f"multiplications_{size}": cost.multiplications,
+        f"activation_bytes_{size}": cost.activation_bytes,
+    }
 
 
 def _models(settings: Settings, everything: bool) -> Iterator[tuple[str, str, Any]]:

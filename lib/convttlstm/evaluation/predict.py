@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from convttlstm.config import Run, Videos, read_run
+from convttlstm.data.clips import as_bytes, as_floats
 from convttlstm.data.videos import decode
 from convttlstm.evaluation.protocol import load_model
 from convttlstm.files import UserError
@@ -62,8 +63,8 @@ def predict(folder: Path, video: Path, horizon: int, start: int | None = None) -
             f"sees {context} frames and the video has {len(frames)}; not {given + 1}"
         )
     model = load_model(run, folder).eval()
-    window = torch.from_numpy(frames[given - context : given])[None].float() / 255
+    window = as_floats(frames[None, given - context : given], "cpu")
     with torch.inference_mode():
         prediction = model(window, context, horizon)[0, -horizon:].clamp(0, 1)
     truth = frames[given - context : given + horizon]
-    return Forecast(run, truth, (prediction * 255).round().byte().numpy())
+    return Forecast(run, truth, as_bytes(prediction))

@@ -14,9 +14,10 @@ from tqdm import tqdm
 
 from convttlstm import provenance
 from convttlstm.config import Dataset, MovingMnist, Run
-from convttlstm.data.clips import ClipSource, First, open_clips
+from convttlstm.data.clips import ClipSource, First, as_bytes, open_clips
 from convttlstm.evaluation import metrics
 from convttlstm.evaluation.bootstrap import interval
+from convttlstm.evaluation.complexity import count_parameters
 from convttlstm.evaluation.lpips_metric import Lpips
 from convttlstm.evaluation.recognition import evaluate_recognizer
 from convttlstm.files import UserError, atomic_path, write_json, write_text
@@ -65,12 +66,11 @@ def evaluate_run(run: Run, data: Path, output: Path, weights: Path | None) -> di
     made_by = provenance.origin() | {"device": provenance.device_name(kind)}
     if run.dataset.recognition:
         result = evaluate_recognizer(run, model, data, output, kind, made_by)
-        write_text(output / "config.json", run.model_dump_json(indent=2) + "\n")
-        return result
-    if run.evaluation.lpips and weights is None:
-        raise UserError("LPIPS needs AlexNet's weights: give --lpips, or set evaluation.lpips: false")
-    lpips = Lpips(weights) if run.evaluation.lpips and weights else None
-    result = evaluate(run, model, test_passes(run.dataset, data), output, lpips, kind, made_by)
+    else:
+        if run.evaluation.lpips and weights is None:
+            raise UserError("LPIPS needs AlexNet's weights: give --lpips, or set evaluation.lpips: false")
+        lpips = Lpips(weights) if run.evaluation.lpips and weights else None
+        result = evaluate(run, model, test_passes(run.dataset, data), output, lpips, kind, made_by)
     write_text(output / "config.json", run.model_dump_json(indent=2) + "\n")
     return result
 
@@ -157,7 +157,7 @@ def evaluate(
         "stand_in": run.dataset.stand_in,
         "sequences": sequences,
         "available": available,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "parameters": count_parameters(model),
         "lpips_weights": lpips.sha256 if lpips else None,
         "evaluated_by": made_by,
         "horizons": horizons,
@@ -196,7 +196,7 @@ def _judge_all(
         prediction = _predict(model, frames[:, :context], horizon, sequences)
         judged.append(_judge(prediction, frames[:, context:], lpips))
         here = np.isin(sequences, wanted)
-        shown.append({"truth": _bytes(frames[here]), "prediction": _bytes(prediction[here])})
+        shown.append({"truth": as_bytes(frames[here]), "prediction": as_bytes(prediction[here])})
     values = {name: np.concatenate([part[name] for part in judged]) for name in judged[0]}
     examples = {name: np.concatenate([part[name] for part in shown]) for name in shown[0]}
     return values, examples | {"sequence": wanted}
@@ -234,10 +234,6 @@ def _intervals(columns: dict[str, np.ndarray], resamples: int) -> dict[str, dict
         name: {"mean": float(mean), "low": float(low), "high": float(high)}
         for name, mean, low, high in zip(columns, *bounds, strict=True)
     }
-
-
-def _bytes(frames: Tensor) -> np.ndarray:
-    return (frames * 255).round().byte().cpu().numpy()
 
 
 def _write_csv(path: Path, table: pd.DataFrame) -> None:

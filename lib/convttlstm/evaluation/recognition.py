@@ -11,7 +11,9 @@ from tqdm import tqdm
 
 from convttlstm.config import Run, Something
 from convttlstm.data.activities import Activities, Part, judging_plan
+from convttlstm.data.clips import as_bytes, as_floats
 from convttlstm.evaluation.bootstrap import interval
+from convttlstm.evaluation.complexity import count_parameters
 from convttlstm.files import UserError, atomic_path, write_json, write_text
 
 BINS = 10  # of confidence, for the calibration error
@@ -62,7 +64,7 @@ def evaluate_recognizer(
         "clips": len(clips),
         "skipped": clips.skipped,
         "classes": len(categories),
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "parameters": count_parameters(model),
         "evaluated_by": made_by,
         "fractions": fractions,
     }
@@ -177,13 +179,9 @@ def _examples(
             continue
         row = chosen.sort_values(["confidence", "clip"], ascending=[False, True]).iloc[0]
         part: Part = clips.part(clips.names.index(row["clip"]), fraction)
-        frames = torch.from_numpy(clips.read(part))[None].to(device) / 255
+        frames = as_floats(clips.read(part)[None], device)
         predicted, _ = _answer(model, frames, run.dataset.horizon)
         key = f"{fraction}_{name}"
-        kept[f"{key}_truth"], kept[f"{key}_prediction"] = _bytes(frames[0]), _bytes(predicted[0])
+        kept[f"{key}_truth"], kept[f"{key}_prediction"] = as_bytes(frames[0]), as_bytes(predicted[0])
         kept[f"{key}_clip"] = np.array(row["clip"])
     return kept
-
-
-def _bytes(frames: Tensor) -> np.ndarray:
-    return (frames * 255).round().byte().cpu().numpy()
