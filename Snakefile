@@ -2,6 +2,8 @@
 # the paper on a cluster; `--config scale=NAME` chooses another file of config/.
 from snakemake.utils import min_version
 
+from convttlstm.slurm import cancel_orphans
+
 min_version("9.0")
 
 
@@ -13,12 +15,28 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
 
 
+# What needs the network, which a cluster's nodes may not have; and what takes seconds.
 localrules:
     all,
     mnist,
     kth,
     something,
     lpips_weights,
+    table2,
+    table4,
+    grid,
+    recognition_table,
+    recognition_figure,
+    figure,
+    groups,
+    example,
+    complexity_table,
+    page,
+
+
+# Of a Snakemake that was killed: two jobs would wait for each other at one run's folder.
+onstart:
+    cancel_orphans(Path.cwd())
 
 
 # Tables and pictures are in git and what they are made from is not, and a missing intermediate file
@@ -29,4 +47,4 @@ rule all:
         f"{RESULTS}/index.html",
         f"{RESULTS}/complexity.csv",
         [metrics_of(dataset) for dataset in DATASETS],
-        [selection_of(dataset) for dataset in DATASETS],
+        selections_of(SEARCHED),

@@ -61,6 +61,7 @@ TINY: dict[str, Any] = {
                 {"system": "conv_tt_lstm", "filters": "5x5", "row": "order 3"},
             ],
             "grid": [{"system": "conv_tt_lstm", "order": [3], "rank": [2, 8]}],
+            "finalists": [],
         },
     },
     "training": {

@@ -1,11 +1,14 @@
 """`convttlstm`: one subcommand for each arrow of the pipeline; no business logic here."""
 
 import argparse
+import contextlib
 import os
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from convttlstm import slurm
 from convttlstm.config import (
     Dataset,
     Kth,
@@ -13,15 +16,17 @@ from convttlstm.config import (
     Run,
     Settings,
     Something,
+    is_selected,
     json_schema,
     load_settings,
+    read_winners,
     resolve_run,
     with_model,
 )
 from convttlstm.files import UserError, write_text
 
 REPORTS = ["table1", "table2", "table3", "table4", "figure4", "activities", "confusion"]
-REPORTS += ["complexity", "figure2", "loss", "per_frame"]
+REPORTS += ["grid", "complexity", "figure2", "loss", "per_frame"]
 REPORTS += ["strip", "gallery", "groups", "example", "page"]
 
 
@@ -89,12 +94,24 @@ def _parser() -> argparse.ArgumentParser:
     add_config(sub)
     add_model(sub)
     sub.add_argument("--data", type=Path, required=True, help="the prepared data set's folder")
+    sub.add_argument("--selection", type=Path, help="what `select` wrote, for runs named ...-selected-...")
     sub.add_argument("run", help="such as conv_tt_lstm-N2-M5-seed0")
     sub.add_argument("-o", "--output", type=Path, required=True, help="the run's folder")
 
-    sub = add("select", _select, "Rank runs by validation loss.")
-    sub.add_argument("--dataset", required=True, help="the data set's name")
-    sub.add_argument("--runs", type=Path, nargs="+", required=True, help="run folders")
+    sub = add("try", _try, "Train the run that takes a place in a round of successive halving.")
+    add_config(sub)
+    sub.add_argument("--data", type=Path, required=True, help="the prepared data set's folder")
+    sub.add_argument("--runs", type=Path, required=True, help="the folder of the runs' folders")
+    sub.add_argument("--role", required=True, help="the system whose configuration is sought")
+    sub.add_argument("--rung", type=int, required=True, help="the round, from 0")
+    sub.add_argument("--place", type=int, required=True, help="which of the round's runs, from 0")
+    sub.add_argument("--ranking", type=Path, help="what `select` made of the round before")
+    sub.add_argument("-o", "--output", type=Path, required=True, help="JSON file")
+
+    sub = add("select", _select, "Rank the runs of a grid by validation loss.")
+    add_config(sub)
+    sub.add_argument("--runs", type=Path, required=True, help="the folder of the runs' folders")
+    sub.add_argument("--tried", type=Path, nargs="*", default=[], help="what `try` wrote, if halving")
     sub.add_argument("-o", "--output", type=Path, required=True, help="JSON file")
 
     sub = add("evaluate", _evaluate, "Judge a run on the test split.")
@@ -102,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     add_model(sub)
     sub.add_argument("--data", type=Path, required=True, help="the prepared data set's folder")
     sub.add_argument("--lpips", type=Path, help="AlexNet's weights, as fetched")
+    sub.add_argument("--selection", type=Path, help="what `select` wrote, for runs named ...-selected-...")
     sub.add_argument("run", help="such as conv_tt_lstm-seed0")
     sub.add_argument("-o", "--output", type=Path, required=True, help="the run's folder")
 
@@ -123,7 +141,9 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = add("report", _report, "Make a table, a figure or the page from finished runs.")
     sub.add_argument("what", choices=REPORTS)
-    sub.add_argument("--config", type=Path, help="settings, needed by tables 1, 3, 4, recognition and page")
+    sub.add_argument(
+        "--config", type=Path, help="settings, needed by tables 1, 3, 4, grid, recognition and page"
+    )
     add_model(sub)
     sub.add_argument("--dataset", default="", help="the data set's name")
     sub.add_argument("--results", type=Path, required=True, help="such as results/demo")
@@ -131,6 +151,24 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--runs", nargs="+", default=[], help="names of runs, in the order to show")
     sub.add_argument("--times", type=Path, nargs="*", default=[], help="CSV files of measured times")
     sub.add_argument("-o", "--output", type=Path, required=True, help="file, or its stem where several")
+
+    sub = add("estimate", _estimate, "Say what a scale will take: jobs, hours and storage by stage.")
+    sub.add_argument("--config", type=Path, required=True, help="settings, such as config/paper.yaml")
+    sub.add_argument(
+        "--times",
+        type=Path,
+        default=Path("benchmarks/results/system_times-AMD_EPYC-torch2.13.0.csv"),
+        help="what benchmarks.system_times measured on a device",
+    )
+    sub.add_argument(
+        "--minutes",
+        type=float,
+        help="in which your device trains Conv-TT-LSTM on 10,000 sequences of 10 + 10 frames, 64x64",
+    )
+
+    sub = add("status", _status, "Say how far a scale's runs are; no job is touched.")
+    sub.add_argument("--config", type=Path, required=True, help="settings, such as config/paper.yaml")
+    sub.add_argument("--results", type=Path, help="its results; results/<scale> if not given")
 
     sub = add("schema", _schema, "Write the JSON schema of the settings.")
     sub.add_argument("-o", "--output", type=Path, required=True, help="JSON file")
@@ -145,7 +183,8 @@ def _positive(text: str) -> int:
 
 def _run(options: argparse.Namespace) -> Run:
     settings = _settings(options.config, options.model)
-    return resolve_run(settings, options.config.stem, options.dataset, options.run)
+    winners = read_winners(options.selection) if options.selection else None
+    return resolve_run(settings, options.config.stem, options.dataset, options.run, winners)
 
 
 def _settings(config: Path, model: str | None) -> Settings:
@@ -225,22 +264,53 @@ def _prepare(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from convttlstm.training.loop import EXIT_INTERRUPTED, Interrupted, train
+    from convttlstm.training.loop import adopt, train
 
     run = _run(options)
     if not run.trained:
         raise UserError(f"{run.id} has no weights; evaluate it without training")
+    if not (is_selected(run.id) and adopt(run, options.output)):
+        with _stopping():
+            train(run, options.data, options.output)
+
+
+@contextlib.contextmanager
+def _stopping() -> Iterator[None]:
+    """End this process when training was stopped; if Slurm is to start it again, Slurm ends it."""
+    from convttlstm.training.loop import EXIT_INTERRUPTED, Interrupted
+
     try:
-        train(run, options.data, options.output)
-    except Interrupted as message:
-        print(message, file=sys.stderr)
+        yield
+    except Interrupted as stop:
+        print(stop, file=sys.stderr, flush=True)
+        if stop.later and slurm.requeue():
+            print("the job is back in Slurm's queue, which ends it now", file=sys.stderr, flush=True)
+            time.sleep(600)
         sys.exit(EXIT_INTERRUPTED)
 
 
-def _select(options: argparse.Namespace) -> None:
-    from convttlstm.training.selection import select
+def _try(options: argparse.Namespace) -> None:
+    from convttlstm.training.halving import take_place
 
-    select(options.dataset, options.runs, options.output)
+    settings, place = load_settings(options.config), (options.role, options.rung, options.place)
+    with _stopping():
+        take_place(
+            settings,
+            options.config.stem,
+            options.dataset,
+            place,
+            options.data,
+            options.runs,
+            options.ranking,
+            options.output,
+        )
+    print(f"wrote {options.output}")
+
+
+def _select(options: argparse.Namespace) -> None:
+    from convttlstm.evaluation.selection import select
+
+    select(load_settings(options.config), options.dataset, options.runs, options.output, options.tried)
     print(f"wrote {options.output}")
 
 
@@ -284,6 +354,21 @@ def _report(options: argparse.Namespace) -> None:
         options.times,
     )
     print(f"wrote {options.output}")
+
+
+def _estimate(options: argparse.Namespace) -> None:
+    from convttlstm.evaluation.estimate import estimate, to_text
+
+    stages = estimate(load_settings(options.config), options.config.stem, options.times, options.minutes)
+    print(to_text(stages, options.times, options.minutes))
+
+
+def _status(options: argparse.Namespace) -> None:
+    from convttlstm.reporting.status import status, to_text
+
+    scale = options.config.stem
+    results = options.results or Path("results", scale)
+    print(to_text(status(load_settings(options.config), scale, results)))
 
 
 def _schema(options: argparse.Namespace) -> None:

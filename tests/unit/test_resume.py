@@ -226,13 +226,19 @@ def test_another_number_of_threads_is_reported(trained):
 
 @pytest.mark.slow
 def test_two_writers_never_meet(trained):
-    project, _, folder = trained
-    process = start(project, folder)
-    second = project.train(folder)
-    process.kill()
-    process.communicate()
-    assert second.returncode == 1
-    assert "another process is training this run" in second.stderr
+    """The second waits, and goes on where the first was killed."""
+    project, undisturbed, folder = trained
+    first = start(project, folder)
+    command = project.command("train", *project.run_arguments(folder, RUN))
+    second = subprocess.Popen(command, cwd=project.folder, text=True, stdout=subprocess.PIPE)
+    assert second.stdout
+    assert f"process {first.pid} on" in (line := second.stdout.readline()), line
+    assert "trains this run; waiting for its end" in line
+    first.kill()
+    first.communicate()
+    said, _ = second.communicate()
+    assert second.returncode == 0 and "goes on after epoch" in said
+    assert_same_run(folder, undisturbed)
 
 
 def test_missing_data_is_one_line(project):

@@ -6,8 +6,11 @@ from convttlstm.config import (
     ablation_runs,
     evaluated_runs,
     grid_runs,
-    resolve_run,
+    is_selected,
+    planned_run,
+    rungs,
     settings_of_scale,
+    shown_runs,
     table_runs,
     with_model,
 )
@@ -43,16 +46,28 @@ VIDEOS = [name for name in SETTINGS.datasets if name not in GENERATED + LABELLED
 RECOGNISED = [name for name in DATASETS if name in LABELLED]
 PREDICTED = [name for name in DATASETS if name not in LABELLED]
 GROUPED = [name for name in DATASETS if isinstance(SETTINGS.datasets[name], Kth)]
+SEARCHED = [name for name in DATASETS if SETTINGS.experiments[name].grid]
 ABLATED = [name for name in DATASETS if SETTINGS.experiments[name].ablations]
 # Measured outside the workflow, on every device that somebody had.
 TIMES = sorted(map(str, Path("benchmarks/results").glob("system_times-*.csv")))
-GPUS = 0 if SETTINGS.compute.accelerator == "cpu" else SETTINGS.compute.devices
+GPUS = SETTINGS.compute.accelerator != "cpu"
+# Processes that train one run together. On one machine the first starts the others; Slurm wants to.
+DEVICES, NODES = SETTINGS.compute.devices, SETTINGS.compute.nodes
+TRAINERS = DEVICES * NODES
+SEVERAL, LAUNCH = {}, ""
+if TRAINERS > 1:
+    SEVERAL = {"mpi": "srun", "tasks": TRAINERS, "nodes": NODES, "tasks_per_gpu": 0}
+    LAUNCH = (
+        f"${{SLURM_JOB_ID:+srun --nodes={NODES} --ntasks-per-node={DEVICES}"
+        f" --cpus-per-task={SETTINGS.compute.threads} --kill-on-bad-exit}}"
+    )
 
 # PYTHONPATH also serves a rule's conda environment, where the package itself is not installed. Signals
 # that ask a job to save and stop reach all its processes; what writes its log must outlive the job.
 shell.prefix(
     "set -euo pipefail; export PYTHONPATH=lib;"
-    " write_log() {{ trap '' INT TERM USR1; exec tee \"$1\"; }}; "
+    " write_log() {{ trap '' INT TERM USR1; exec tee \"$@\"; }};"
+    ' append_log() {{ write_log --append "$@"; }}; '
 )
 
 
@@ -62,8 +77,23 @@ wildcard_constraints:
     run="[A-Za-z0-9_-]+",
 
 
+def growing(amount):
+    """More with every attempt: what killed a job was too little of it, or does not depend on it."""
+    return lambda wildcards, attempt: attempt * amount
+
+
 def resolved(wildcards):
-    return resolve_run(SETTINGS, SCALE, wildcards.dataset, wildcards.run)
+    return planned_run(SETTINGS, SCALE, wildcards.dataset, wildcards.run)
+
+
+def selection_for(wildcards):
+    """Which run a selected run is, this file says when the job runs."""
+    path = f"{RESULTS}/selection/{wildcards.dataset}.json"
+    return path if is_selected(wildcards.run) else []
+
+
+def selection_flag(wildcards, input):
+    return f"--selection {input.selection}" if input.selection else ""
 
 
 def model_flag(wildcards):
@@ -83,9 +113,38 @@ def metrics_of(dataset):
     return [f"{RESULTS}/runs/{dataset}/{run}/metrics.json" for run in runs]
 
 
-def selection_of(dataset):
-    searched = grid_runs(SETTINGS, dataset)
-    return [f"{RESULTS}/selection/{dataset}.json"] if searched else []
+def selections_of(datasets):
+    return [f"{RESULTS}/selection/{dataset}.json" for dataset in datasets]
+
+
+def histories_of(wildcards):
+    """What a full search of the grid is judged by; halving has files of its own."""
+    if SETTINGS.experiments[wildcards.dataset].halving:
+        return []
+    return run_files("history.csv", grid_runs)(wildcards)
+
+
+def tried_of(wildcards):
+    """What is known after all rounds of successive halving, or after the one that a wildcard names."""
+    experiment = SETTINGS.experiments[wildcards.dataset]
+    if not experiment.halving:
+        return []
+    roles = [wildcards.role] if "role" in wildcards.keys() else experiment.roles()
+    last = int(wildcards.get("rung", 99))
+    folder = f"{RESULTS}/search/{wildcards.dataset}"
+    return [
+        f"{folder}/{role}/rung{number}/{place}.json"
+        for role in roles
+        for number, rung in enumerate(rungs(SETTINGS, wildcards.dataset, role))
+        for place in range(rung.places)
+        if number <= last
+    ]
+
+
+def ranking_before(wildcards):
+    number = int(wildcards.rung) - 1
+    folder = f"{RESULTS}/search/{wildcards.dataset}/{wildcards.role}"
+    return [] if number < 0 else f"{folder}/rung{number}.json"
 
 
 RECOGNITIONS = [path for name in RECOGNISED for path in metrics_of(name)]

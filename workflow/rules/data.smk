@@ -14,8 +14,8 @@ rule mnist:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=1000,
-        runtime=60,
+        mem_mb=growing(1000),
+        runtime=growing(60),
         gpu=0,
     params:
         folder=subpath(output[0], parent=True),
@@ -37,8 +37,8 @@ rule lpips_weights:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
         gpu=0,
     message:
         "Fetching AlexNet's weights, which LPIPS compares frames with"
@@ -59,8 +59,8 @@ rule kth:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=1000,
-        runtime=240,
+        mem_mb=growing(1000),
+        runtime=growing(240),
         gpu=0,
     params:
         folder=subpath(output[0], parent=True),
@@ -84,8 +84,8 @@ rule synthetic_kth:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=1000,
-        runtime=60,
+        mem_mb=growing(1000),
+        runtime=growing(60),
         gpu=0,
     params:
         config=CONFIG,
@@ -114,8 +114,8 @@ rule something:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=1000,
-        runtime=240,
+        mem_mb=growing(1000),
+        runtime=growing(240),
         gpu=0,
     params:
         folder=subpath(output[0], parent=True),
@@ -141,8 +141,8 @@ rule synthetic_something:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=1000,
-        runtime=60,
+        mem_mb=growing(1000),
+        runtime=growing(60),
         gpu=0,
     params:
         config=CONFIG,
@@ -177,8 +177,8 @@ rule index_clips:
         "../../environment.yml"
     threads: 8
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(4000),
+        runtime=growing(240),
         gpu=0,
     params:
         config=CONFIG,
@@ -217,8 +217,8 @@ rule prepare:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
         gpu=0,
     params:
         config=CONFIG,
@@ -253,8 +253,8 @@ rule prepare_videos:
         "../../environment.yml"
     threads: 8
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(4000),
+        runtime=growing(240),
         gpu=0,
     params:
         config=CONFIG,

@@ -4,6 +4,7 @@
 rule evaluate:
     input:
         weights=weights_of,
+        selection=selection_for,
         manifest=f"data/processed/{SCALE}/{{dataset}}/manifest.json",
         arrays=arrays("test"),
         lpips=LPIPS if SETTINGS.evaluation.lpips else [],
@@ -22,12 +23,13 @@ rule evaluate:
         "../../environment.yml"
     threads: SETTINGS.compute.threads
     resources:
-        mem_mb=8000 if GPUS else 2000,
-        runtime=240,
-        gpu=GPUS,
+        mem_mb=growing(8000 if GPUS else 2000),
+        runtime=growing(240),
+        gpu=int(GPUS),
     params:
         config=CONFIG,
         model=model_flag,
+        selection=selection_flag,
         data=subpath(input.manifest, parent=True),
         folder=subpath(output.metrics, parent=True),
         lpips=lambda wildcards, input: f"--lpips {input.lpips}" if input.lpips else "",
@@ -39,6 +41,7 @@ rule evaluate:
         "python -m convttlstm evaluate"
         " --config {params.config}"
         " {params.model}"
+        " {params.selection}"
         " --dataset {wildcards.dataset}"
         " --data {params.data}"
         " {params.lpips}"
@@ -50,6 +53,7 @@ rule evaluate:
 rule recognise:
     input:
         weights=weights_of,
+        selection=selection_for,
         manifest=f"data/processed/{SCALE}/{{dataset}}/manifest.json",
     output:
         metrics=f"{RESULTS}/runs/{{dataset}}/{{run}}/metrics.json",
@@ -65,11 +69,12 @@ rule recognise:
         "../../environment.yml"
     threads: threads_of
     resources:
-        mem_mb=8000 if GPUS else 2000,
-        runtime=240,
-        gpu=GPUS,
+        mem_mb=growing(8000 if GPUS else 2000),
+        runtime=growing(240),
+        gpu=int(GPUS),
     params:
         config=CONFIG,
+        selection=selection_flag,
         data=subpath(input.manifest, parent=True),
         folder=subpath(output.metrics, parent=True),
         settings=lambda wildcards: resolved(wildcards).evaluation.model_dump_json(),
@@ -78,6 +83,7 @@ rule recognise:
     shell:
         "python -m convttlstm evaluate"
         " --config {params.config}"
+        " {params.selection}"
         " --dataset {wildcards.dataset}"
         " --data {params.data}"
         " --output {params.folder}"
@@ -95,8 +101,8 @@ rule complexity:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     params:
         configs=list(dict.fromkeys(["config/paper.yaml", CONFIG])),

@@ -5,7 +5,7 @@
 
 rule table2:
     input:
-        run_files("metrics.json", table_runs),
+        run_files("metrics.json", shown_runs),
         "data/paper/table2.csv",
     output:
         report(
@@ -22,13 +22,13 @@ rule table2:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         results=subpath(output[0], ancestor=2),
         stem=subpath(output[0], strip_suffix=".csv"),
-        runs=lambda wildcards: table_runs(SETTINGS, wildcards.dataset),
+        runs=lambda wildcards: shown_runs(SETTINGS, wildcards.dataset),
     message:
         "Setting Table 2's rows for {wildcards.dataset} beside the reproduced ones"
     shell:
@@ -59,8 +59,8 @@ rule table4:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         config=CONFIG,
@@ -80,6 +80,41 @@ rule table4:
         " --results {params.results}"
         " --output {params.stem}"
         " --runs {params.runs}"
+        " 2>&1 | write_log {log}"
+
+
+rule grid:
+    input:
+        f"{RESULTS}/selection/{{dataset}}.json",
+    output:
+        report(
+            f"{RESULTS}/tables/grid_{{dataset}}.csv",
+            caption="../report/grid.rst",
+            category="Tables",
+        ),
+        multiext(f"{RESULTS}/tables/grid_{{dataset}}", ".md", ".tex"),
+        multiext(f"{RESULTS}/figures/grid_{{dataset}}", ".svg", ".png"),
+    log:
+        f"{RESULTS}/logs/grid/{{dataset}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/grid/{{dataset}}.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+        gpu=0,
+    params:
+        config=CONFIG,
+        results=RESULTS,
+    message:
+        "Showing all configurations tried on {wildcards.dataset}"
+    shell:
+        "python -m convttlstm report grid"
+        " --config {params.config}"
+        " --dataset {wildcards.dataset}"
+        " --results {params.results}"
+        " --output {params.results}"
         " 2>&1 | write_log {log}"
 
 
@@ -103,8 +138,8 @@ rule recognition_table:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         config=CONFIG,
@@ -140,8 +175,8 @@ rule recognition_figure:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         config=CONFIG,
@@ -175,8 +210,8 @@ rule figure:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         results=subpath(output[0], ancestor=2),
@@ -210,8 +245,8 @@ rule groups:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         results=subpath(output[0], ancestor=2),
@@ -244,8 +279,8 @@ rule example:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         results=subpath(output[0], ancestor=2),
@@ -274,8 +309,8 @@ rule complexity_table:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         results=subpath(input[0], parent=True),
@@ -305,7 +340,7 @@ rule page:
         expand(f"{RESULTS}/figures/example_{{dataset}}.gif", dataset=PREDICTED),
         RECOGNITION_REPORTS,
         f"{RESULTS}/tables/complexity.md",
-        [selection_of(dataset) for dataset in DATASETS],
+        expand(f"{RESULTS}/tables/grid_{{dataset}}.md", dataset=SEARCHED),
         [metrics_of(dataset) for dataset in DATASETS],
     output:
         f"{RESULTS}/index.html",
@@ -316,14 +351,14 @@ rule page:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         results=subpath(output[0], parent=True),
         config=CONFIG,
         model=f"--model {MODEL}" if MODEL else "",
-        runs=[table_runs(SETTINGS, dataset) for dataset in DATASETS],
+        runs=[shown_runs(SETTINGS, dataset) for dataset in DATASETS],
         times=TIMES,
     message:
         "Writing the page that shows all tables and figures"

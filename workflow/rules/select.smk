@@ -3,7 +3,8 @@
 
 rule select:
     input:
-        run_files("history.csv", grid_runs),
+        histories=histories_of,
+        tried=tried_of,
     output:
         f"{RESULTS}/selection/{{dataset}}.json",
     log:
@@ -13,16 +14,100 @@ rule select:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1500),
+        runtime=growing(30),
         gpu=0,
     params:
-        folders=lambda wildcards, input: [Path(path).parent for path in input],
+        config=CONFIG,
+        runs=f"{RESULTS}/runs/{{dataset}}",
+        points=lambda wildcards: grid_runs(SETTINGS, wildcards.dataset),
     message:
         "Choosing the configuration for {wildcards.dataset} by validation loss"
     shell:
         "python -m convttlstm select"
+        " --config {params.config}"
         " --dataset {wildcards.dataset}"
+        " --runs {params.runs}"
+        " --tried {input.tried}"
         " --output {output}"
-        " --runs {params.folders}"
+        " 2>&1 | write_log {log}"
+
+
+# Successive halving, where a scale asks for it. Which runs a round has is known when the one before is
+# ranked; the plan has places for them.
+rule try_place:
+    input:
+        manifest=f"data/processed/{SCALE}/{{dataset}}/manifest.json",
+        arrays=arrays("train", "validation"),
+        ranking=ranking_before,
+    output:
+        f"{RESULTS}/search/{{dataset}}/{{role}}/rung{{rung}}/{{place}}.json",
+    log:
+        f"{RESULTS}/logs/try/{{dataset}}/{{role}}/rung{{rung}}/{{place}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/try/{{dataset}}/{{role}}/rung{{rung}}/{{place}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: threads_of
+    resources:
+        **SEVERAL,
+        mem_mb=growing(TRAINERS * (8000 if GPUS else 1500)),
+        runtime=growing(2880),
+        gpu=TRAINERS if GPUS else 0,
+    params:
+        launch=LAUNCH,
+        config=CONFIG,
+        data=subpath(input.manifest, parent=True),
+        runs=f"{RESULTS}/runs/{{dataset}}",
+        ranking=lambda wildcards, input: (
+            f"--ranking {input.ranking}" if input.ranking else ""
+        ),
+        identities=lambda wildcards: [
+            planned_run(SETTINGS, SCALE, wildcards.dataset, run).identity()
+            for run in grid_runs(SETTINGS, wildcards.dataset, wildcards.role)
+        ],
+        rounds=lambda wildcards: str(rungs(SETTINGS, wildcards.dataset, wildcards.role)),
+    message:
+        "Round {wildcards.rung}, place {wildcards.place} of the search for {wildcards.role} on {wildcards.dataset}"
+    shell:
+        "{params.launch} python -m convttlstm try"
+        " --config {params.config}"
+        " --dataset {wildcards.dataset}"
+        " --data {params.data}"
+        " --runs {params.runs}"
+        " --role {wildcards.role}"
+        " --rung {wildcards.rung}"
+        " --place {wildcards.place}"
+        " {params.ranking}"
+        " --output {output}"
+        " 2>&1 | write_log {log}"
+
+
+rule rank:
+    input:
+        tried=tried_of,
+    output:
+        f"{RESULTS}/search/{{dataset}}/{{role}}/rung{{rung}}.json",
+    log:
+        f"{RESULTS}/logs/rank/{{dataset}}/{{role}}/rung{{rung}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/rank/{{dataset}}/{{role}}/rung{{rung}}.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=growing(1500),
+        runtime=growing(30),
+        gpu=0,
+    params:
+        config=CONFIG,
+        runs=f"{RESULTS}/runs/{{dataset}}",
+    message:
+        "Ranking round {wildcards.rung} of the search for {wildcards.role} on {wildcards.dataset}"
+    shell:
+        "python -m convttlstm select"
+        " --config {params.config}"
+        " --dataset {wildcards.dataset}"
+        " --runs {params.runs}"
+        " --tried {input.tried}"
+        " --output {output}"
         " 2>&1 | write_log {log}"

@@ -1,13 +1,14 @@
 # data/processed -> runs
 #
 # The checkpoint is no output: Snakemake deletes outputs when a job fails, and a failed run must be
-# able to go on.
+# able to go on. It deletes logs when a job starts again: the run's folder keeps a log of all attempts.
 
 
 rule train:
     input:
         manifest=f"data/processed/{SCALE}/{{dataset}}/manifest.json",
         arrays=arrays("train", "validation"),
+        selection=selection_for,
     output:
         f"{RESULTS}/runs/{{dataset}}/{{run}}/best.safetensors",
         f"{RESULTS}/runs/{{dataset}}/{{run}}/history.csv",
@@ -22,12 +23,15 @@ rule train:
         "../../environment.yml"
     threads: threads_of
     resources:
-        mem_mb=8000 if GPUS else 1500,
-        runtime=2880,
-        gpu=GPUS,
+        **SEVERAL,
+        mem_mb=growing(TRAINERS * (8000 if GPUS else 1500)),
+        runtime=growing(2880),
+        gpu=TRAINERS if GPUS else 0,
     params:
+        launch=LAUNCH,
         config=CONFIG,
         model=model_flag,
+        selection=selection_flag,
         data=subpath(input.manifest, parent=True),
         folder=subpath(output[0], parent=True),
         # What decides the weights; a change of anything else trains nothing again.
@@ -35,11 +39,12 @@ rule train:
     message:
         "Training {wildcards.run} on {wildcards.dataset} (goes on where it stopped)"
     shell:
-        "python -m convttlstm train"
+        "{params.launch} python -m convttlstm train"
         " --config {params.config}"
         " {params.model}"
+        " {params.selection}"
         " --dataset {wildcards.dataset}"
         " --data {params.data}"
         " --output {params.folder}"
         " {wildcards.run}"
-        " 2>&1 | write_log {log}"
+        " 2>&1 | append_log {log} {params.folder}/train.log"

@@ -60,6 +60,10 @@ class Grid(Strict):
     """All combinations of the listed values for one system; those with M < N are left out."""
 
     system: str
+    role: str | None = Field(
+        None,
+        description="the system whose name the winner bears, of all grids with this role; its own if null",
+    )
     kernel_size: list[OddInt] | None = None
     order: list[PositiveInt] | None = None
     rank: list[PositiveInt] | None = None
@@ -74,20 +78,37 @@ class Grid(Strict):
                 yield point
 
 
+class Halving(Strict):
+    """A cheaper search of the same points: most are given up early (Jamieson and Talwalkar, AISTATS 2016)."""
+
+    epochs: PositiveInt = Field(description="that every point is trained for in the first round")
+    factor: int = Field(
+        4, ge=2, description="after each round one point in so many goes on, to so many times the epochs"
+    )
+
+
 class Experiment(Strict):
     """What is done with one data set."""
 
     table: list[str] = Field(min_length=1, description="systems of Table 2, judged on the test split")
     ablations: list[Ablation] = Field([], description="rows of Table 4, judged on the test split")
     grid: list[Grid] = Field([], description="searched by validation loss")
+    halving: Halving | None = Field(None, description="null trains every point of the grid to its end")
+    finalists: list[Seed] = Field(
+        [], description="seeds that the grid's winners are trained with, and judged on the test split"
+    )
     seeds: list[Seed] = Field([0], min_length=1)
     training: dict[str, Any] = Field({}, description="what differs from the scale's training")
+
+    def roles(self) -> list[str]:
+        """Return the systems whose best configuration is sought."""
+        return list(dict.fromkeys(grid.role or grid.system for grid in self.grid))
 
     def systems(self) -> dict[str, str]:
         """Return the systems that are named, and where each is first named."""
         named = [(system, "table") for system in self.table]
         named += [(row.system, "ablations") for row in self.ablations]
-        named += [(grid.system, "grid") for grid in self.grid]
+        named += [(name, "grid") for grid in self.grid for name in (grid.system, grid.role) if name]
         first: dict[str, str] = {}
         for system, where in named:
             first.setdefault(system, where)
@@ -149,8 +170,10 @@ class Settings(Strict):
         self.evaluation_of(system)
         if reason := refusal(self.systems[system].model, dataset):
             raise ValueError(f"experiments.{dataset_name}: {system} cannot serve this data set: {reason}")
-        if training.batch_size % self.compute.devices:
-            raise ValueError(f"{system}: training.batch_size must be a multiple of compute.devices")
+        if training.batch_size % (self.compute.devices * self.compute.nodes):
+            raise ValueError(
+                f"{system}: training.batch_size must be a multiple of compute.devices times compute.nodes"
+            )
         if dataset.recognition != (training.recipe == "recognition"):
             raise ValueError(
                 f"experiments.{dataset_name}: {system}: the recipe 'recognition' serves where activities are "

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,9 @@ from convttlstm.config.catalogue import Settings
 from convttlstm.config.datasets import Dataset, Something
 from convttlstm.config.models import HYPER, ModelSettings, refusal
 from convttlstm.config.training import Compute, Evaluation, Training
-from convttlstm.files import UserError
+from convttlstm.files import UserError, read_json
+
+SELECTED = "selected"  # conv_tt_lstm-selected-seed1: the best configuration of the grid, whichever it is
 
 
 class Run(Strict):
@@ -81,12 +85,34 @@ def run_id(settings: Settings, system: str, hyper: Mapping[str, int], seed: int)
     return "-".join([system, *differs, f"seed{seed}"])
 
 
-def resolve_run(settings: Settings, scale: str, dataset: str, identifier: str) -> Run:
+def resolve_run(
+    settings: Settings,
+    scale: str,
+    dataset: str,
+    identifier: str,
+    winners: Mapping[str, str] | None = None,
+) -> Run:
     """Return the full settings of the run that `identifier` names, listed in the catalogue or not.
+
+    Args:
+        settings: of the scale.
+        scale: its name.
+        dataset: the data set's name.
+        identifier: such as conv_tt_lstm-N2-M5-seed0, or conv_tt_lstm-selected-seed0.
+        winners: the run that won, by role, which a selected run needs; see `convttlstm select`.
 
     Raises:
         UserError: the data set or the system is unknown, or the name has no such form.
     """
+    if match := _SELECTED.fullmatch(identifier):
+        role, seed = match.groups()
+        if winners is None or role not in winners:
+            raise UserError(f"run {identifier!r}: which one it is, a selection of {dataset} says: give one")
+        twin = re.sub(r"seed\d+$", f"seed{seed}", winners[role])
+        run = resolve_run(settings, scale, dataset, twin)
+        values = run.model.hyper()
+        variant = " ".join(f"{symbol}{values[name]}" for name, symbol in HYPER.items() if name in values)
+        return run.model_copy(update={"id": identifier, "title": f"{run.title} {variant}", "paper_row": None})
     try:
         known(dataset, settings.datasets, "data set")
         system, *parts = identifier.split("-")
@@ -123,6 +149,32 @@ def resolve_run(settings: Settings, scale: str, dataset: str, identifier: str) -
     )
 
 
+_SELECTED = re.compile(rf"(\w+)-{SELECTED}-seed(\d+)")
+
+
+def is_selected(identifier: str) -> bool:
+    """Return whether a run's name leaves its configuration to the selection."""
+    return bool(_SELECTED.fullmatch(identifier))
+
+
+def read_winners(selection: Path) -> dict[str, str]:
+    """Return the run that won, by role, from what `convttlstm select` wrote.
+
+    Raises:
+        UserError: the file is missing or has another form.
+    """
+    content = read_json(selection)
+    try:
+        return {role: winner["run"] for role, winner in content["winners"].items()}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{selection}: not a selection ({error}); delete it and make it anew") from None
+
+
+def planned_run(settings: Settings, scale: str, dataset: str, identifier: str) -> Run:
+    """Return a run's settings as far as they are known before any selection, else as `resolve_run`."""
+    return resolve_run(settings, scale, dataset, _SELECTED.sub(r"\1-seed\2", identifier))
+
+
 def _parse_part(part: str, identifier: str) -> tuple[str, int]:
     names = {symbol: name for name, symbol in HYPER.items()} | {"seed": "seed"}
     match = re.fullmatch(r"([A-Za-z]+)(\d+)", part)
@@ -145,20 +197,60 @@ def ablation_runs(settings: Settings, dataset: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def selected_runs(settings: Settings, dataset: str) -> list[str]:
+    """Return the runs of the grid's winners, seed by seed."""
+    experiment = settings.experiments[dataset]
+    return [f"{role}-{SELECTED}-seed{seed}" for role in experiment.roles() for seed in experiment.finalists]
+
+
+def shown_runs(settings: Settings, dataset: str) -> list[str]:
+    """Return Table 2's runs, and the grid's winners."""
+    return table_runs(settings, dataset) + selected_runs(settings, dataset)
+
+
 def evaluated_runs(settings: Settings, dataset: str) -> list[str]:
     """Return the runs that are judged on the test split."""
-    return list(dict.fromkeys(table_runs(settings, dataset) + ablation_runs(settings, dataset)))
+    return list(dict.fromkeys(shown_runs(settings, dataset) + ablation_runs(settings, dataset)))
 
 
-def grid_runs(settings: Settings, dataset: str) -> list[str]:
-    """Return the runs that compete by validation loss, all with the first seed."""
+def grid_runs(settings: Settings, dataset: str, role: str | None = None) -> list[str]:
+    """Return the runs that compete by validation loss, or those for a role, all with the first seed."""
     experiment = settings.experiments[dataset]
     names = [
         run_id(settings, grid.system, point, experiment.seeds[0])
         for grid in experiment.grid
         for point in grid.points()
+        if role in (None, grid.role or grid.system)
     ]
     return list(dict.fromkeys(names))
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A round of successive halving.
+
+    Attributes:
+        places: how many runs it has.
+        epochs: where they are trained to, from where the round before left them.
+    """
+
+    places: int
+    epochs: int
+
+
+def rungs(settings: Settings, dataset: str, role: str) -> list[Rung]:
+    """Return the rounds in which a role's grid is searched; the last trains to the end."""
+    experiment = settings.experiments[dataset]
+    runs = grid_runs(settings, dataset, role)
+    full = settings.training_of(dataset, runs[0].partition("-")[0]).epochs
+    if experiment.halving is None:
+        return [Rung(len(runs), full)]
+    places, epochs, found = len(runs), experiment.halving.epochs, []
+    while places > 1 and epochs < full:
+        found.append(Rung(places, epochs))
+        places = math.ceil(places / experiment.halving.factor)
+        epochs *= experiment.halving.factor
+    return [*found, Rung(places, full)]
 
 
 def read_run(folder: Path) -> Run:

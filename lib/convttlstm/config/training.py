@@ -89,7 +89,8 @@ class Compute(Strict):
     """Where and how jobs run; a change does not make another run."""
 
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
-    devices: PositiveInt = 1
+    devices: PositiveInt = Field(1, description="of each node, that train one run together")
+    nodes: PositiveInt = Field(1, description="that train one run together; more than one needs Slurm")
     threads: PositiveInt = Field(
         2, description="CPU threads of each job; results on the CPU depend on it, bit for bit"
     )

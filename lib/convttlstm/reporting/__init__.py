@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from convttlstm.config import Settings, table_runs
+from convttlstm.config import Settings, shown_runs
 from convttlstm.files import UserError
 
 
@@ -20,14 +20,15 @@ def write_report(
     """Write one table, figure, animation or page.
 
     Args:
-        what: table1, table2, table3, table4, complexity, figure2, loss, per_frame, strip, gallery, groups,
-            figure4, activities, confusion, example or page.
+        what: table1, table2, table3, table4, grid, complexity, figure2, loss, per_frame, strip, gallery,
+            groups, figure4, activities, confusion, example or page.
         results: folder of a scale, such as results/demo.
         dataset: name of the data set; the complexity table, the page and reports on recognition need none.
         runs: ids of evaluated runs, in the order to show; the page shows those of Table 2.
         paper: folder of the paper's own numbers.
-        output: a file for example and page, else a path without suffix.
-        settings: of the scale, which say what Table 4's rows, the page's data sets and the recognisers are.
+        output: a file for example and page, the results' folder for grid, else a path without suffix.
+        settings: of the scale, which say what Table 4's rows, the page's data sets, the recognisers and the
+            grid are.
         times: CSV files of measured times, for the complexity table and the page.
 
     Raises:
@@ -42,6 +43,10 @@ def write_report(
         from convttlstm.reporting.table4 import write_table4
 
         write_table4(_needed(settings), results, dataset, runs, paper / "table4.csv", output)
+    elif what == "grid":
+        from convttlstm.reporting.grid import write_grid
+
+        write_grid(results, _needed(settings), dataset, output)
     elif what == "complexity":
         from convttlstm.reporting.costs import write_complexity
 
@@ -100,7 +105,7 @@ def write_report(
 
         scale = _needed(settings)
         predicted = [name for name in scale.experiments if not scale.datasets[name].recognition]
-        shown = {name: table_runs(scale, name) for name in predicted}
+        shown = {name: shown_runs(scale, name) for name in predicted}
         write_page(results, shown, times, output, load_recognitions(results, scale))
     else:
         raise UserError(f"no report is called {what!r}")

@@ -68,7 +68,7 @@ def _recognisers(counts: pd.DataFrame) -> Table:
     rows = []
     for _, row in counts.iterrows():
         cells = [row["title"], row["scale"], f"{int(row['parameters']):,}"]
-        cells += [_billions(row["multiplications_224"]), _mebibytes(row["activation_bytes_224"])]
+        cells += [billions(row["multiplications_224"]), _mebibytes(row["activation_bytes_224"])]
         rows.append(Row(cells, ours=False))
     return Table(
         "Complexity of one step of early activity recognition", RECOGNISERS_NOTE, header, "llrrr", rows
@@ -85,9 +85,9 @@ def _counts(counts: pd.DataFrame) -> Table:
     for _, row in counts.iterrows():
         cells = [row["title"], row["scale"], f"{int(row['parameters']):,}"]
         for size in SIZES:
-            cells.append(_billions(row[f"multiplications_{size}"]))
+            cells.append(billions(row[f"multiplications_{size}"]))
             cells.append(_mebibytes(row[f"activation_bytes_{size}"]))
-            cells += [_billions(row[f"paper_flops_{size}"])] if size in PAPER_SIZES else []
+            cells += [billions(row[f"paper_flops_{size}"])] if size in PAPER_SIZES else []
         rows.append(Row(cells, row["scale"] != "paper"))
     return Table("Complexity of one step on one frame", COUNTS_NOTE, header, "ll" + "r" * 9, rows)
 
@@ -116,7 +116,8 @@ def _seconds(row: pd.Series) -> list[str]:
     ]
 
 
-def _billions(count: str) -> str:
+def billions(count: str | int) -> str:
+    """Return a count in billions or millions."""
     billions = int(count) / 1e9
     return f"{billions:.2f} G" if billions >= 1 else f"{billions * 1e3:.1f} M"
 

@@ -9,9 +9,10 @@ from types import MappingProxyType
 from typing import Any
 
 from convttlstm.config import Run
-from convttlstm.files import UserError, read_json, write_text
+from convttlstm.files import UserError, write_text
 from convttlstm.reporting.costs import complexity_tables
-from convttlstm.reporting.markup import Row, Table, to_html
+from convttlstm.reporting.grid import grid_table, read_selection
+from convttlstm.reporting.markup import to_html
 from convttlstm.reporting.recognition import (
     Recognition,
     RecognitionMetrics,
@@ -121,7 +122,7 @@ def _section(results: Path, dataset: str, loaded: list[Result]) -> str:
         "notes": _items(paper_notes(table2)),
         "table2": f"tables/table2_{dataset}",
         "dataset": dataset,
-        "selection": _selection(results / "selection" / f"{dataset}.json"),
+        "selection": _selection(results, dataset, run),
         "table4": _table4(results, dataset),
         "groups": _figure(f"groups_{dataset}", GROUPS) if by_action else "",
         "runs": "\n".join(map(_run_details, loaded)),
@@ -252,22 +253,12 @@ def _table4(results: Path, dataset: str) -> str:
     return f'{heading}\n{shown}\n{notes}\n<p class="files">The same as {links}.</p>'
 
 
-def _selection(path: Path) -> str:
-    if not path.is_file():
+def _selection(results: Path, dataset: str, run: Run) -> str:
+    if not (results / "selection" / f"{dataset}.json").is_file():
         return ""
-    selection = read_json(path)
-    try:
-        winner, margin, criterion = (selection[key] for key in ("winner", "margin", "criterion"))
-        rows = [
-            Row([e["run"], f"{e['validation_loss']:.5f}", str(e["epoch"])], e["run"] == winner)
-            for e in selection["ranking"]
-        ]
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: not a selection ({error}); delete it and make it anew") from None
-    lead = "" if margin is None else f", {margin:.5f} ahead of the next"
-    note = f"By {criterion}; the test split plays no part. The winner is shaded{lead}."
-    header = [("", "Run"), ("", "Validation loss"), ("", "Epoch")]
-    return to_html(Table("Selection", note, header, "lrr", rows))
+    selection = read_selection(results, dataset)
+    drawn = _figure(f"grid_{dataset}", "Validation losses over the grid.") if selection.ranking[1:] else ""
+    return to_html(grid_table(selection, run.dataset.title, run.label)) + drawn
 
 
 def _run_details(result: Result) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from convttlstm.config import Run, Settings, Something, read_run, table_runs
+from convttlstm.config import Run, Settings, Something, read_run, shown_runs
 from convttlstm.evaluation.bootstrap import wilson
 from convttlstm.files import UserError, write_text
 from convttlstm.reporting.markup import Row, Table, to_latex, to_markdown
@@ -102,7 +102,7 @@ def load_recognitions(results: Path, settings: Settings) -> list[Recognition]:
     """
     recognised = [name for name in settings.experiments if settings.datasets[name].recognition]
     folder = results / "runs"
-    return [_load(folder / name / run) for name in recognised for run in table_runs(settings, name)]
+    return [_load(folder / name / run) for name in recognised for run in shown_runs(settings, name)]
 
 
 def _load(folder: Path) -> Recognition:

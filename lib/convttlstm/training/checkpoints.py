@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import socket
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 
 from convttlstm.files import UserError, atomic_path
 
-LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+LAST, PREVIOUS, LOCK = "last.ckpt", "previous.ckpt", ".lock"
 
 
 def save_checkpoint(folder: Path, content: dict[str, Any]) -> None:
@@ -82,16 +83,29 @@ def set_aside(folder: Path, saved: dict[str, Any]) -> Path:
 
 @contextlib.contextmanager
 def run_lock(folder: Path) -> Iterator[None]:
-    """Hold the run's folder for this process; the lock dies with its holder.
-
-    Raises:
-        UserError: another process trains this run.
-    """
+    """Hold the run's folder for this process, after the one that holds it; the lock dies with its holder."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
+    with (folder / LOCK).open("a+") as file:
         try:
             # lockf and not flock: it also works on network file systems.
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise UserError(f"{folder}: another process is training this run; wait or end it") from None
+            file.seek(0)
+            print(f"{folder}: {file.read().strip()} trains this run; waiting for its end", flush=True)
+            fcntl.lockf(file, fcntl.LOCK_EX)
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
         yield
+
+
+def is_locked(folder: Path) -> bool:
+    """Return whether a process trains a run."""
+    try:
+        with (folder / LOCK).open() as file:
+            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False

@@ -10,7 +10,8 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,14 @@ from typing import Any
 import pandas as pd
 import torch
 from lightning_fabric import Fabric
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from convttlstm import provenance
+from convttlstm import provenance, slurm
 from convttlstm.config import Run
-from convttlstm.files import UserError, atomic_path, write_json, write_text
+from convttlstm.files import UserError, atomic_path, write_bytes, write_json, write_text
 from convttlstm.models import create_model
 from convttlstm.training.checkpoints import (
     LAST,
@@ -38,9 +40,22 @@ from convttlstm.training.recipes import RECIPES
 
 EXIT_INTERRUPTED = 75  # EX_TEMPFAIL of sysexits.h: the same command goes on
 
+LIMIT = "the job's time limit"
+# What may ask a run to stop. The last two ask it to go on later, in the same Slurm job.
+REASONS = ["", "SIGINT", "SIGTERM", "SIGUSR1", LIMIT]
+SAVING_SECONDS = 120.0  # kept of a Slurm job's time; of a short job's a tenth
+
 
 class Interrupted(Exception):
-    """A signal asked the run to stop, and it has saved."""
+    """Something asked the run to stop, and it has saved.
+
+    Attributes:
+        later: whether Slurm is to start the job again.
+    """
+
+    def __init__(self, message: str, later: bool) -> None:
+        super().__init__(message)
+        self.later = later
 
 
 @dataclass
@@ -72,50 +87,83 @@ class Progress:
     bit_exact: bool = True
 
 
-def train(run: Run, data: Path, folder: Path) -> None:
+def train(run: Run, data: Path, folder: Path, until: int | None = None) -> None:
     """Train a run to its end, or go on with it.
 
     Args:
         run: its resolved settings.
         data: the prepared data set's folder.
         folder: the run's folder.
+        until: stop after this epoch, without publishing what is not finished.
 
     Raises:
         UserError: data or checkpoints cannot be used, the loss is no longer finite, or a file cannot
             be written.
-        Interrupted: SIGTERM, SIGUSR1 or SIGINT came; the run has been saved.
+        Interrupted: SIGTERM, SIGUSR1 or SIGINT came, or a Slurm job's time runs out; the run has been saved.
     """
+    warnings.filterwarnings("ignore", message="The `srun` command is available")  # but need not be used
     fabric = Fabric(
         accelerator=run.compute.accelerator,
         devices=run.compute.devices,
-        strategy="ddp" if run.compute.devices > 1 else "auto",
+        num_nodes=run.compute.nodes,
+        strategy="ddp" if run.compute.devices * run.compute.nodes > 1 else "auto",
         precision=run.training.precision,
     )
     fabric.launch()
     torch.set_num_threads(run.compute.threads)
     with run_lock(folder) if fabric.is_global_zero else contextlib.nullcontext():
+        fabric.barrier()  # the others read no checkpoint while an earlier process still writes
         trainer = Trainer(run, data, folder, fabric)
         trainer.resume()
-        with stop_signals() as received:
-            trainer.run_epochs(received)
-        trainer.publish()
+        with stop_requests() as asked:
+            trainer.run_epochs(asked, until or run.training.epochs)
+        if trainer.progress.epoch == run.training.epochs:
+            trainer.publish()
 
 
 @contextlib.contextmanager
-def stop_signals() -> Iterator[list[str]]:
-    """Collect the names of the signals that ask for an end, instead of dying of them."""
+def stop_requests() -> Iterator[Callable[[], str]]:
+    """Yield a function that says which of REASONS asks for an end: a signal, not died of, or the time."""
     received: list[str] = []
+    left = slurm.seconds_left()
+    deadline = time.monotonic() + left - min(SAVING_SECONDS, left / 10) if left else math.inf
 
     def note(number: int, frame: Any) -> None:
         received.append(signal.Signals(number).name)
 
+    def asked() -> str:
+        if not received and time.monotonic() > deadline:
+            received.append(LIMIT)
+        return received[0] if received else ""
+
     numbers = signal.SIGTERM, signal.SIGUSR1, signal.SIGINT
     before = {number: signal.signal(number, note) for number in numbers}
     try:
-        yield received
+        yield asked
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def adopt(run: Run, folder: Path) -> bool:
+    """Give a run the weights of the grid's run of the same settings and seed, if that is finished.
+
+    Args:
+        run: a selected run, which is a run of the grid under another name.
+        folder: its folder, beside the other's.
+
+    Returns:
+        Whether there was such a run.
+    """
+    for weights in sorted(folder.parent.glob(f"{run.system}-*/best.safetensors")):
+        with contextlib.suppress(SafetensorError), safe_open(weights, framework="pt") as file:
+            if weights.parent != folder and file.metadata().get("digest") == run.digest():
+                for name in ("history.csv", "provenance.json", "best.safetensors"):
+                    write_bytes(folder / name, (weights.parent / name).read_bytes())
+                write_text(folder / "config.json", run.model_dump_json(indent=2) + "\n")
+                print(f"{run.id}: is {weights.parent.name}, which is trained; its files are copied")
+                return True
+    return False
 
 
 class Trainer:
@@ -185,13 +233,13 @@ class Trainer:
             )
         self.fabric.barrier()
 
-    def run_epochs(self, received: list[str]) -> None:
-        """Train the epochs that are left; `received` names the signals that have come."""
-        while self.progress.epoch < self.run.training.epochs:
-            self._train_epoch(received)
-            self._close_epoch()
+    def run_epochs(self, asked: Callable[[], str], until: int) -> None:
+        """Train the epochs that are left up to `until`, or until `asked` gives a reason to stop."""
+        while self.progress.epoch < until:
+            self._train_epoch(asked)
+            self._close_epoch(asked)
 
-    def _train_epoch(self, received: list[str]) -> None:
+    def _train_epoch(self, asked: Callable[[], str]) -> None:
         training, progress = self.run.training, self.progress
         steps = training.samples_per_epoch // training.batch_size
         self.model.train()
@@ -211,17 +259,32 @@ class Trainer:
                 progress.step += 1
                 progress.seconds = before + time.monotonic() - started
                 bar.update()
+                reason = self._agreed(asked())
                 due = time.monotonic() - self.saved_at > 60 * self.run.compute.checkpoint_minutes
-                if received or due or progress.step == steps:
+                if reason or due or progress.step == steps:
                     progress.loss_sum = loss_sum.item()
                     self._check_finite(progress.loss_sum)
-                if received or due:
+                if reason:
+                    self._stop(reason)
+                if due:
                     self.save()
-                if received:
-                    raise Interrupted(
-                        f"{self.run.id}: stopped by {received[0]} after {progress.step} of {steps} steps of "
-                        f"epoch {progress.epoch + 1}, all saved; the same command goes on from there"
-                    )
+
+    def _agreed(self, reason: str) -> str:
+        """Return the same reason on all processes: one that stopped alone would leave the others waiting."""
+        if self.fabric.world_size == 1:
+            return reason
+        number = torch.tensor(REASONS.index(reason), device=self.fabric.device)
+        return REASONS[int(self.fabric.all_reduce(number, reduce_op="max"))]  # type: ignore[arg-type]
+
+    def _stop(self, reason: str) -> None:
+        self.save()
+        progress, training = self.progress, self.run.training
+        raise Interrupted(
+            f"{self.run.id}: stopped by {reason} after {progress.step} of "
+            f"{training.samples_per_epoch // training.batch_size} steps of epoch {progress.epoch + 1}, "
+            "all saved; the same command goes on from there",
+            later=REASONS.index(reason) >= REASONS.index("SIGUSR1"),
+        )
 
     def _check_finite(self, loss: float) -> None:
         if not math.isfinite(loss):
@@ -230,13 +293,13 @@ class Trainer:
                 f"{LAST} is from before; lower training.learning_rate or training.gradient_clip"
             )
 
-    def _close_epoch(self) -> None:
+    def _close_epoch(self, asked: Callable[[], str]) -> None:
         progress, training = self.progress, self.run.training
         steps = training.samples_per_epoch // training.batch_size
         train_loss = (
             self._sum(torch.tensor(progress.loss_sum, dtype=torch.float64)) / steps / self.fabric.world_size
         )
-        validation_loss = self._validation_loss()
+        validation_loss = self._validation_loss(asked)
         self._check_finite(validation_loss)
         progress.epoch += 1
         row = {
@@ -265,12 +328,15 @@ class Trainer:
         )
 
     @torch.no_grad()
-    def _validation_loss(self) -> float:
+    def _validation_loss(self, asked: Callable[[], str]) -> float:
         self.model.eval()
         total = torch.zeros((), dtype=torch.float64, device=self.fabric.device)
         with contextlib.closing(self.feed.validation()) as batches:
             for batch in batches:
                 total += self.recipe.validate(self.model, batch) * len(batch.samples)
+                # Of several processes each may have another number of batches: these stop afterwards.
+                if self.fabric.world_size == 1 and (reason := asked()):
+                    self._stop(reason)
         return self._sum(total) / self.feed.validated
 
     def _sum(self, value: Tensor) -> float:

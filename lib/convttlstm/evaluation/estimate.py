@@ -1,0 +1,195 @@
+"""What a scale will take, before anything is submitted: jobs, hours and storage by stage."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import nn
+
+from convttlstm.config import (
+    Run,
+    Settings,
+    ablation_runs,
+    evaluated_runs,
+    grid_runs,
+    planned_run,
+    rungs,
+    selected_runs,
+    table_runs,
+)
+from convttlstm.evaluation.complexity import count_parameters, step_cost
+from convttlstm.files import UserError
+from convttlstm.models import create_model
+
+REFERENCE, REFERENCE_SIZE = "conv_tt_lstm", 64
+COLUMNS = ["system", "size", "forward_seconds", "training_seconds", "sequence_steps"]
+# Of four bytes for each weight: two checkpoints of weights, Adam's moments and the best weights; and these.
+COPIES_KEPT = 2 * 4 + 1
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Jobs of one kind on one data set.
+
+    Attributes:
+        dataset: the data set's name.
+        name: what the jobs do.
+        jobs: how many there are.
+        hours: of the device, all jobs together.
+        gigabytes: that they leave in the runs' folders.
+        unknown: jobs whose time is not known, and not in `hours`.
+    """
+
+    dataset: str
+    name: str
+    jobs: int
+    hours: float
+    gigabytes: float
+    unknown: int = 0
+
+
+def estimate(settings: Settings, scale: str, times: Path, minutes: float | None = None) -> list[Stage]:
+    """Return what each stage will take.
+
+    A system's time for a sequence is the measured one, at the nearest measured size, in proportion to the
+    pixels and steps. Of a configuration that was not measured it is in proportion to the parameters, as the
+    multiplications of convolutions at one resolution are; of a system, to its multiplications.
+
+    Args:
+        settings: of the scale.
+        scale: its name.
+        times: a CSV file that `benchmarks.system_times` wrote on some device.
+        minutes: in which another device trains Conv-TT-LSTM on 10,000 sequences of 10 → 10 frames of 64x64;
+            all times are scaled by it.
+
+    Raises:
+        UserError: the file is missing, or has not the columns.
+    """
+    clock = _Clock(settings, scale, times, minutes)
+    stages: list[Stage] = []
+    for dataset in settings.experiments:
+        seen: set[str] = set()
+        kinds = {"Table 2": table_runs, "ablations": ablation_runs, "grid": grid_runs}
+        for name, runs in kinds.items():
+            own = [run for run in runs(settings, dataset) if run not in seen]
+            seen |= set(own)
+            if name == "grid" and settings.experiments[dataset].halving:
+                stages += _rounds(settings, dataset, clock)
+            else:
+                stages.append(_training(f"train: {name}", dataset, own, clock))
+        # The winner's run with the first seed is a run of the grid.
+        first = settings.experiments[dataset].seeds[0]
+        own = [run for run in selected_runs(settings, dataset) if not run.endswith(f"seed{first}")]
+        stages.append(_training("train: winners", dataset, own, clock))
+        stages.append(_judging(dataset, evaluated_runs(settings, dataset), clock))
+    return [stage for stage in stages if stage.jobs]
+
+
+def to_text(stages: list[Stage], times: Path, minutes: float | None) -> str:
+    """Return the stages as a table with a total, and what they rest on."""
+    columns = ["data set", "stage", "jobs", "device hours", "GB"]
+    rows = [[s.dataset, s.name, s.jobs, s.hours, s.gigabytes] for s in stages]
+    jobs, hours, gigabytes = (sum(row[i] for row in rows) for i in (2, 3, 4))  # type: ignore[misc]
+    table = pd.DataFrame([*rows, ["all", "", jobs, hours, gigabytes]], columns=columns)
+    text = table.to_string(index=False, formatters={"device hours": "{:,.1f}".format, "GB": "{:.2f}".format})
+    device = "a device of the given speed" if minutes else pd.read_csv(times)["device"].iloc[0]
+    notes = [f"Hours of {device}, from times measured in {times}; other configurations in proportion."]
+    notes.append("GB are of checkpoints and weights. Preparation and reports are not counted.")
+    if unknown := sum(stage.unknown for stage in stages):
+        notes.append(f"Not counted: the hours of {unknown} evaluations, of videos or drawn pixel by pixel.")
+    return "\n".join([text, "", *notes])
+
+
+def _training(name: str, dataset: str, names: list[str], clock: "_Clock") -> Stage:
+    runs = [run for run in clock.resolve(dataset, names) if run.trained]
+    seconds = sum(run.training.samples * clock.training(run) for run in runs)
+    weights = sum(clock.parameters(run) for run in runs)
+    return Stage(dataset, name, len(runs), seconds / 3600, 4 * COPIES_KEPT * weights / 1e9)
+
+
+def _rounds(settings: Settings, dataset: str, clock: "_Clock") -> Iterator[Stage]:
+    """Yield the rounds of successive halving, whose runs are taken to be of the grid's mean cost."""
+    for role in settings.experiments[dataset].roles():
+        runs = list(clock.resolve(dataset, grid_runs(settings, dataset, role)))
+        epoch = sum(run.training.samples_per_epoch * clock.training(run) for run in runs) / len(runs)
+        weights, before = sum(map(clock.parameters, runs)), 0
+        for number, rung in enumerate(rungs(settings, dataset, role)):
+            hours = rung.places * (rung.epochs - before) * epoch / 3600
+            kept = 0 if number else 4 * COPIES_KEPT * weights / 1e9
+            yield Stage(dataset, f"search: {role}, round {number + 1}", rung.places, hours, kept)
+            before = rung.epochs
+
+
+def _judging(dataset: str, names: list[str], clock: "_Clock") -> Stage:
+    runs = [run for run in clock.resolve(dataset, names) if run.trained]
+    seconds = [clock.judging(run) for run in runs]
+    known = [value for value in seconds if value is not None]
+    return Stage(dataset, "evaluate", len(names), sum(known) / 3600, 0, len(seconds) - len(known))
+
+
+class _Clock:
+    """How long runs take on a device."""
+
+    def __init__(self, settings: Settings, scale: str, times: Path, minutes: float | None) -> None:
+        self.settings, self.scale = settings, scale
+        self.counted: dict[str, int] = {}
+        try:
+            table = pd.read_csv(times)
+            self.times = table.set_index("system")[COLUMNS[1:]]
+        except FileNotFoundError:
+            raise UserError(
+                f"{times}: no such file; measure with `python -m benchmarks.system_times`"
+            ) from None
+        except (KeyError, ValueError) as error:
+            raise UserError(f"{times}: not a table of measured times ({error})") from None
+        reference = self._measured(REFERENCE, REFERENCE_SIZE)["training_seconds"]
+        self.factor = minutes * 60 / 10_000 / reference if minutes else 1.0
+
+    def resolve(self, dataset: str, names: list[str]) -> Iterator[Run]:
+        return (planned_run(self.settings, self.scale, dataset, name) for name in names)
+
+    def parameters(self, run: Run) -> int:
+        key = repr((run.model, run.dataset.channels, run.model_arguments()))
+        if key not in self.counted:
+            self.counted[key] = count_parameters(_empty(run))
+        return self.counted[key]
+
+    def training(self, run: Run) -> float:
+        """Return the seconds of one sequence, forward and backward."""
+        return self._seconds(run, "training_seconds", run.dataset.context + run.dataset.horizon - 1)
+
+    def judging(self, run: Run) -> float | None:
+        """Return the seconds of a prediction of the test split, None if nobody measured it."""
+        dataset = run.dataset
+        sequences = getattr(getattr(dataset, "test", None), "sequences", None)
+        if sequences is None:
+            return None  # videos: how many windows there are is known when they are prepared
+        steps = dataset.context + max(dataset.test_horizons) - 1
+        judged = min(sequences, run.evaluation.sequences or sequences)
+        seconds = judged * self._seconds(run, "forward_seconds", steps)
+        return None if pd.isna(seconds) else seconds
+
+    def _seconds(self, run: Run, column: str, steps: int) -> float:
+        if run.system in self.times.index:
+            row = self._measured(run.system, run.dataset.size)
+            plain = run.model_copy(update={"model": self.settings.systems[run.system].model})
+            ratio = self.parameters(run) / self.parameters(plain) * (run.dataset.size / row["size"]) ** 2
+        else:
+            row = self._measured(REFERENCE, REFERENCE_SIZE)
+            with torch.device("meta"):
+                reference = create_model(REFERENCE, **self.settings.systems[REFERENCE].model.hyper())
+            own = step_cost(_empty(run), run.dataset.size, run.dataset.channels)
+            ratio = own.multiplications / step_cost(reference, int(row["size"])).multiplications
+        return float(self.factor * row[column] * ratio * steps / row["sequence_steps"])
+
+    def _measured(self, system: str, size: int) -> pd.Series:
+        rows = self.times.loc[[system]]
+        return rows.iloc[(rows["size"] - size).abs().argmin()]
+
+
+def _empty(run: Run) -> nn.Module:
+    """Return a run's model without memory for its weights."""
+    with torch.device("meta"):
+        return create_model(run.model.name, run.dataset.channels, **run.model_arguments())

@@ -1,0 +1,65 @@
+"""Which configuration of a grid won, by validation loss alone."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from convttlstm.config import Settings, grid_runs, resolve_run
+from convttlstm.config.models import HYPER
+from convttlstm.evaluation.complexity import count_parameters, step_cost
+from convttlstm.files import read_json, write_json
+from convttlstm.models import create_model
+from convttlstm.training.halving import best_epoch
+
+
+def select(settings: Settings, dataset: str, runs: Path, output: Path, tried: Sequence[Path] = ()) -> None:
+    """Rank the runs of a grid by their lowest validation loss; no test figure is read.
+
+    Args:
+        settings: of the scale, which say what competes.
+        dataset: the data set's name.
+        runs: the folder of its runs' folders.
+        output: the JSON file to write: for each role the winner and by how much it won, and the ranking,
+            with what each configuration costs.
+        tried: what successive halving found out about runs, in place of their full histories; one that came
+            further ranks before those that were given up, whatever its loss.
+
+    Raises:
+        UserError: a run has no history.csv.
+    """
+    found = {entry["run"]: entry for path in sorted(tried) for entry in [read_json(path)]}
+    ranking: list[dict[str, Any]] = []
+    for role in settings.experiments[dataset].roles():
+        for name in grid_runs(settings, dataset, role):
+            if tried and name not in found:
+                continue
+            reached = found.get(name) or best_epoch(runs / name)
+            ranking.append({"role": role} | reached | _configuration(settings, dataset, name))
+    ranking.sort(key=lambda entry: (-entry.get("rung", 0), entry["validation_loss"], entry["run"]))
+    winners = {}
+    for role in dict.fromkeys(entry["role"] for entry in ranking):
+        first, *others = [entry for entry in ranking if entry["role"] == role]
+        margin = others[0]["validation_loss"] - first["validation_loss"] if others else None
+        winners[role] = {"run": first["run"], "margin": margin}
+    content = {
+        "dataset": dataset,
+        "criterion": "lowest validation loss, no true frame fed back",
+        "winners": winners,
+        "ranking": ranking,
+    }
+    write_json(output, content)
+
+
+def _configuration(settings: Settings, dataset: str, name: str) -> dict[str, Any]:
+    """Return the settings that a grid varies, and what they cost."""
+    run = resolve_run(settings, "", dataset, name)
+    values = run.model.hyper()
+    with torch.device("meta"):
+        model = create_model(run.model.name, run.dataset.channels, **run.model_arguments())
+    return {
+        "settings": {symbol: values[name] for name, symbol in HYPER.items() if name in values},
+        "parameters": count_parameters(model),
+        "multiplications": step_cost(model, run.dataset.size, run.dataset.channels).multiplications,
+    }

@@ -1,0 +1,123 @@
+"""How far a scale's runs are, read from their folders and Slurm's queue; no job is touched."""
+
+import datetime
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from convttlstm.config import Run, Settings, evaluated_runs, grid_runs, is_selected, planned_run
+from convttlstm.slurm import Job, jobs_of
+from convttlstm.training.checkpoints import is_locked
+
+STATES = ["done", "running", "waiting", "failed", "to do"]
+SHOWN = 30  # lines; the others are counted
+
+
+@dataclass(frozen=True)
+class Line:
+    """How far one run is.
+
+    Attributes:
+        dataset: its data set.
+        run: its name.
+        state: one of STATES; "waiting" is in Slurm's queue.
+        epoch: epochs finished, of `epochs`.
+        epochs: of the whole training.
+        loss: the lowest validation loss so far, None before the first epoch's end.
+        ends: when training should end, as seconds since 1970; None if that cannot be told.
+        note: why it waits, or the last line of a failed run's log.
+    """
+
+    dataset: str
+    run: str
+    state: str
+    epoch: int
+    epochs: int
+    loss: float | None
+    ends: float | None
+    note: str
+
+
+def status(settings: Settings, scale: str, results: Path) -> list[Line]:
+    """Return how far each trained run of a scale is.
+
+    Args:
+        settings: of the scale.
+        scale: its name.
+        results: its folder, such as results/paper.
+
+    Raises:
+        UserError: a run of the catalogue is not possible.
+    """
+    jobs = {job.comment: job for job in jobs_of(Path.cwd())}
+    lines = []
+    for dataset in settings.experiments:
+        for name in dict.fromkeys(evaluated_runs(settings, dataset) + grid_runs(settings, dataset)):
+            run = planned_run(settings, scale, dataset, name)
+            if run.trained:
+                job = jobs.get(f"rule_train_wildcards_{dataset}_{name}")
+                lines.append(_line(run, name, results, job))
+    return lines
+
+
+def _line(run: Run, name: str, results: Path, job: Job | None) -> Line:
+    folder, log = results / "runs" / run.dataset_name / name, _last_line(results, run, name)
+    history = next(
+        (pd.read_csv(p) for n in ("history.csv", "history.partial.csv") if (p := folder / n).is_file()), None
+    )
+    epochs = run.training.epochs
+    epoch = 0 if history is None else len(history)
+    loss = None if history is None else float(history["validation_loss"].min())
+    ends = None
+    if (folder / "best.safetensors").is_file():
+        state, note = "done", ""
+    elif is_locked(folder) or (job and job.state == "RUNNING"):
+        state, note = "running", ""
+        if history is not None:
+            saved = (folder / "history.partial.csv").stat().st_mtime
+            ends = saved + (epochs - epoch) * float(history["seconds"].tail(5).mean())
+    elif job:
+        state, note = "waiting", job.reason
+    elif "error:" in log:
+        state, note = "failed", log
+    else:
+        state, note = "to do", "chosen by the selection" if is_selected(name) else ""
+    return Line(run.dataset_name, name, state, epoch, epochs, loss, ends, note)
+
+
+def _last_line(results: Path, run: Run, name: str) -> str:
+    path = results / "logs" / "train" / run.dataset_name / f"{name}.log"
+    lines = path.read_text().strip().splitlines() if path.is_file() else []
+    return lines[-1] if lines else ""
+
+
+def to_text(lines: list[Line], now: float | None = None) -> str:
+    """Return one screen: how many runs are in each state, and those under way or failed."""
+    now = time.time() if now is None else now
+    parts = []
+    for dataset in dict.fromkeys(line.dataset for line in lines):
+        own = [line for line in lines if line.dataset == dataset]
+        counts = Counter(line.state for line in own)
+        said = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+        parts.append(f"{dataset}: {len(own)} trainings: {said}")
+    open_ones = [line for line in lines if line.state in ("running", "waiting", "failed")]
+    width = max((len(line.run) for line in open_ones), default=0)
+    for line in sorted(open_ones, key=lambda line: STATES.index(line.state))[:SHOWN]:
+        loss = "" if line.loss is None else f"  best {line.loss:.5f}"
+        ends = "" if line.ends is None else f"  ends {_when(line.ends, now)}"
+        epochs = f"epoch {line.epoch:>4}/{line.epochs}"
+        said = f"{line.state:8} {line.run:{width}}  {line.dataset}  {epochs}{loss}{ends}  {line.note}"
+        parts.append(said.rstrip())
+    if len(open_ones) > SHOWN:
+        parts.append(f"and {len(open_ones) - SHOWN} more")
+    return "\n".join(parts)
+
+
+def _when(moment: float, now: float) -> str:
+    if moment < now:
+        return "soon"
+    local = datetime.datetime.fromtimestamp(moment)
+    return local.strftime("%a %H:%M" if moment - now < 6 * 86_400 else "%d %b %H:%M")

@@ -1,0 +1,124 @@
+"""The Slurm cluster that a process runs on, if it does: its own job, and all jobs of a folder."""
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from convttlstm.files import UserError
+
+NAME = "convttlstm"  # begins the names of all jobs; profiles/slurm says so
+# What a job asks for must not contain the separator; Snakemake's comments do not.
+FIELDS = "%i|%T|%j|%M|%r|%k|%Z"
+OVER = ("CANCELLED", "COMPLETED", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT")
+
+
+def seconds_left() -> float | None:
+    """Return how long Slurm lets the job of this process run; None outside Slurm, or without a limit."""
+    job = os.environ.get("SLURM_JOB_ID")
+    said = _ask("squeue", "--noheader", "--jobs", job, "--format", "%L") if job else ""
+    return parse_duration(said.strip())
+
+
+def parse_duration(text: str) -> float | None:
+    """Return the seconds of [days-][hours:]minutes:seconds, None of anything else, such as UNLIMITED."""
+    days, dash, clock = text.rpartition("-")
+    parts = clock.split(":")
+    if not all(part.isdigit() for part in [*parts, *([days] if dash else [])]) or len(parts) not in (2, 3):
+        return None
+    seconds = 0
+    for part in parts:
+        seconds = 60 * seconds + int(part)
+    return seconds + 86_400 * int(days or 0)
+
+
+def requeue() -> bool:
+    """Put the job of this process back into Slurm's queue, under the same number.
+
+    Slurm then ends all its processes, this one too. Of several processes the first asks; the others are
+    told the same.
+
+    Returns:
+        Whether there is such a job, and Slurm will start it again.
+    """
+    job = os.environ.get("SLURM_JOB_ID")
+    if not job:
+        return False
+    if os.environ.get("SLURM_PROCID", "0") != "0":
+        return True
+    try:
+        subprocess.run(["scontrol", "requeue", job], check=True, capture_output=True, timeout=60)
+    except (OSError, subprocess.SubprocessError):
+        return False  # not a batch job, or the cluster forbids it
+    return True
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job in Slurm's queue.
+
+    Attributes:
+        number: Slurm's.
+        state: such as RUNNING.
+        elapsed: how long it has run, as Slurm prints it.
+        reason: why it waits, such as Resources.
+        comment: what Snakemake wrote to it: its rule and wildcards.
+    """
+
+    number: str
+    state: str
+    elapsed: str
+    reason: str
+    comment: str
+
+
+def jobs_of(folder: Path) -> list[Job]:
+    """Return the jobs of this project, waiting or running, that were submitted from `folder`.
+
+    There are none where there is no Slurm.
+    """
+    found = []
+    for line in _ask("squeue", "--me", "--noheader", "--format", FIELDS).splitlines():
+        number, state, name, elapsed, reason, comment, place = line.split("|", 6)
+        if name.startswith(NAME) and state not in OVER and Path(place) == folder.resolve():
+            found.append(Job(number, state, elapsed, reason, comment))
+    return found
+
+
+def cancel_orphans(folder: Path) -> None:
+    """Cancel the jobs that were submitted from `folder`, and wait for their end; training saves first.
+
+    To be called by what is about to submit them anew.
+
+    Raises:
+        UserError: some do not end within five minutes.
+    """
+    orphans = jobs_of(folder)
+    if not orphans:
+        return
+    running = sum(job.state != "PENDING" for job in orphans)
+    print(
+        f"{len(orphans)} jobs of an earlier Snakemake are still there, {running} of them running: "
+        "cancelled; what they trained is saved and goes on from there",
+        file=sys.stderr,
+    )
+    subprocess.run(["scancel", *(job.number for job in orphans)], check=True)
+    deadline = time.monotonic() + 300
+    while left := jobs_of(folder):
+        if time.monotonic() > deadline:
+            numbers = ", ".join(job.number for job in left)
+            raise UserError(f"Slurm's jobs {numbers} do not end; see `scontrol show job {left[0].number}`")
+        time.sleep(1)
+
+
+def _ask(*command: str | None) -> str:
+    """Return what a command prints, "" if there is none or it fails."""
+    try:
+        done = subprocess.run(
+            [part for part in command if part], capture_output=True, text=True, timeout=60, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout

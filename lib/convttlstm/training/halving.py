@@ -1,0 +1,74 @@
+"""Successive halving: the points of a grid are trained in rounds, and only the best go on to the next.
+
+Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter Optimization", AISTATS
+2016. The runs are those of the full grid, in the same folders: one that goes on does so from its checkpoint,
+and one that was given up can be taken up again by the full grid.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from convttlstm.config import Settings, grid_runs, resolve_run, rungs
+from convttlstm.files import UserError, read_json, write_json
+from convttlstm.training.loop import train
+
+
+def take_place(
+    settings: Settings,
+    scale: str,
+    dataset: str,
+    place: tuple[str, int, int],
+    data: Path,
+    runs: Path,
+    ranking: Path | None,
+    output: Path,
+) -> None:
+    """Train the run that takes a place in a round to that round's epochs, and write how far it came.
+
+    Args:
+        settings: of the scale.
+        scale: its name.
+        dataset: the data set's name.
+        place: the role whose grid is searched, the round, and which of its runs, counted from 0.
+        data: the prepared data set's folder.
+        runs: the folder of the runs' folders.
+        ranking: what `select` made of the round before; None for the first.
+        output: the JSON file to write.
+
+    Raises:
+        UserError: see `train`.
+        Interrupted: see `train`.
+    """
+    role, rung, number = place
+    if ranking:
+        name = read_json(ranking)["ranking"][number]["run"]
+    else:
+        name = grid_runs(settings, dataset, role)[number]
+    epochs = rungs(settings, dataset, role)[rung].epochs
+    train(resolve_run(settings, scale, dataset, name), data, runs / name, until=epochs)
+    write_json(output, best_epoch(runs / name, epochs) | {"rung": rung})
+
+
+def best_epoch(folder: Path, until: int | None = None) -> dict[str, Any]:
+    """Return how far a run was trained and the lowest validation loss on the way.
+
+    Args:
+        folder: the run's.
+        until: look at the first so many epochs only.
+
+    Raises:
+        UserError: it has no history.
+    """
+    found = [path for name in ("history.csv", "history.partial.csv") if (path := folder / name).exists()]
+    if not found:
+        raise UserError(f"{folder / 'history.csv'}: no such file; train {folder.name} to its end first")
+    history = pd.read_csv(found[0])[:until]
+    best = history.loc[history["validation_loss"].idxmin()]
+    return {
+        "run": folder.name,
+        "epochs": len(history),
+        "validation_loss": float(best["validation_loss"]),
+        "epoch": int(best["epoch"]),
+    }

@@ -1,0 +1,83 @@
+"""What Slurm prints, and how a grid's winners and rounds are named; Slurm itself: workflow/test_slurm.py."""
+
+from pathlib import Path
+
+import pytest
+
+from convttlstm.config import (
+    Settings,
+    evaluated_runs,
+    grid_runs,
+    load_settings,
+    planned_run,
+    resolve_run,
+    rungs,
+    selected_runs,
+)
+from convttlstm.files import UserError
+from convttlstm.slurm import jobs_of, parse_duration, requeue, seconds_left
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def paper() -> Settings:
+    return load_settings(ROOT / "config/paper.yaml")
+
+
+@pytest.mark.parametrize(
+    "text, seconds",
+    [
+        ("2:59", 179),
+        ("1:00:00", 3600),
+        ("1-02:03:04", 86_400 + 7384),
+        ("UNLIMITED", None),
+        ("INVALID", None),
+        ("", None),
+    ],
+)
+def test_times_left_as_squeue_prints_them(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+def test_outside_slurm_there_is_no_limit_no_queue_and_no_orphan(monkeypatch, tmp_path):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert seconds_left() is None and not requeue() and jobs_of(tmp_path) == []
+
+
+def test_a_job_that_slurm_does_not_know_is_not_requeued(monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "999999")
+    assert not requeue()
+
+
+def test_winners_bear_their_roles_and_resolve_to_the_run_that_won(paper):
+    runs = selected_runs(paper, "kth")
+    assert runs == [
+        f"{role}-selected-seed{seed}" for role in ("conv_tt_lstm", "conv_lstm") for seed in (0, 1, 2)
+    ]
+    assert set(runs) < set(evaluated_runs(paper, "kth"))
+    winners = {"conv_tt_lstm": "conv_tt_lstm-S3-N2-C4-M5-seed0"}
+    run = resolve_run(paper, "paper", "kth", runs[1], winners)
+    twin = resolve_run(paper, "paper", "kth", "conv_tt_lstm-S3-N2-C4-M5-seed1")
+    assert run.id == "conv_tt_lstm-selected-seed1" and run.identity() == twin.identity()
+    assert run.title == "Conv-TT-LSTM S3 N2 C4 M5" and run.paper_row is None
+    assert planned_run(paper, "paper", "kth", runs[1]).id == "conv_tt_lstm-seed1"
+    with pytest.raises(UserError, match="a selection of kth says: give one"):
+        resolve_run(paper, "paper", "kth", runs[1])
+
+
+def test_lambdas_compete_for_one_role(paper):
+    assert selected_runs(paper, "something_50") == ["recognizer_conv_tt-selected-seed0"]
+    assert len(grid_runs(paper, "something_50", "recognizer_conv_tt")) == 3
+
+
+def test_rounds_of_successive_halving(paper):
+    """48 points, a quarter of which goes on, for four times the epochs; by hand."""
+    content = paper.model_dump()
+    content["experiments"]["kth"]["halving"] = {"epochs": 32, "factor": 4}
+    settings = Settings.model_validate(content)
+    rounds = rungs(settings, "kth", "conv_tt_lstm")
+    assert [(rung.places, rung.epochs) for rung in rounds] == [(48, 32), (12, 128), (3, 500)]
+    assert [(r.places, r.epochs) for r in rungs(settings, "kth", "conv_lstm")] == [(2, 32), (1, 500)]
+    assert [(r.places, r.epochs) for r in rungs(paper, "kth", "conv_tt_lstm")] == [(48, 500)]
