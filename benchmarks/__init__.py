@@ -1,6 +1,9 @@
 """Programs that measure what the paper argues; README.md says how to run them and what came out."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +13,10 @@ from matplotlib.axes import Axes
 from convttlstm.provenance import device_name
 from convttlstm.reporting.drawing import Look, spread
 
-RESULTS = Path(__file__).parent / "results"
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks/results"
+LINKED = ["lib", "workflow", "profiles", "Snakefile", "environment.yml", "config/paper.yaml"]
+LINKED += ["data/embedded", "data/paper", "data/categories"]
 
 
 def result_path(folder: Path, measured: str, kind: str) -> Path:
@@ -30,6 +36,21 @@ def conditions(kind: str) -> str:
     threads = torch.get_num_threads()
     on = f", {threads} thread{'s' if threads > 1 else ''}" if kind == "cpu" else ""
     return f"{device_name(kind)}{on}, torch {torch.__version__}"
+
+
+def link_project(folder: Path) -> None:
+    """Give a folder what the workflow needs, so that it runs there with data and results of its own."""
+    for name in LINKED:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).symlink_to(ROOT / name)
+
+
+def snakemake(folder: Path, *arguments: str) -> str:
+    """Run the workflow in a folder and return what it prints."""
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    command = ["snakemake", *arguments]
+    done = subprocess.run(command, cwd=folder, env=environment, check=True, text=True, stdout=subprocess.PIPE)
+    return done.stdout
 
 
 def label_log_ends(axes: Axes, ends: list[tuple[float, float, Look]]) -> None:

@@ -14,6 +14,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from benchmarks.halving import outcome
+from convttlstm.config import Halving, load_settings
 from convttlstm.data.videos import decode
 from tests.conftest import ENVIRONMENT, RUN, Project
 from tests.video_files import noise, write_video
@@ -232,6 +234,34 @@ def test_a_signal_to_all_processes_of_a_job_saves_and_is_logged(project):
         time.sleep(0.1)
     assert "stopped by SIGTERM after" in log.read_text()
     assert (project.folder / RUNS / RUN / "last.ckpt").exists()
+
+
+@pytest.mark.slow
+def test_halving_gives_points_up_and_a_full_search_takes_them_up_again(project):
+    """Three points for an epoch, the best one for two more; then all, from where they are."""
+    grid = [{"system": "conv_tt_lstm", "order": [3], "rank": [2, 4, 8]}]
+    searches = [{"epochs": 1, "factor": 3}, None]
+    selection, winners, epochs = "results/tiny/selection/moving_mnist_2.json", [], []
+    for halving in searches:
+        project.configure(experiments={"moving_mnist_2": {"grid": grid, "halving": halving}})
+        done = project.snakemake("--cores", "2", "--", selection)
+        assert done.returncode == 0, done.stdout
+        found = json.loads((project.folder / selection).read_text())
+        winners.append(found["winners"]["conv_tt_lstm"]["run"])
+        epochs.append({point["run"]: point["epochs"] for point in found["ranking"]})
+    assert sorted(epochs[0].values()) == [1, 1, 3] and epochs[0][winners[0]] == 3
+    assert list(epochs[1].values()) == [3, 3, 3]
+
+    settings = load_settings(project.config)
+    runs = project.folder / RUNS
+    histories = {run: pd.read_csv(runs / run / "history.csv") for run in epochs[1]}
+    halved = Halving.model_validate(searches[0])
+    assert outcome(settings, "moving_mnist_2", "conv_tt_lstm", halved, histories)[0] == winners[0]
+    assert outcome(settings, "moving_mnist_2", "conv_tt_lstm", None, histories)[0] == winners[1]
+    other = next(run for run in epochs[1] if run != winners[0])
+    assert project.train(project.run_folder(other, "undisturbed"), other).returncode == 0
+    weights = project.run_folder(other, "undisturbed") / "best.safetensors"
+    assert (runs / other / "best.safetensors").read_bytes() == weights.read_bytes()
 
 
 def training_process(project: Project) -> int:

@@ -5,6 +5,7 @@ it names replaces the paper's value, everything else stays. The scale is the fil
 """
 
 from convttlstm.config.catalogue import (
+    Halving,
     Settings,
     json_schema,
     load_settings,
@@ -41,6 +42,7 @@ __all__ = [
     "Compute",
     "Dataset",
     "Evaluation",
+    "Halving",
     "Kth",
     "LearningRateDecay",
     "MovingMnist",

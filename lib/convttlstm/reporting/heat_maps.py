@@ -8,6 +8,7 @@ from matplotlib import style
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from convttlstm.reporting.costs import billions
 from convttlstm.reporting.drawing import STYLE, WIDTH, save, say
 
 
@@ -29,14 +30,17 @@ def draw_grid(points: pd.DataFrame, label: str, output: Path) -> None:
         else:
             figure = _heat_maps(points[points["role"] == varied.idxmax()])
         save(
-            figure, f"{label}; the lowest validation loss of each configuration, the best one framed", output
+            figure,
+            f"{label}; lowest validation loss (the best one framed), parameters, multiplications of a step",
+            output,
         )
 
 
 def _heat_maps(points: pd.DataFrame) -> Figure:
     """Return a panel for each S and M, with N downwards and C to the right."""
     rows, columns = (sorted(points[symbol].unique()) for symbol in ("S", "M"))
-    figure = Figure((WIDTH, 1.5 * len(rows) + 0.6))
+    figure = Figure((WIDTH, 2.1 * len(rows) + 0.6))
+    points = points.assign(words=points.apply(_words, axis=1))
     panels = figure.subplots(len(rows), len(columns), squeeze=False)
     low, high = points["validation_loss"].agg(["min", "max"])
     best = points[points["won"]].iloc[0]
@@ -44,14 +48,24 @@ def _heat_maps(points: pd.DataFrame) -> Figure:
     for kernel, line in zip(rows, panels, strict=True):
         for steps, axes in zip(columns, line, strict=True):
             own = points[(points["S"] == kernel) & (points["M"] == steps)]
-            losses = own.pivot_table(index="N", columns="C", values="validation_loss")
+            losses, words = (
+                own.pivot(index="N", columns="C", values=values).reindex(index, columns=header)
+                for values in ("validation_loss", "words")
+            )
             seaborn.heatmap(
-                losses.reindex(index, columns=header), ax=axes, cmap="viridis_r", vmin=low, vmax=high,
-                annot=True, fmt=".4f", annot_kws={"size": 6}, linewidths=0.4, cbar=False,
+                losses, ax=axes, cmap="viridis_r", vmin=low, vmax=high,
+                annot=words, fmt="", annot_kws={"size": 5.5}, linewidths=0.4, cbar=False,
             )  # fmt: skip
             axes.set(xlabel="C", ylabel="N", title=f"S = {kernel}, M = {steps}")
             axes.tick_params(length=0, labelrotation=0)
             if (best["S"], best["M"]) == (kernel, steps):
                 corner = header.index(best["C"]), index.index(best["N"])
-                axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="black", linewidth=1.5))
+                axes.add_patch(
+                    Rectangle(corner, 1, 1, fill=False, edgecolor="black", linewidth=1.5, clip_on=False)
+                )
     return figure
+
+
+def _words(point: pd.Series) -> str:
+    millions = f"{point['parameters'] / 1e6:.2f} M"
+    return f"{point['validation_loss']:.4f}\n{millions}\n{billions(point['multiplications'])}"

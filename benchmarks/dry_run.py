@@ -1,0 +1,79 @@
+"""How long Snakemake plans a grid of 100, 500 and 2,000 trainings: `snakemake --profile slurm -n all`.
+
+The scale is the paper's Moving-MNIST-2 half without baselines and ablations; its grid has as many ranks as
+there are to be trainings, and every twentieth has a winner's seed beside it that is judged. The sizes take
+turns, so that a machine that others slow down slows all of them; what counts is the least of each size.
+"""
+
+import argparse
+import re
+import tempfile
+import time
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from benchmarks import RESULTS, conditions, link_project, result_path, snakemake
+from convttlstm.files import write_text
+from convttlstm.provenance import device_name
+from convttlstm.reporting.results import beside
+
+SIZES = [100, 500, 2000]
+JOBS = re.compile(r"^total\s+(\d+)", re.MULTILINE)
+
+
+def main() -> None:
+    """Measure each size and write one CSV for this device."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=2, help="of each size; the least counts")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="folder")
+    options = parser.parse_args()
+    print(conditions("cpu"))
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = measure(Path(folder), options.repeats)
+    rows = [
+        {"trainings": size, "jobs": jobs, "seconds": value, "seconds_a_training": value / size}
+        for (size, jobs), value in seconds.items()
+    ]
+    table = pd.DataFrame([{"device": device_name("cpu")} | row for row in rows])
+    print(table.drop(columns="device").to_string(index=False, float_format="%.3g"))
+    path = beside(result_path(options.output, "dry_run", "cpu"), ".csv")
+    write_text(path, table.to_csv(index=False, float_format="%.4g"))
+    print(f"wrote {path}")
+
+
+def measure(folder: Path, repeats: int) -> dict[tuple[int, int], float]:
+    """Return the least seconds of a plan, by its numbers of trainings and of jobs."""
+    link_project(folder)
+    for size in SIZES:
+        (folder / f"config/runs{size}.yaml").write_text(yaml.safe_dump(scale(size)))
+    found: dict[tuple[int, int], float] = {}
+    for _ in range(repeats):
+        for size in SIZES:
+            jobs, seconds = plan(folder, size)
+            found[size, jobs] = min(seconds, found.get((size, jobs), seconds))
+    return found
+
+
+def scale(trainings: int) -> dict[str, object]:
+    """Return the settings of a scale with so many trainings."""
+    finalists = trainings // 20
+    grid = [{"system": "conv_tt_lstm", "rank": list(range(1, trainings - finalists + 1))}]
+    others = dict.fromkeys(["kth", "something_25", "something_50"])
+    own = {"table": ["copy_last"], "ablations": [], "grid": grid, "finalists": list(range(finalists))}
+    return {"label": f"{trainings} trainings", "experiments": others | {"moving_mnist_2": own}}
+
+
+def plan(folder: Path, size: int) -> tuple[int, float]:
+    """Return how many jobs the plan has and the seconds that it took."""
+    started = time.perf_counter()
+    printed = snakemake(folder, "--profile", "profiles/slurm", "-n", "all", "--config", f"scale=runs{size}")
+    seconds = time.perf_counter() - started
+    total = JOBS.search(printed)
+    assert total, printed
+    return int(total[1]), seconds
+
+
+if __name__ == "__main__":
+    main()

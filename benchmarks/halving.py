@@ -1,0 +1,112 @@
+"""What successive halving would have chosen, and saved, on a grid that was searched in full.
+
+A point that goes on does so from its checkpoint, to the same weights, so what halving does follows from the
+full histories: which points each round keeps, the winner's loss at its end, and the training that was spent.
+The grid is trained first, by the workflow, at demo scale with shorter schedules; or give the histories of
+one that you have searched: `--runs results/paper/runs/kth --config config/paper.yaml --dataset kth`.
+"""
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from benchmarks import RESULTS, ROOT, conditions, link_project, result_path, snakemake
+from convttlstm.config import Halving, Settings, grid_runs, load_settings, rungs
+from convttlstm.files import write_text
+from convttlstm.provenance import device_name
+from convttlstm.reporting.results import beside
+
+DATASET, ROLE = "moving_mnist_2", "conv_tt_lstm"
+EPOCHS = 12
+GRID = {"system": ROLE, "kernel_size": [3, 5], "order": [1, 2, 3], "rank": [2, 4], "steps": [3]}
+
+
+def main() -> None:
+    """Search, compare and write one CSV for this device."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--runs", type=Path, help="the runs of a full search; else one is made")
+    parser.add_argument("--config", type=Path, help="its settings")
+    parser.add_argument("--dataset", default=DATASET)
+    parser.add_argument("--role", default=ROLE, help="the system whose configuration was sought")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="folder")
+    options = parser.parse_args()
+    print(conditions("cpu"))
+    with tempfile.TemporaryDirectory() as folder:
+        config = options.config or scale(Path(folder))
+        runs = options.runs or search(Path(folder))
+        table = compare(load_settings(config), options.dataset, options.role, runs)
+    print(table.to_string(index=False, float_format="%.4g"))
+    path = beside(result_path(options.output, "halving", "cpu"), ".csv")
+    table.insert(0, "device", device_name("cpu"))
+    write_text(path, table.to_csv(index=False, float_format="%.5g"))
+    print(f"wrote {path}")
+
+
+def scale(folder: Path) -> Path:
+    """Write the demo's scale with a grid, and return its path."""
+    content = yaml.safe_load((ROOT / "config/demo.yaml").read_text())
+    content["experiments"] = dict.fromkeys(content["experiments"])
+    content["experiments"][DATASET] = {"table": ["copy_last"], "grid": [GRID], "finalists": []}
+    content["training"] |= {"epochs": EPOCHS, "samples_per_epoch": 45}
+    link_project(folder)
+    path = folder / "config/searched.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def search(folder: Path) -> Path:
+    """Train every point of the grid and return the folder of the runs."""
+    target = f"results/searched/selection/{DATASET}.json"
+    snakemake(folder, "--cores", str(os.cpu_count()), "--config", "scale=searched", "--", target)
+    return folder / "results/searched/runs" / DATASET
+
+
+def compare(settings: Settings, dataset: str, role: str, runs: Path) -> pd.DataFrame:
+    """Return a line for the full search and for each first round and factor."""
+    names = grid_runs(settings, dataset, role)
+    histories = {name: pd.read_csv(runs / name / "history.csv") for name in names}
+    full = settings.training_of(dataset, role).epochs
+    everything = sum(history["seconds"].sum() for history in histories.values())
+    losses = {name: history["validation_loss"].min() for name, history in histories.items()}
+    best = min(losses, key=lambda name: losses[name])
+    rows = []
+    searches = [Halving(epochs=2**i, factor=f) for f in (2, 3, 4) for i in range(9) if 2**i < full]
+    for halving in [None, *searches]:
+        winner, seconds = outcome(settings, dataset, role, halving, histories)
+        rows.append(
+            {
+                "first_epochs": halving.epochs if halving else full,
+                "factor": halving.factor if halving else 1,
+                "winner": winner,
+                "validation_loss": losses[winner],
+                "rank_in_full_search": sorted(losses.values()).index(losses[winner]) + 1,
+                "points": len(names),
+                "hours": seconds / 3600,
+                "saved": 1 - seconds / everything,
+                "same_winner": winner == best,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def outcome(
+    settings: Settings, dataset: str, role: str, halving: Halving | None, histories: dict[str, pd.DataFrame]
+) -> tuple[str, float]:
+    """Return the run that wins and the seconds of training that the search takes."""
+    experiment = settings.experiments[dataset].model_copy(update={"halving": halving})
+    searched = settings.model_copy(update={"experiments": settings.experiments | {dataset: experiment}})
+    left, before, seconds = list(histories), 0, 0.0
+    for rung in rungs(searched, dataset, role):
+        left = left[: rung.places]
+        seconds += sum(histories[name]["seconds"][before : rung.epochs].sum() for name in left)
+        left.sort(key=lambda name: (histories[name]["validation_loss"][: rung.epochs].min(), name))
+        before = rung.epochs
+    return left[0], seconds
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""What is said about a grid before, during and after its search: estimate, status, table and heat maps."""
+
+import csv
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+from convttlstm.config import Settings, grid_runs, load_settings, resolve_run
+from convttlstm.config.models import HYPER
+from convttlstm.evaluation.estimate import estimate
+from convttlstm.evaluation.estimate import to_text as estimate_text
+from convttlstm.evaluation.selection import select
+from convttlstm.files import UserError
+from convttlstm.models import create_model
+from convttlstm.reporting.grid import write_grid
+from convttlstm.reporting.status import status
+from convttlstm.reporting.status import to_text as status_text
+
+ROOT = Path(__file__).parents[2]
+TIMES = ROOT / "benchmarks/results/system_times-AMD_EPYC-torch2.13.0.csv"
+DATASET = "moving_mnist_2"
+
+
+@pytest.fixture(scope="module")
+def paper() -> Settings:
+    return load_settings(ROOT / "config/paper.yaml")
+
+
+def only(settings: Settings, **experiment: Any) -> Settings:
+    """Return the settings with Moving-MNIST-2 alone, and these changes to its experiment."""
+    content = settings.model_dump()
+    plain = {"ablations": [], "grid": [], "finalists": []}
+    content["experiments"] = {DATASET: content["experiments"][DATASET] | plain | experiment}
+    return Settings.model_validate(content)
+
+
+def test_hours_are_those_of_the_given_speed(paper: Settings) -> None:
+    """7.4 minutes for 10,000 samples are 500 times as much for 500 epochs of them."""
+    training, judging = estimate(only(paper, table=["conv_tt_lstm"]), "paper", TIMES, minutes=7.4)
+    assert (training.jobs, judging.jobs) == (1, 1)
+    assert training.hours == pytest.approx(500 * 7.4 / 60)
+    # Forward takes 2.681 of 8.284 seconds there, and 39 steps instead of 19.
+    assert judging.hours == pytest.approx(5000 / 10_000 * 7.4 / 60 * 2.681 / 8.284 * 39 / 19, rel=1e-3)
+
+
+def test_of_other_configurations_hours_and_storage_follow_the_parameters(paper: Settings) -> None:
+    grid = {"system": "conv_tt_lstm", "order": [1], "steps": [1], "rank": [4]}
+    stages = estimate(only(paper, table=["conv_tt_lstm"], grid=[grid]), "paper", TIMES)
+    plain, other = (stage for stage in stages if stage.name.startswith("train"))
+    settings = paper.systems["conv_tt_lstm"].model.hyper()
+    with torch.device("meta"):
+        model = create_model("conv_tt_lstm", **(settings | {"order": 1, "steps": 1, "rank": 4}))
+    ratio = sum(value.numel() for value in model.parameters()) / 2_687_281
+    assert other.hours / plain.hours == pytest.approx(ratio)
+    assert other.gigabytes / plain.gigabytes == pytest.approx(ratio)
+
+
+def test_halving_takes_fewer_hours_for_the_same_points(paper: Settings) -> None:
+    """48 points: 32 epochs, a quarter for 96 more, three for 372 more; of 48 times 500."""
+    grid = paper.experiments[DATASET].grid[0].model_dump()
+    halving = {"epochs": 32, "factor": 4}
+    full, rounds = (
+        [s for s in estimate(settings, "paper", TIMES) if s.name.startswith(("train: grid", "search"))]
+        for settings in (only(paper, table=["black"], grid=[grid], halving=h) for h in (None, halving))
+    )
+    assert [stage.jobs for stage in full + rounds] == [48, 48, 12, 3]
+    share = sum(stage.hours for stage in rounds) / full[0].hours
+    assert share == pytest.approx((48 * 32 + 12 * 96 + 3 * 372) / (48 * 500))
+
+
+def test_estimate_names_its_device_and_what_it_leaves_out(paper: Settings) -> None:
+    stages = estimate(only(paper, table=["conv_tt_lstm", "vpn"]), "paper", TIMES)
+    text = estimate_text(stages, TIMES, None)
+    assert "AMD EPYC" in text and "the hours of 1 evaluations" in text
+
+
+@pytest.mark.parametrize("content, reason", [(None, "no such file"), ("device,size\nx,64\n", "not a table")])
+def test_times_that_cannot_be_used_are_one_line(tmp_path: Path, paper: Settings, content, reason) -> None:
+    path = tmp_path / "times.csv"
+    if content:
+        path.write_text(content)
+    with pytest.raises(UserError, match=reason):
+        estimate(only(paper, table=["conv_tt_lstm"]), "paper", path)
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Iterator[Path]:
+    """A run's folder that another process trains in."""
+    folder = tmp_path / "runs" / DATASET / "conv_lstm-seed0"
+    code = "import sys; from pathlib import Path; from convttlstm.training.checkpoints import run_lock\n"
+    code += f"with run_lock(Path({str(folder)!r})): print(flush=True); sys.stdin.read()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout and process.stdout.readline()
+    yield folder
+    process.communicate()
+
+
+def test_status_tells_runs_apart(held: Path, tmp_path: Path, paper: Settings) -> None:
+    """One is trained, one under way with 4 of 500 epochs of an hour, one failed, and one is to do."""
+    runs = ["conv_lstm", "conv_tt_lstm", "predrnn_pp", "e3d_lstm"]
+    settings, folder = only(paper, table=["black", *runs]), held.parent
+    history = pd.DataFrame({"epoch": [1, 2, 3, 4], "validation_loss": [4.0, 2, 3, 3], "seconds": 3600.0})
+    history.to_csv(held / "history.partial.csv", index=False)
+    done = folder / "conv_tt_lstm-seed0"
+    done.mkdir()
+    history.to_csv(done / "history.csv", index=False)
+    (done / "best.safetensors").touch()
+    log = tmp_path / f"logs/train/{DATASET}/predrnn_pp-seed0.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("predrnn_pp-seed0 epoch 1/500\nerror: the loss is nan in epoch 2\n")
+    lines = {line.run.partition("-")[0]: line for line in status(settings, "paper", tmp_path)}
+    assert [lines[run].state for run in runs] == ["running", "done", "failed", "to do"]
+    running = lines["conv_lstm"]
+    assert (running.epoch, running.epochs, running.loss) == (4, 500, 2.0)
+    saved = (held / "history.partial.csv").stat().st_mtime
+    assert running.ends == pytest.approx(saved + 496 * 3600)
+    text = status_text(list(lines.values()), saved)
+    assert f"{DATASET}: 4 trainings: 1 done, 1 running, 1 failed, 1 to do" in text
+    assert "epoch    4/500  best 2.00000  ends" in text and "the loss is nan" in text
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Path, dict[str, float]]:
+    """The demo's settings with a grid of 2 x 3 x 2 x 1 points, the results, and the losses made up."""
+    results = tmp_path_factory.mktemp("searched")
+    content = load_settings(ROOT / "config/demo.yaml").model_dump()
+    own = content["experiments"][DATASET]
+    own["grid"] = [
+        {
+            "system": "conv_tt_lstm",
+            "kernel_size": [3, 5],
+            "order": [1, 2, 3],
+            "rank": [2, 4],
+            "steps": [3],
+        }
+    ]
+    settings = Settings.model_validate(content | {"experiments": {DATASET: own}})
+    losses = {run: 0.1 - 0.001 * i for i, run in enumerate(grid_runs(settings, DATASET))}
+    for run, loss in losses.items():
+        folder = results / "runs" / DATASET / run
+        folder.mkdir(parents=True)
+        pd.DataFrame({"epoch": [1, 2], "validation_loss": [loss, loss + 1]}).to_csv(folder / "history.csv")
+    select(settings, DATASET, results / "runs" / DATASET, results / f"selection/{DATASET}.json")
+    write_grid(results, settings, DATASET, results)
+    return settings, results, losses
+
+
+def test_the_grid_s_table_holds_every_point_best_first(searched) -> None:
+    settings, results, losses = searched
+    with (results / f"tables/grid_{DATASET}.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["run"] for row in rows] == sorted(losses, key=lambda run: losses[run])
+    assert [row["won"] for row in rows] == ["True"] + 11 * ["False"]
+    for row in rows:
+        run = resolve_run(settings, "demo", DATASET, row["run"])
+        values = run.model.hyper()
+        assert all(int(row[symbol]) == values[name] for name, symbol in HYPER.items() if name in values)
+        model = create_model(run.model.name, 1, **values)
+        assert int(row["parameters"]) == sum(value.numel() for value in model.parameters())
+        assert float(row["validation_loss"]) == losses[row["run"]] and row["epoch"] == "1"
+    text = (results / f"tables/grid_{DATASET}.md").read_text()
+    assert "0.00100 ahead of the next" in text and "demo scale" in text
+
+
+def test_heat_maps_write_every_loss_and_say_their_scale(searched) -> None:
+    _, results, losses = searched
+    drawn = (results / f"figures/grid_{DATASET}.svg").read_text()
+    for loss in losses.values():
+        assert drawn.count(f"<!-- {loss:.4f} -->") == 1
+    assert all(f"<!-- S = {size}, M = 3 -->" in drawn for size in (3, 5)) and "demo scale" in drawn
