@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ACTIVE := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: demo test lint lock clean
+.PHONY: demo test test-slurm lint lock clean
 
 demo: .venv/.installed
 	@$(ACTIVE) snakemake --config scale=demo
@@ -12,7 +12,11 @@ demo: .venv/.installed
 # FAST=1 leaves out the tests that are marked slow. One thread a test: several that wait for each other
 # on busy cores take many times as long.
 test: .venv/.installed lint
-	@$(ACTIVE) OMP_NUM_THREADS=1 pytest --numprocesses 2 --dist worksteal $(if $(FAST),-m "not slow")
+	@$(ACTIVE) OMP_NUM_THREADS=1 pytest --numprocesses 2 --dist worksteal -m "not slurm$(if $(FAST), and not slow)"
+
+# Starts and stops a Slurm on this machine, as root; tests/workflow/slurm.sh install gets one.
+test-slurm: .venv/.installed
+	@$(ACTIVE) OMP_NUM_THREADS=1 pytest -m slurm
 
 lint: .venv/.installed
 	@$(BIN)/ruff check .

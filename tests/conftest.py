@@ -1,9 +1,11 @@
 """A scale so small that real processes can be trained, killed and started again."""
 
+import multiprocessing
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,18 @@ from typing import Any
 import pytest
 import yaml
 
+from convttlstm.cli import main
+
 ROOT = Path(__file__).parents[1]
 RUN = "conv_tt_lstm-seed0"
 # The commands of the environment that runs the tests, active or not.
 ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+# Starting Python and importing torch takes longer than most commands here: one process does so, and each
+# command runs in a new process forked off it.
+FORKS = multiprocessing.get_context("forkserver")
+PRELOADED = ["tests.conftest", "torch._dynamo", "pandas", "convttlstm.training.loop"]
+PRELOADED += [f"convttlstm.evaluation.{name}" for name in ("protocol", "recognition", "predict")]
+FORKS.set_forkserver_preload(PRELOADED)
 
 CUT = {"epochs": 6, "batch_size": 4, "linear_sampling": {"updates": 40}}
 TINY: dict[str, Any] = {
@@ -107,7 +117,16 @@ class Project:
     def command(self, *arguments: object) -> list[str]:
         return [sys.executable, "-m", "convttlstm", *map(str, arguments)]
 
-    def call(self, *arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    def start(self, *arguments: object) -> "Command":
+        return Command([str(argument) for argument in arguments], self.folder)
+
+    def call(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        command = self.start(*arguments)
+        stdout, stderr = command.communicate()
+        return subprocess.CompletedProcess(arguments, command.poll() or 0, stdout, stderr)
+
+    def spawn(self, *arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run the command as a shell would."""
         return subprocess.run(
             self.command(*arguments),
             cwd=self.folder,
@@ -125,8 +144,8 @@ class Project:
         config = ["--config", self.config, "--dataset", "moving_mnist_2", "--data", self.data]
         return [*config, run, "-o", folder]
 
-    def train(self, folder: Path, run: str = RUN, **options: Any) -> subprocess.CompletedProcess[str]:
-        return self.call("train", *self.run_arguments(folder, run), **options)
+    def train(self, folder: Path, run: str = RUN) -> subprocess.CompletedProcess[str]:
+        return self.call("train", *self.run_arguments(folder, run))
 
     def evaluate(self, folder: Path, run: str = RUN) -> subprocess.CompletedProcess[str]:
         return self.call("evaluate", *self.run_arguments(folder, run))
@@ -142,6 +161,43 @@ class Project:
             env=ENVIRONMENT,
             **options,
         )
+
+
+class Command:
+    """`convttlstm` under way, in a process of its own that is forked off one that has imported everything."""
+
+    def __init__(self, arguments: list[str], folder: Path) -> None:
+        printed = tempfile.mkdtemp(prefix="printed-", dir=folder)
+        self.stdout, self.stderr = (Path(printed, name) for name in ("stdout", "stderr"))
+        files = [str(self.stdout), str(self.stderr)]
+        self.process = FORKS.Process(target=be_command, args=(arguments, folder, dict(os.environ), files))
+        self.process.start()
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid or 0
+
+    def poll(self) -> int | None:
+        """Return the exit status, minus the signal of a killed process; None while it runs."""
+        return self.process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def communicate(self) -> tuple[str, str]:
+        """Wait for the end, and return what was printed."""
+        self.process.join()
+        return self.stdout.read_text(), self.stderr.read_text()
+
+
+def be_command(arguments: list[str], folder: Path, environment: dict[str, str], files: list[str]) -> None:
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    for number, path in enumerate(files, start=1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+    sys.argv = ["convttlstm", *arguments]
+    sys.exit(main(arguments))
 
 
 def make_project(folder: Path) -> Project:

@@ -103,9 +103,10 @@ def held(tmp_path: Path) -> Iterator[Path]:
     process.communicate()
 
 
-def test_status_tells_runs_apart(held: Path, tmp_path: Path, paper: Settings) -> None:
-    """One is trained, one under way with 4 of 500 epochs of an hour, one failed, and one is to do."""
-    runs = ["conv_lstm", "conv_tt_lstm", "predrnn_pp", "e3d_lstm"]
+def test_status_tells_runs_apart(held: Path, tmp_path: Path, paper: Settings, monkeypatch) -> None:
+    """One is trained, one under way with 4 of 500 epochs of an hour, two failed, and one is to do."""
+    monkeypatch.chdir(tmp_path)
+    runs = ["conv_lstm", "conv_tt_lstm", "predrnn_pp", "conv_lstm_ttd", "e3d_lstm"]
     settings, folder = only(paper, table=["black", *runs]), held.parent
     history = pd.DataFrame({"epoch": [1, 2, 3, 4], "validation_loss": [4.0, 2, 3, 3], "seconds": 3600.0})
     history.to_csv(held / "history.partial.csv", index=False)
@@ -115,16 +116,21 @@ def test_status_tells_runs_apart(held: Path, tmp_path: Path, paper: Settings) ->
     (done / "best.safetensors").touch()
     log = tmp_path / f"logs/train/{DATASET}/predrnn_pp-seed0.log"
     log.parent.mkdir(parents=True)
-    log.write_text("predrnn_pp-seed0 epoch 1/500\nerror: the loss is nan in epoch 2\n")
+    log.write_text("predrnn_pp-seed0 epoch 1/500\nconvttlstm: error: the loss is nan in epoch 2\n")
+    (log.parent / "conv_lstm_ttd-seed0.log").touch()
+    slurm = tmp_path / f".snakemake/slurm_logs/rule_train/{DATASET}_conv_lstm_ttd-seed0/7.log"
+    slurm.parent.mkdir(parents=True)
+    slurm.write_text("host: a\nslurmstepd-a: error: Exceeded job memory limit\nWorkflowError:\n")
     lines = {line.run.partition("-")[0]: line for line in status(settings, "paper", tmp_path)}
-    assert [lines[run].state for run in runs] == ["running", "done", "failed", "to do"]
+    assert [lines[run].state for run in runs] == ["running", "done", "failed", "failed", "to do"]
     running = lines["conv_lstm"]
     assert (running.epoch, running.epochs, running.loss) == (4, 500, 2.0)
     saved = (held / "history.partial.csv").stat().st_mtime
     assert running.ends == pytest.approx(saved + 496 * 3600)
     text = status_text(list(lines.values()), saved)
-    assert f"{DATASET}: 4 trainings: 1 done, 1 running, 1 failed, 1 to do" in text
-    assert "epoch    4/500  best 2.00000  ends" in text and "the loss is nan" in text
+    assert f"{DATASET}: 5 trainings: 1 done, 1 running, 2 failed, 1 to do" in text
+    assert "epoch    4/500  best 2.00000  ends" in text
+    assert "the loss is nan" in text and "Exceeded job memory limit" in text
 
 
 @pytest.fixture(scope="module")

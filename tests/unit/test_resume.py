@@ -6,7 +6,7 @@ import re
 import resource
 import shutil
 import signal
-import subprocess
+import socket
 import time
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.conftest import RUN, Project, make_project
+from tests.conftest import RUN, Command, Project, make_project
 
 LONG = {
     "datasets": {"moving_mnist_2": {"train": {"sequences": 48, "frames": 6}}},
@@ -65,16 +65,10 @@ def assert_same_run(folder: Path, undisturbed: Path) -> None:
     )
 
 
-def start(project: Project, folder: Path, run: str = RUN) -> subprocess.Popen[str]:
+def start(project: Project, folder: Path, run: str = RUN) -> Command:
     """Start training and return once it has written a checkpoint of its own."""
     before = (folder / "last.ckpt").stat().st_mtime_ns if (folder / "last.ckpt").exists() else 0
-    process = subprocess.Popen(
-        project.command("train", *project.run_arguments(folder, run)),
-        cwd=project.folder,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    process = project.start("train", *project.run_arguments(folder, run))
     while process.poll() is None:
         path = folder / "last.ckpt"
         if path.exists() and path.stat().st_mtime_ns > before:
@@ -86,7 +80,7 @@ def start(project: Project, folder: Path, run: str = RUN) -> subprocess.Popen[st
 def interrupt(project: Project, folder: Path, run: str = RUN) -> None:
     """Start training and stop it by SIGTERM after its first checkpoint."""
     process = start(project, folder, run)
-    process.terminate()
+    process.send_signal(signal.SIGTERM)
     process.communicate()
 
 
@@ -99,7 +93,7 @@ def test_killed_at_random_moments_ends_with_identical_weights(trained):
         process = start(project, folder)
         time.sleep(moments.uniform(0, 0.3))
         if process.poll() is None:
-            process.kill()
+            process.send_signal(signal.SIGKILL)
             kills += 1
         process.communicate()
     assert kills >= 3, "training ends too soon to be killed"
@@ -133,8 +127,8 @@ def test_a_signal_saves_and_exits_with_75(trained, number):
     project, undisturbed, folder = trained
     process = start(project, folder)
     process.send_signal(number)
-    _, stderr = process.communicate(timeout=600)
-    assert process.returncode == 75
+    _, stderr = process.communicate()
+    assert process.poll() == 75
     assert re.fullmatch(rf".*stopped by {number.name} after .* the same command goes on from there\n", stderr)
     assert not (folder / "best.safetensors").exists()
     done = project.train(folder)
@@ -149,7 +143,7 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(trained):
     process = start(project, folder)
     while not (folder / "previous.ckpt").exists():
         time.sleep(0.01)
-    process.terminate()
+    process.send_signal(signal.SIGTERM)
     process.communicate()
     os.truncate(folder / "last.ckpt", (folder / "last.ckpt").stat().st_size // 2)
     done = project.train(folder)
@@ -184,7 +178,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_intact(trained):
     def full() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-    failed = project.train(folder, preexec_fn=full)
+    failed = project.spawn("train", *project.run_arguments(folder, RUN), preexec_fn=full)
     assert failed.returncode == 1
     assert failed.stderr.count("\n") == 1
     assert "last.ckpt: cannot be written" in failed.stderr
@@ -229,15 +223,15 @@ def test_two_writers_never_meet(trained):
     """The second waits, and goes on where the first was killed."""
     project, undisturbed, folder = trained
     first = start(project, folder)
-    command = project.command("train", *project.run_arguments(folder, RUN))
-    second = subprocess.Popen(command, cwd=project.folder, text=True, stdout=subprocess.PIPE)
-    assert second.stdout
-    assert f"process {first.pid} on" in (line := second.stdout.readline()), line
-    assert "trains this run; waiting for its end" in line
-    first.kill()
+    second = project.start("train", *project.run_arguments(folder, RUN))
+    waits = f"process {first.pid} on {socket.gethostname()} trains this run; waiting for its end\n"
+    while waits not in (second.stdout.read_text() if second.stdout.exists() else ""):
+        assert first.poll() is None and second.poll() is None
+        time.sleep(0.002)
+    first.send_signal(signal.SIGKILL)
     first.communicate()
     said, _ = second.communicate()
-    assert second.returncode == 0 and "goes on after epoch" in said
+    assert second.poll() == 0 and "goes on after epoch" in said
     assert_same_run(folder, undisturbed)
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.conftest import Project
+from tests.conftest import Project, make_project
 
 # The command line, and then the most memory that it took.
 MEASURED = """
@@ -46,6 +46,14 @@ FEW_STEPS = {
 }
 
 
+@pytest.fixture(scope="module")
+def sequences(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = make_project(tmp_path_factory.mktemp("sequences"))
+    project.config.write_text(yaml.safe_dump(FEW_STEPS))
+    project.prepare()
+    return project
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "run, parameters",
@@ -58,23 +66,24 @@ FEW_STEPS = {
         ("e3d_lstm-seed0", 12_898_832),
     ],
 )
-def test_a_full_size_model_trains_two_steps_and_is_judged(project: Project, run: str, parameters: int):
-    project.config.write_text(yaml.safe_dump(FEW_STEPS))
-    project.prepare()
-    folder = project.run_folder(run)
-    done = project.train(folder, run)
+def test_a_full_size_model_trains_two_steps_and_is_judged(sequences: Project, run: str, parameters: int):
+    folder = sequences.run_folder(run)
+    done = sequences.train(folder, run)
     assert done.returncode == 0, done.stderr
     assert len(pd.read_csv(folder / "history.csv")) == 1
     assert json.loads((folder / "provenance.json").read_text())["parameters"] == parameters
-    done = project.evaluate(folder, run)
+    done = sequences.evaluate(folder, run)
     assert done.returncode == 0, done.stderr
     assert set(json.loads((folder / "metrics.json").read_text())["horizons"]) == {"3", "6"}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("cell", ["cnn3d", "conv_lstm", "conv_tt"])
-def test_a_full_size_recogniser_takes_a_joint_step_below_16_gib(project: Project, cell: str):
-    """At 224 x 224 pixels, the paper's eight layers, half of a clip of up to 22 frames and ten more."""
+CELLS = ["cnn3d", "conv_lstm", "conv_tt"]
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Drawn clips for a joint step on half of a clip of up to 22 frames and ten more, at 224 x 224 pixels."""
+    project = make_project(tmp_path_factory.mktemp("clips"))
     settings = yaml.safe_load(project.config.read_text())
     settings["datasets"]["something"] = {
         "kind": "something",
@@ -84,20 +93,31 @@ def test_a_full_size_recogniser_takes_a_joint_step_below_16_gib(project: Project
         "validation_share": 0.15,  # one clip
         "synthetic_clips": [1, 1],
     }
-    run = f"recognizer_{cell}"
     settings["experiments"] |= {
         "moving_mnist_2": None,
-        "something": {"table": [run], "training": CUT | {"recipe": "recognition", "samples_per_epoch": 1}},
+        "something": {
+            "table": [f"recognizer_{cell}" for cell in CELLS],
+            "training": CUT | {"recipe": "recognition", "samples_per_epoch": 1},
+        },
     }
     project.config.write_text(yaml.safe_dump(settings))
     common = ["--config", project.config, "--dataset", "something"]
     for command in (["synthesize", "-o", "raw"], ["prepare", "--raw", "raw", "-o", "data/clips"]):
         done = project.call(*command, *common)
         assert done.returncode == 0, done.stderr
-    folder = project.run_folder(f"{run}-seed0")
-    measured = ["-c", MEASURED, *project.command("train", *common, "--data", "data/clips", "-o", folder)[3:]]
-    command = [sys.executable, *map(str, measured), f"{run}-seed0"]
-    done = subprocess.run(command, cwd=project.folder, text=True, capture_output=True, timeout=1800)
+    return project
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_full_size_recogniser_takes_a_joint_step_below_16_gib(clips: Project, cell: str):
+    """The paper's eight layers."""
+    run = f"recognizer_{cell}-seed0"
+    folder = clips.run_folder(run)
+    options = ["--config", clips.config, "--dataset", "something", "--data", "data/clips", "-o", folder]
+    measured = ["-c", MEASURED, *clips.command("train", *options, run)[3:]]
+    command = [sys.executable, *map(str, measured)]
+    done = subprocess.run(command, cwd=clips.folder, text=True, capture_output=True, timeout=1800)
     assert done.returncode == 0, done.stderr
     assert len(pd.read_csv(folder / "history.csv")) == 1
     assert int(done.stdout.splitlines()[-1]) < 16 * 2**20  # KiB

@@ -28,7 +28,7 @@ class Line:
         epochs: of the whole training.
         loss: the lowest validation loss so far, None before the first epoch's end.
         ends: when training should end, as seconds since 1970; None if that cannot be told.
-        note: why it waits, or the last line of a failed run's log.
+        note: why it waits, or failed.
     """
 
     dataset: str
@@ -47,7 +47,7 @@ def status(settings: Settings, scale: str, results: Path) -> list[Line]:
     Args:
         settings: of the scale.
         scale: its name.
-        results: its folder, such as results/paper.
+        results: its folder, such as results/paper; Snakemake runs in the current one.
 
     Raises:
         UserError: a run of the catalogue is not possible.
@@ -64,7 +64,7 @@ def status(settings: Settings, scale: str, results: Path) -> list[Line]:
 
 
 def _line(run: Run, name: str, results: Path, job: Job | None) -> Line:
-    folder, log = results / "runs" / run.dataset_name / name, _last_line(results, run, name)
+    folder = results / "runs" / run.dataset_name / name
     history = next(
         (pd.read_csv(p) for n in ("history.csv", "history.partial.csv") if (p := folder / n).is_file()), None
     )
@@ -81,17 +81,25 @@ def _line(run: Run, name: str, results: Path, job: Job | None) -> Line:
             ends = saved + (epochs - epoch) * float(history["seconds"].tail(5).mean())
     elif job:
         state, note = "waiting", job.reason
-    elif "error:" in log:
-        state, note = "failed", log
+    elif failure := _failure(results, run, name):
+        state, note = "failed", failure
     else:
         state, note = "to do", "chosen by the selection" if is_selected(name) else ""
     return Line(run.dataset_name, name, state, epoch, epochs, loss, ends, note)
 
 
-def _last_line(results: Path, run: Run, name: str) -> str:
-    path = results / "logs" / "train" / run.dataset_name / f"{name}.log"
-    lines = path.read_text().strip().splitlines() if path.is_file() else []
-    return lines[-1] if lines else ""
+def _failure(results: Path, run: Run, name: str) -> str:
+    """Return the line in which a run's last job says why it failed, "" if it does not.
+
+    Of a job that was killed, for its memory for example, Slurm says so, in a log of its own.
+    """
+    own = results / "logs" / "train" / run.dataset_name / f"{name}.log"
+    slurms = Path(".snakemake/slurm_logs/rule_train", f"{run.dataset_name}_{name}").glob("*.log")
+    logs = [*sorted(slurms, key=lambda path: path.stat().st_mtime)[-1:], own]
+    lines = [line for path in logs if path.is_file() for line in path.read_text().splitlines()]
+    return next(
+        (line for line in reversed(lines) if line.startswith(("convttlstm: error:", "slurmstepd"))), ""
+    )
 
 
 def to_text(lines: list[Line], now: float | None = None) -> str:
