@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,16 @@ ROOT = Path(__file__).parents[1]
 RUN = "conv_tt_lstm-seed0"
 # The commands of the environment that runs the tests, active or not.
 ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+STARTED = time.monotonic()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leave out slow tests after so many minutes, where they are given: a slow machine's are then fewer."""
+    minutes = float(os.environ.get("TEST_MINUTES", "inf"))
+    if item.get_closest_marker("slow") and time.monotonic() - STARTED > 60 * minutes:
+        pytest.skip(f"left out after TEST_MINUTES={minutes:.0f}; this machine is slow")
+
+
 # Starting Python and importing torch takes longer than most commands here: one process does so, and each
 # command runs in a new process forked off it.
 FORKS = multiprocessing.get_context("forkserver")
