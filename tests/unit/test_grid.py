@@ -104,7 +104,7 @@ def held(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_status_tells_runs_apart(held: Path, tmp_path: Path, paper: Settings, monkeypatch) -> None:
-    """One is trained, one under way with 4 of 500 epochs of an hour, two failed, and one is to do."""
+    """One trained, one under way with 4 of 500 epochs of an hour, two failed, one left in its first epoch."""
     monkeypatch.chdir(tmp_path)
     runs = ["conv_lstm", "conv_tt_lstm", "predrnn_pp", "conv_lstm_ttd", "e3d_lstm"]
     settings, folder = only(paper, table=["black", *runs]), held.parent
@@ -114,6 +114,9 @@ def test_status_tells_runs_apart(held: Path, tmp_path: Path, paper: Settings, mo
     done.mkdir()
     history.to_csv(done / "history.csv", index=False)
     (done / "best.safetensors").touch()
+    begun = folder / "e3d_lstm-seed0"
+    begun.mkdir()
+    (begun / "history.partial.csv").write_text(pd.DataFrame([]).to_csv(index=False))
     log = tmp_path / f"logs/train/{DATASET}/predrnn_pp-seed0.log"
     log.parent.mkdir(parents=True)
     log.write_text("predrnn_pp-seed0 epoch 1/500\nconvttlstm: error: the loss is nan in epoch 2\n")
