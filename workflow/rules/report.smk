@@ -106,7 +106,7 @@ rule grid:
         gpu=0,
     params:
         config=CONFIG,
-        results=RESULTS,
+        results=subpath(output[0], ancestor=2),
     message:
         "Showing all configurations tried on {wildcards.dataset}"
     shell:
