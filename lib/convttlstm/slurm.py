@@ -11,7 +11,7 @@ from convttlstm.files import UserError
 
 NAME = "convttlstm"  # begins the names of all jobs; profiles/slurm says so
 # What a job asks for must not contain the separator; Snakemake's comments do not.
-FIELDS = "%i|%T|%j|%M|%r|%k|%Z"
+FIELDS = "%i|%T|%j|%r|%k|%Z"
 OVER = ("CANCELLED", "COMPLETED", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT")
 
 
@@ -62,14 +62,12 @@ class Job:
     Attributes:
         number: Slurm's.
         state: such as RUNNING.
-        elapsed: how long it has run, as Slurm prints it.
         reason: why it waits, such as Resources.
         comment: what Snakemake wrote to it: its rule and wildcards.
     """
 
     number: str
     state: str
-    elapsed: str
     reason: str
     comment: str
 
@@ -81,9 +79,9 @@ def jobs_of(folder: Path) -> list[Job]:
     """
     found = []
     for line in _ask("squeue", "--me", "--noheader", "--format", FIELDS).splitlines():
-        number, state, name, elapsed, reason, comment, place = line.split("|", 6)
+        number, state, name, reason, comment, place = line.split("|", 5)
         if name.startswith(NAME) and state not in OVER and Path(place) == folder.resolve():
-            found.append(Job(number, state, elapsed, reason, comment))
+            found.append(Job(number, state, reason, comment))
     return found
 
 
@@ -113,12 +111,10 @@ def cancel_orphans(folder: Path) -> None:
         time.sleep(1)
 
 
-def _ask(*command: str | None) -> str:
+def _ask(*command: str) -> str:
     """Return what a command prints, "" if there is none or it fails."""
     try:
-        done = subprocess.run(
-            [part for part in command if part], capture_output=True, text=True, timeout=60, check=True
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout

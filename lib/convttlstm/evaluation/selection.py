@@ -11,7 +11,7 @@ from convttlstm.config.models import HYPER
 from convttlstm.evaluation.complexity import count_parameters, step_cost
 from convttlstm.files import read_json, write_json
 from convttlstm.models import create_model
-from convttlstm.training.halving import best_epoch
+from convttlstm.training.history import best_epoch
 
 
 def select(settings: Settings, dataset: str, runs: Path, output: Path, tried: Sequence[Path] = ()) -> None:

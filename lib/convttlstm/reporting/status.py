@@ -1,17 +1,15 @@
 """How far a scale's runs are, read from their folders and Slurm's queue; no job is touched."""
 
-import contextlib
 import datetime
 import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
 from convttlstm.config import Run, Settings, evaluated_runs, grid_runs, is_selected, planned_run
 from convttlstm.slurm import Job, jobs_of
 from convttlstm.training.checkpoints import is_locked
+from convttlstm.training.history import read_history
 
 STATES = ["done", "running", "waiting", "failed", "to do"]
 SHOWN = 30  # lines; the others are counted
@@ -66,7 +64,7 @@ def status(settings: Settings, scale: str, results: Path) -> list[Line]:
 
 def _line(run: Run, name: str, results: Path, job: Job | None) -> Line:
     folder = results / "runs" / run.dataset_name / name
-    history = _history(folder)
+    history = read_history(folder)
     epochs = run.training.epochs
     epoch = 0 if history is None else len(history)
     loss = None if history is None else float(history["validation_loss"].min())
@@ -85,14 +83,6 @@ def _line(run: Run, name: str, results: Path, job: Job | None) -> Line:
     else:
         state, note = "to do", "chosen by the selection" if is_selected(name) else ""
     return Line(run.dataset_name, name, state, epoch, epochs, loss, ends, note)
-
-
-def _history(folder: Path) -> pd.DataFrame | None:
-    """Return a run's finished epochs; None before the first."""
-    for name in ("history.csv", "history.partial.csv"):
-        with contextlib.suppress(FileNotFoundError, pd.errors.EmptyDataError):
-            return pd.read_csv(folder / name)
-    return None
 
 
 def _failure(results: Path, run: Run, name: str) -> str:

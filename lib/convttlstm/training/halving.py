@@ -6,12 +6,10 @@ and one that was given up can be taken up again by the full grid.
 """
 
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
 
 from convttlstm.config import Settings, grid_runs, resolve_run, rungs
-from convttlstm.files import UserError, read_json, write_json
+from convttlstm.files import read_json, write_json
+from convttlstm.training.history import best_epoch
 from convttlstm.training.loop import train
 
 
@@ -49,26 +47,3 @@ def take_place(
     epochs = rungs(settings, dataset, role)[rung].epochs
     train(resolve_run(settings, scale, dataset, name), data, runs / name, until=epochs)
     write_json(output, best_epoch(runs / name, epochs) | {"rung": rung})
-
-
-def best_epoch(folder: Path, until: int | None = None) -> dict[str, Any]:
-    """Return how far a run was trained and the lowest validation loss on the way.
-
-    Args:
-        folder: the run's.
-        until: look at the first so many epochs only.
-
-    Raises:
-        UserError: it has no history.
-    """
-    found = [path for name in ("history.csv", "history.partial.csv") if (path := folder / name).exists()]
-    if not found:
-        raise UserError(f"{folder / 'history.csv'}: no such file; train {folder.name} to its end first")
-    history = pd.read_csv(found[0])[:until]
-    best = history.loc[history["validation_loss"].idxmin()]
-    return {
-        "run": folder.name,
-        "epochs": len(history),
-        "validation_loss": float(best["validation_loss"]),
-        "epoch": int(best["epoch"]),
-    }
