@@ -7,11 +7,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from matplotlib.axes import Axes
 
+from convttlstm.files import write_text
 from convttlstm.provenance import device_name
 from convttlstm.reporting.drawing import Look, spread
+from convttlstm.reporting.results import beside
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks/results"
@@ -36,6 +39,22 @@ def conditions(kind: str) -> str:
     threads = torch.get_num_threads()
     on = f", {threads} thread{'s' if threads > 1 else ''}" if kind == "cpu" else ""
     return f"{device_name(kind)}{on}, torch {torch.__version__}"
+
+
+def publish(table: pd.DataFrame, folder: Path, measured: str, digits: int = 4) -> None:
+    """Print what was measured on the CPU, and write it to a CSV file named after the device.
+
+    Args:
+        table: a line for each figure; its column "device" is written only.
+        folder: where results go.
+        measured: such as "loader".
+        digits: significant ones.
+    """
+    precision = f"%.{digits}g"
+    print(table.drop(columns="device").to_string(index=False, float_format=precision))
+    path = beside(result_path(folder, measured, "cpu"), ".csv")
+    write_text(path, table.to_csv(index=False, float_format=precision))
+    print(f"wrote {path}")
 
 
 def link_project(folder: Path) -> None:

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from benchmarks import RESULTS, conditions, result_path
+from benchmarks import RESULTS, ROOT, conditions, publish
 from convttlstm.config import Something, load_settings, resolve_run
 from convttlstm.data.activities import Activities
 from convttlstm.data.something import CLIPS, index_clips
@@ -26,12 +26,10 @@ from convttlstm.data.synthetic_something import encode
 from convttlstm.files import write_json, write_text
 from convttlstm.models import create_model
 from convttlstm.provenance import device_name
-from convttlstm.reporting.results import beside
 from convttlstm.training.recipes.base import l1_l2
 
 HEIGHT, WIDTH, FRAMES = 240, 427, 45
 SYSTEMS = ["recognizer_cnn3d", "recognizer_conv_lstm", "recognizer_conv_tt"]
-ROOT = Path(__file__).parents[1]
 
 
 def main() -> None:
@@ -46,10 +44,7 @@ def main() -> None:
     table = pd.DataFrame(
         [{"device": device_name("cpu"), "threads": torch.get_num_threads()} | r for r in rows]
     )
-    print(table.drop(columns="device").to_string(index=False, float_format="%.4g"))
-    path = beside(result_path(options.output, "activities", "cpu"), ".csv")
-    write_text(path, table.to_csv(index=False, float_format="%.4g"))
-    print(f"wrote {path}")
+    publish(table, options.output, "activities")
 
 
 def decoding(folder: Path, clips: int) -> list[dict[str, object]]:

@@ -14,10 +14,8 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from benchmarks import RESULTS, conditions, link_project, result_path, snakemake
-from convttlstm.files import write_text
+from benchmarks import RESULTS, conditions, link_project, publish, snakemake
 from convttlstm.provenance import device_name
-from convttlstm.reporting.results import beside
 
 SIZES = [100, 500, 2000]
 JOBS = re.compile(r"^total\s+(\d+)", re.MULTILINE)
@@ -37,10 +35,7 @@ def main() -> None:
         for (size, jobs), value in seconds.items()
     ]
     table = pd.DataFrame([{"device": device_name("cpu")} | row for row in rows])
-    print(table.drop(columns="device").to_string(index=False, float_format="%.3g"))
-    path = beside(result_path(options.output, "dry_run", "cpu"), ".csv")
-    write_text(path, table.to_csv(index=False, float_format="%.4g"))
-    print(f"wrote {path}")
+    publish(table, options.output, "dry_run")
 
 
 def measure(folder: Path, repeats: int) -> dict[tuple[int, int], float]:

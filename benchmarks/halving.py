@@ -14,11 +14,9 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from benchmarks import RESULTS, ROOT, conditions, link_project, result_path, snakemake
+from benchmarks import RESULTS, ROOT, conditions, link_project, publish, snakemake
 from convttlstm.config import Halving, Settings, grid_runs, load_settings, rungs
-from convttlstm.files import write_text
 from convttlstm.provenance import device_name
-from convttlstm.reporting.results import beside
 
 DATASET, ROLE = "moving_mnist_2", "conv_tt_lstm"
 EPOCHS = 12
@@ -39,11 +37,8 @@ def main() -> None:
         config = options.config or scale(Path(folder))
         runs = options.runs or search(Path(folder))
         table = compare(load_settings(config), options.dataset, options.role, runs)
-    print(table.to_string(index=False, float_format="%.4g"))
-    path = beside(result_path(options.output, "halving", "cpu"), ".csv")
     table.insert(0, "device", device_name("cpu"))
-    write_text(path, table.to_csv(index=False, float_format="%.5g"))
-    print(f"wrote {path}")
+    publish(table, options.output, "halving", digits=5)
 
 
 def scale(folder: Path) -> Path:

@@ -17,15 +17,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from benchmarks import RESULTS, conditions, result_path
+from benchmarks import RESULTS, conditions, publish
 from convttlstm.config import Kth
 from convttlstm.data.clips import Windows, open_clips
 from convttlstm.data.kth import kth_sources
 from convttlstm.data.synthetic_kth import write_archives
 from convttlstm.data.videos import prepare_videos
-from convttlstm.files import write_text
 from convttlstm.provenance import device_name
-from convttlstm.reporting.results import beside
 
 FRAMES, BATCH = 484, 16  # KTH's mean length
 TURN = 3  # batches in a row, as in training; the first finds the memory as another loader left it
@@ -55,10 +53,7 @@ def main() -> None:
     found = {"device": device_name("cpu"), "threads": torch.get_num_threads()}
     found |= {"decoded_frames_per_second_a_core": rate}
     table = pd.DataFrame([found | row for row in rows])
-    print(table.drop(columns="device").to_string(index=False, float_format="%.4g"))
-    path = beside(result_path(options.output, "loader", "cpu"), ".csv")
-    write_text(path, table.to_csv(index=False, float_format="%.4g"))
-    print(f"wrote {path}")
+    publish(table, options.output, "loader")
 
 
 def measure(folder: Path, repeats: int) -> tuple[float, dict[tuple[str, str], float]]:
