@@ -20,7 +20,6 @@ localrules:
     all,
     mnist,
     kth,
-    something,
     lpips_weights,
     table2,
     table4,

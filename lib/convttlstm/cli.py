@@ -365,10 +365,12 @@ def _estimate(options: argparse.Namespace) -> None:
 
 def _status(options: argparse.Namespace) -> None:
     from convttlstm.reporting.status import status, to_text
+    from convttlstm.slurm import jobs_of
 
     scale = options.config.stem
     results = options.results or Path("results", scale)
-    print(to_text(status(load_settings(options.config), scale, results)))
+    queue = jobs_of(Path.cwd())  # where Snakemake runs
+    print(to_text(status(load_settings(options.config), scale, results, queue), queue))
 
 
 def _schema(options: argparse.Namespace) -> None:

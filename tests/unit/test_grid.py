@@ -21,6 +21,7 @@ from convttlstm.models import create_model
 from convttlstm.reporting.grid import write_grid
 from convttlstm.reporting.status import status
 from convttlstm.reporting.status import to_text as status_text
+from convttlstm.slurm import Job
 
 ROOT = Path(__file__).parents[2]
 TIMES = ROOT / "benchmarks/results/system_times-AMD_EPYC-torch2.13.0.csv"
@@ -124,16 +125,19 @@ def test_status_tells_runs_apart(held: Path, tmp_path: Path, paper: Settings, mo
     slurm = tmp_path / f".snakemake/slurm_logs/rule_train/{DATASET}_conv_lstm_ttd-seed0/7.log"
     slurm.parent.mkdir(parents=True)
     slurm.write_text("host: a\nslurmstepd-a: error: Exceeded job memory limit\nWorkflowError:\n")
-    lines = {line.run.partition("-")[0]: line for line in status(settings, "paper", tmp_path)}
-    assert [lines[run].state for run in runs] == ["running", "done", "failed", "failed", "to do"]
+    comments = [f"rule_train_wildcards_{DATASET}_e3d_lstm-seed0", f"rule_evaluate_wildcards_{DATASET}_black"]
+    queue = [Job("7", "PENDING", "Priority", comment) for comment in [*comments, "rule_complexity"]]
+    lines = {line.run.partition("-")[0]: line for line in status(settings, "paper", tmp_path, queue)}
+    assert [lines[run].state for run in runs] == ["running", "done", "failed", "failed", "waiting"]
     running = lines["conv_lstm"]
     assert (running.epoch, running.epochs, running.loss) == (4, 500, 2.0)
     saved = (held / "history.partial.csv").stat().st_mtime
     assert running.ends == pytest.approx(saved + 496 * 3600)
-    text = status_text(list(lines.values()), saved)
-    assert f"{DATASET}: 5 trainings: 1 done, 1 running, 2 failed, 1 to do" in text
+    text = status_text(list(lines.values()), queue, saved)
+    assert f"{DATASET}: 5 trainings: 1 done, 1 running, 1 waiting, 2 failed" in text
     assert "epoch    4/500  best 2.00000  ends" in text
     assert "the loss is nan" in text and "Exceeded job memory limit" in text
+    assert text.endswith("other jobs in Slurm's queue: 1 evaluate, 1 complexity")
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,7 @@ rule try_place:
     resources:
         **SEVERAL,
         mem_mb=growing(TRAINERS * (8000 if GPUS else 1500)),
-        runtime=growing(2880),
+        runtime=2880,
         gpu=TRAINERS if GPUS else 0,
     params:
         launch=LAUNCH,

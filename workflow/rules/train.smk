@@ -25,7 +25,8 @@ rule train:
     resources:
         **SEVERAL,
         mem_mb=growing(TRAINERS * (8000 if GPUS else 1500)),
-        runtime=growing(2880),
+        # Whoever meets the limit goes on after it, and a partition refuses more than its own.
+        runtime=2880,
         gpu=TRAINERS if GPUS else 0,
     params:
         launch=LAUNCH,

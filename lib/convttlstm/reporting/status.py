@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convttlstm.config import Run, Settings, evaluated_runs, grid_runs, is_selected, planned_run
-from convttlstm.slurm import Job, jobs_of
+from convttlstm.slurm import Job
 from convttlstm.training.checkpoints import is_locked
 from convttlstm.training.history import read_history
 
@@ -40,18 +40,19 @@ class Line:
     note: str
 
 
-def status(settings: Settings, scale: str, results: Path) -> list[Line]:
+def status(settings: Settings, scale: str, results: Path, queue: list[Job]) -> list[Line]:
     """Return how far each trained run of a scale is.
 
     Args:
         settings: of the scale.
         scale: its name.
         results: its folder, such as results/paper; Snakemake runs in the current one.
+        queue: the jobs that Snakemake has in Slurm's queue.
 
     Raises:
         UserError: a run of the catalogue is not possible.
     """
-    jobs = {job.comment: job for job in jobs_of(Path.cwd())}
+    jobs = {job.comment: job for job in queue}
     lines = []
     for dataset in settings.experiments:
         for name in dict.fromkeys(evaluated_runs(settings, dataset) + grid_runs(settings, dataset)):
@@ -99,8 +100,8 @@ def _failure(results: Path, run: Run, name: str) -> str:
     )
 
 
-def to_text(lines: list[Line], now: float | None = None) -> str:
-    """Return one screen: how many runs are in each state, and those under way or failed."""
+def to_text(lines: list[Line], queue: list[Job], now: float | None = None) -> str:
+    """Return one screen: runs by state, those under way or failed, and the other jobs in the queue."""
     now = time.time() if now is None else now
     parts = []
     for dataset in dict.fromkeys(line.dataset for line in lines):
@@ -118,6 +119,10 @@ def to_text(lines: list[Line], now: float | None = None) -> str:
         parts.append(said.rstrip())
     if len(open_ones) > SHOWN:
         parts.append(f"and {len(open_ones) - SHOWN} more")
+    rules = Counter(job.comment.removeprefix("rule_").partition("_wildcards_")[0] for job in queue)
+    others = [f"{count} {rule}" for rule, count in rules.items() if rule != "train"]
+    if others:
+        parts.append(f"other jobs in Slurm's queue: {', '.join(others)}")
     return "\n".join(parts)
 
 
