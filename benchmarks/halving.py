@@ -19,7 +19,7 @@ from convttlstm.config import Halving, Settings, grid_runs, load_settings, rungs
 from convttlstm.provenance import device_name
 
 DATASET, ROLE = "moving_mnist_2", "conv_tt_lstm"
-EPOCHS = 12
+EPOCHS, SAMPLES, VALIDATION = 8, 30, 20
 GRID = {"system": ROLE, "kernel_size": [3, 5], "order": [1, 2, 3], "rank": [2, 4], "steps": [3]}
 
 
@@ -46,7 +46,8 @@ def scale(folder: Path) -> Path:
     content = yaml.safe_load((ROOT / "config/demo.yaml").read_text())
     content["experiments"] = dict.fromkeys(content["experiments"])
     content["experiments"][DATASET] = {"table": ["copy_last"], "grid": [GRID], "finalists": []}
-    content["training"] |= {"epochs": EPOCHS, "samples_per_epoch": 45}
+    content["training"] |= {"epochs": EPOCHS, "samples_per_epoch": SAMPLES}
+    content["datasets"][DATASET]["validation"]["sequences"] = VALIDATION
     link_project(folder)
     path = folder / "config/searched.yaml"
     path.write_text(yaml.safe_dump(content))
