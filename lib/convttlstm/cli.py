@@ -134,6 +134,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("-o", "--output", type=Path, required=True, help="file: .gif, .mp4 or .npy")
 
+    sub = add("import-weights", _import_weights, "Take the authors' released weights, to be evaluated.")
+    add_config(sub)
+    sub.add_argument("run", help="with the settings of the file, such as conv_tt_lstm-seed0")
+    sub.add_argument("checkpoint", type=Path, help="the file")
+    sub.add_argument("--sha256", required=True, help="its checksum, from whoever gave it to you")
+    sub.add_argument("-o", "--output", type=Path, required=True, help="a folder of its own")
+
+    sub = add("export-weights", _export_weights, "Write a finished run's weights with a model card.")
+    sub.add_argument("run", type=Path, help="the run's folder")
+    sub.add_argument("-o", "--output", type=Path, required=True, help="a new folder")
+
     sub = add("complexity", _complexity, "Count parameters and multiplications of every system.")
     sub.add_argument("--config", type=Path, nargs="+", required=True, help="settings, one for each scale")
     add_model(sub)
@@ -329,6 +340,22 @@ def _predict(options: argparse.Namespace) -> None:
 
     forecast = predict(options.run, options.video, options.horizon, options.start)
     write_forecast(forecast.run, forecast.truth, forecast.prediction, options.output)
+    print(f"wrote {options.output}")
+
+
+def _import_weights(options: argparse.Namespace) -> None:
+    from convttlstm.exchange import import_weights
+
+    settings = load_settings(options.config)
+    run = resolve_run(settings, options.config.stem, options.dataset, options.run)
+    import_weights(options.checkpoint, options.sha256, run, options.output)
+    print(f"wrote {options.output / 'best.safetensors'}; `convttlstm evaluate` judges it")
+
+
+def _export_weights(options: argparse.Namespace) -> None:
+    from convttlstm.exchange import export_weights
+
+    export_weights(options.run, options.output)
     print(f"wrote {options.output}")
 
 

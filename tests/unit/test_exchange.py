@@ -1,0 +1,175 @@
+"""Weights of the authors' layout against the oracle, and through files and commands; model cards."""
+
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from convttlstm.files import UserError
+from convttlstm.models import create_model
+from convttlstm.models.released import from_released
+from tests import oracle
+from tests.conftest import RUN, Project, make_project
+
+CHANNELS = [2, 3, 3, 2]
+INPUTS = [1, 2, 3, 3 + 2]  # of the four blocks, one layer each; the last has the first's output too
+SETTINGS = [(3, 1, 2, 1), (3, 2, 3, 4), (5, 3, 2, 3), (3, 3, 2, 5), (1, 3, 2, 3), (3, 4, 1, 4)]  # S, N, C, M
+
+
+def released(size: int, order: int, rank: int, steps: int, three_d: bool = False) -> dict[str, Tensor]:
+    """Random weights by the names and shapes of the release."""
+    draw = torch.Generator().manual_seed(100 * size + 10 * order + steps)
+    lags, weights = steps - order + 1, {}
+
+    def convolution(name: str, *shape: int) -> None:
+        weights[f"{name}.weight"] = 0.3 * torch.randn(shape, generator=draw, dtype=torch.float64)
+        weights[f"{name}.bias"] = 0.3 * torch.randn(shape[0], generator=draw, dtype=torch.float64)
+
+    for block, (inputs, hidden) in enumerate(zip(INPUTS, CHANNELS, strict=True)):
+        for j in range(order):
+            window = (hidden, size, size, lags) if three_d else (lags * hidden, size, size)
+            convolution(f"layers.b{block}l0.layers_.{j}", rank, *window)
+        for j in range(order - 1):
+            convolution(f"layers.b{block}l0.layers.{j}", rank, rank, size, size)
+        convolution(f"layers.b{block}l0.layers.{order - 1}", 4 * hidden, inputs + rank, size, size)
+    convolution("layers.output", 1, CHANNELS[3] + CHANNELS[1], 1, 1)
+    return weights
+
+
+def model_of(weights: dict[str, Tensor], size: int, order: int, rank: int, steps: int) -> torch.nn.Module:
+    hyper = {"kernel_size": size, "order": order, "rank": rank, "steps": steps}
+    model = create_model("conv_tt_lstm", channels=CHANNELS, layers_per_block=1, **hyper).double()
+    model.load_state_dict(from_released(weights))
+    return model
+
+
+@pytest.mark.parametrize("three_d", [False, True])
+@pytest.mark.parametrize("size, order, rank, steps", SETTINGS)
+def test_imported_layers_compute_what_the_layout_says(size, order, rank, steps, three_d):
+    """The oracle reads the authors' arrays itself: windows and factors from the oldest, inputs first."""
+    weights = released(size, order, rank, steps, three_d)
+    model, lags = model_of(weights, size, order, rank, steps), steps - order + 1
+    for block, (inputs, hidden) in enumerate(zip(INPUTS, CHANNELS, strict=True)):
+        own = {name.removeprefix(f"layers.b{block}l0."): value.numpy() for name, value in weights.items()}
+        p = []
+        for i in range(1, order + 1):
+            window = own[f"layers_.{order - i}.weight"]
+            oldest_first = (
+                [window[..., lag] for lag in range(lags)]
+                if three_d
+                else [window[:, lag * hidden : (lag + 1) * hidden] for lag in range(lags)]
+            )
+            p.append(np.concatenate(oldest_first[::-1], axis=1))
+        last = own[f"layers.{order - 1}.weight"]
+        factors = [own[f"layers.{order - i}.weight"] for i in range(2, order + 1)]
+        factor_biases = [own[f"layers.{order - i}.bias"] for i in range(1, order + 1)]
+        cell, margin = model.stack.blocks[block][0], oracle.border(size, order)
+        history = [torch.randn(1, hidden, 20, 21, dtype=torch.float64) for _ in range(steps)]
+        x = torch.randn(1, inputs, 20, 21, dtype=torch.float64)
+        found = cell.preactivations(x, [cell.share(state) for state in history])[0].detach().numpy()
+        arrays = [state[0].numpy() for state in history]
+        expected = oracle.preactivations(
+            x[0].numpy(),
+            oracle.windows(arrays, p, [own[f"layers_.{order - i}.bias"] for i in range(1, order + 1)]),
+            last[:, :inputs],
+            [last[:, inputs:], *factors],
+            factor_biases,
+        )
+        inside = np.s_[:, margin : 20 - margin, margin : 21 - margin]
+        assert found[inside].size
+        np.testing.assert_allclose(found[inside], expected[inside], atol=1e-10)
+
+
+def test_the_baseline_is_one_convolution_and_several_gpus_prefix_their_names():
+    theirs = {}
+    for block, (inputs, hidden) in enumerate(zip(INPUTS, CHANNELS, strict=True)):
+        theirs[f"module.layers.b{block}l0.conv.weight"] = torch.randn(4 * hidden, inputs + hidden, 3, 3)
+        theirs[f"module.layers.b{block}l0.conv.bias"] = torch.randn(4 * hidden)
+    theirs["module.layers.output.weight"], theirs["module.layers.output.bias"] = (
+        torch.zeros(2, 5, 1, 1)[:1],
+        torch.ones(1),
+    )
+    model = create_model("conv_lstm", channels=CHANNELS, layers_per_block=1, kernel_size=3)
+    model.load_state_dict(from_released(theirs))
+    assert torch.equal(model.stack.blocks[3][0].gates.weight, theirs["module.layers.b3l0.conv.weight"])
+
+
+@pytest.mark.parametrize(
+    "change, reason",
+    [
+        (lambda w: w.pop("layers.b1l0.layers_.1.bias"), "holds no layers.b1l0.layers_.1.bias"),
+        (lambda w: w.update({"layers.extra": torch.zeros(1)}), "holds layers.extra"),
+        (lambda w: w.clear(), "no weights named layers.b0l0"),
+    ],
+)
+def test_other_layouts_are_named(change, reason):
+    weights = released(3, 2, 2, 2)
+    change(weights)
+    with pytest.raises(UserError, match=reason):
+        from_released(weights)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A prepared project with a checkpoint for its Conv-TT-LSTM."""
+    project = make_project(tmp_path_factory.mktemp("exchange"))
+    project.prepare()
+    torch.save({"epoch": 7, "model_state_dict": released(3, 3, 8, 3)}, project.folder / "release.pt")
+    return project
+
+
+def import_weights(
+    project: Project, output: Path, run: str = RUN, file: str = "release.pt", digest: str = ""
+) -> subprocess.CompletedProcess[str]:
+    path = project.folder / file
+    digest = digest or hashlib.sha256(path.read_bytes()).hexdigest()
+    config = ["--config", project.config, "--dataset", "moving_mnist_2"]
+    return project.call("import-weights", *config, run, path, "--sha256", digest, "-o", output)
+
+
+def test_imported_weights_are_judged_and_exported_with_a_card(project: Project, tmp_path: Path):
+    run, exported = tmp_path / "run", tmp_path / "model"
+    assert import_weights(project, run).returncode == 0
+    assert project.evaluate(run).returncode == 0
+    metrics = json.loads((run / "metrics.json").read_text())["horizons"]["5"]
+    assert {"ssim_paper", "ssim_standard"} <= set(metrics)
+
+    assert project.call("export-weights", run, "-o", exported).returncode == 0
+    model = create_model(**json.loads((exported / "model.json").read_text()))
+    model.load_state_dict(load_file(exported / "model.safetensors"))
+    expected = model_of(released(3, 3, 8, 3), 3, 3, 8, 3)
+    frames = torch.rand(1, 3, 1, 16, 16)
+    with torch.no_grad():
+        found, exact = model(frames, 3, 3), expected(frames.double(), 3, 3)
+    torch.testing.assert_close(found.double(), exact, atol=1e-4, rtol=0)
+    card = (exported / "README.md").read_text()
+    assert "tiny scale" in card and "imported from release.pt" in card
+    assert f"| 5 | mse | {metrics['mse']['mean']:.6g} |" in card
+
+
+class Harmful:
+    def __reduce__(self):
+        return print, ("harm",)
+
+
+def test_what_cannot_be_imported_is_one_line_and_writes_nothing(project: Project, tmp_path: Path):
+    torch.save({"model_state_dict": Harmful()}, project.folder / "harmful.pt")
+    for options, reason in [
+        ({"digest": "0" * 64}, "it is not read"),
+        ({"file": "harmful.pt"}, "holds more than weights"),
+        ({"run": "conv_tt_lstm-N2-seed0"}, "wants"),
+        ({"run": "conv_lstm-seed0"}, "wants"),
+    ]:
+        done = import_weights(project, tmp_path / "run", **options)
+        assert done.returncode == 1 and reason in done.stderr
+        assert done.stderr.count("\n") == 1 and "harm\n" not in done.stdout
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/last.ckpt").touch()
+    assert "holds a run that was trained here" in import_weights(project, tmp_path / "run").stderr
