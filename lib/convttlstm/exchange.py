@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from convttlstm import provenance
-from convttlstm.config import Run, read_run
+from convttlstm.config import Run, read_run, write_run
 from convttlstm.evaluation.complexity import count_parameters
 from convttlstm.evaluation.protocol import load_model
 from convttlstm.files import UserError, atomic_path, read_json, sha256_of, write_json, write_text
@@ -42,7 +42,7 @@ def import_weights(source: Path, sha256: str, run: Run, folder: Path) -> None:
     made_by = {"run": run.id, **provenance.origin(), "parameters": count_parameters(model)}
     made_by["imported"] = {"file": source.name, "sha256": sha256, "epoch": content.get("epoch")}
     write_json(folder / "provenance.json", made_by)
-    write_text(folder / "config.json", run.model_dump_json(indent=2) + "\n")
+    write_run(folder, run)
     with atomic_path(folder / "best.safetensors") as temporary:
         tensors = {name: tensor.float().contiguous() for name, tensor in ours.items()}
         save_file(tensors, temporary, {"digest": run.digest()})

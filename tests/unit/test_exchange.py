@@ -91,10 +91,8 @@ def test_the_baseline_is_one_convolution_and_several_gpus_prefix_their_names():
     for block, (inputs, hidden) in enumerate(zip(INPUTS, CHANNELS, strict=True)):
         theirs[f"module.layers.b{block}l0.conv.weight"] = torch.randn(4 * hidden, inputs + hidden, 3, 3)
         theirs[f"module.layers.b{block}l0.conv.bias"] = torch.randn(4 * hidden)
-    theirs["module.layers.output.weight"], theirs["module.layers.output.bias"] = (
-        torch.zeros(2, 5, 1, 1)[:1],
-        torch.ones(1),
-    )
+    theirs["module.layers.output.weight"] = torch.zeros(1, 5, 1, 1)
+    theirs["module.layers.output.bias"] = torch.ones(1)
     model = create_model("conv_lstm", channels=CHANNELS, layers_per_block=1, kernel_size=3)
     model.load_state_dict(from_released(theirs))
     assert torch.equal(model.stack.blocks[3][0].gates.weight, theirs["module.layers.b3l0.conv.weight"])

@@ -105,9 +105,9 @@ def held(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_status_tells_runs_apart(held: Path, tmp_path: Path, paper: Settings, monkeypatch) -> None:
-    """One trained, one under way with 4 of 500 epochs of an hour, two failed, one left in its first epoch."""
+    """Trained; under way with 4 of 500 epochs of an hour; failed, twice; left in its first epoch; queued."""
     monkeypatch.chdir(tmp_path)
-    runs = ["conv_lstm", "conv_tt_lstm", "predrnn_pp", "conv_lstm_ttd", "e3d_lstm"]
+    runs = ["conv_lstm", "conv_tt_lstm", "predrnn_pp", "conv_lstm_ttd", "e3d_lstm", "vpn"]
     settings, folder = only(paper, table=["black", *runs]), held.parent
     history = pd.DataFrame({"epoch": [1, 2, 3, 4], "validation_loss": [4.0, 2, 3, 3], "seconds": 3600.0})
     history.to_csv(held / "history.partial.csv", index=False)
@@ -125,16 +125,17 @@ def test_status_tells_runs_apart(held: Path, tmp_path: Path, paper: Settings, mo
     slurm = tmp_path / f".snakemake/slurm_logs/rule_train/{DATASET}_conv_lstm_ttd-seed0/7.log"
     slurm.parent.mkdir(parents=True)
     slurm.write_text("host: a\nslurmstepd-a: error: Exceeded job memory limit\nWorkflowError:\n")
-    comments = [f"rule_train_wildcards_{DATASET}_e3d_lstm-seed0", f"rule_evaluate_wildcards_{DATASET}_black"]
+    comments = [f"rule_train_wildcards_{DATASET}_vpn-seed0", f"rule_evaluate_wildcards_{DATASET}_black"]
     queue = [Job("7", "PENDING", "Priority", comment) for comment in [*comments, "rule_complexity"]]
     lines = {line.run.partition("-")[0]: line for line in status(settings, "paper", tmp_path, queue)}
-    assert [lines[run].state for run in runs] == ["running", "done", "failed", "failed", "waiting"]
+    states = ["running", "done", "failed", "failed", "to do", "waiting"]
+    assert [lines[run].state for run in runs] == states
     running = lines["conv_lstm"]
     assert (running.epoch, running.epochs, running.loss) == (4, 500, 2.0)
     saved = (held / "history.partial.csv").stat().st_mtime
     assert running.ends == pytest.approx(saved + 496 * 3600)
     text = status_text(list(lines.values()), queue, saved)
-    assert f"{DATASET}: 5 trainings: 1 done, 1 running, 1 waiting, 2 failed" in text
+    assert f"{DATASET}: 6 trainings: 1 done, 1 running, 1 waiting, 2 failed, 1 to do" in text
     assert "epoch    4/500  best 2.00000  ends" in text
     assert "the loss is nan" in text and "Exceeded job memory limit" in text
     assert text.endswith("other jobs in Slurm's queue: 1 evaluate, 1 complexity")

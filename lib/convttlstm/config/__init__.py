@@ -29,6 +29,7 @@ from convttlstm.config.runs import (
     selected_runs,
     shown_runs,
     table_runs,
+    write_run,
 )
 from convttlstm.config.training import (
     Compute,
@@ -72,4 +73,5 @@ __all__ = [
     "shown_runs",
     "table_runs",
     "with_model",
+    "write_run",
 ]

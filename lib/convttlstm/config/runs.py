@@ -16,7 +16,7 @@ from convttlstm.config.catalogue import Settings
 from convttlstm.config.datasets import Dataset, Something
 from convttlstm.config.models import HYPER, ModelSettings, refusal
 from convttlstm.config.training import Compute, Evaluation, Training
-from convttlstm.files import UserError, read_json
+from convttlstm.files import UserError, read_json, write_text
 
 SELECTED = "selected"  # conv_tt_lstm-selected-seed1: the best configuration of the grid, whichever it is
 
@@ -251,6 +251,11 @@ def rungs(settings: Settings, dataset: str, role: str) -> list[Rung]:
         places = math.ceil(places / experiment.halving.factor)
         epochs *= experiment.halving.factor
     return [*found, Rung(places, full)]
+
+
+def write_run(folder: Path, run: Run) -> None:
+    """Write a run's settings to its folder, as config.json."""
+    write_text(folder / "config.json", run.model_dump_json(indent=2) + "\n")
 
 
 def read_run(folder: Path) -> Run:

@@ -13,7 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from convttlstm import provenance
-from convttlstm.config import Dataset, MovingMnist, Run
+from convttlstm.config import Dataset, MovingMnist, Run, write_run
 from convttlstm.data.clips import ClipSource, First, as_bytes, open_clips
 from convttlstm.evaluation import metrics
 from convttlstm.evaluation.bootstrap import interval
@@ -71,7 +71,7 @@ def evaluate_run(run: Run, data: Path, output: Path, weights: Path | None) -> di
             raise UserError("LPIPS needs AlexNet's weights: give --lpips, or set evaluation.lpips: false")
         lpips = Lpips(weights) if run.evaluation.lpips and weights else None
         result = evaluate(run, model, test_passes(run.dataset, data), output, lpips, kind, made_by)
-    write_text(output / "config.json", run.model_dump_json(indent=2) + "\n")
+    write_run(output, run)
     return result
 
 

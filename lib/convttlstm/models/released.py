@@ -20,7 +20,7 @@ from torch import Tensor
 
 from convttlstm.files import UserError
 
-CELL = re.compile(r"layers\.b(\d+)l(\d+)\.(.+)")
+CELL = re.compile(r"layers\.b(\d+)l(\d+)\..+")
 
 
 def from_released(released: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -30,15 +30,15 @@ def from_released(released: Mapping[str, Tensor]) -> dict[str, Tensor]:
         UserError: a weight of that layout is missing, or there is one that is not of it.
     """
     left = {name.removeprefix("module."): tensor for name, tensor in released.items()}
-    found = [CELL.fullmatch(name) for name in left]
-    places = dict.fromkeys((match[1], match[2]) for match in found if match)
+    places = dict.fromkeys(match.groups() for name in left if (match := CELL.fullmatch(name)))
     if not places:
         raise UserError("holds no weights named layers.b0l0. ..., as the authors' release does")
     ours: dict[str, Tensor] = {}
     for block, layer in places:
         prefix = f"layers.b{block}l{layer}."
         cell = _Weights(left, prefix)
-        converted = _first_order(cell) if f"{prefix}conv.weight" in left else _higher_order(cell)
+        first_order = f"{prefix}conv.weight" in left
+        converted = cell.convolution("conv", "gates") if first_order else _higher_order(cell)
         ours |= {f"stack.blocks.{block}.{layer}.{name}": tensor for name, tensor in converted.items()}
     ours |= _Weights(left, "layers.").convolution("output", "output")
     if left:
@@ -63,10 +63,6 @@ class _Weights:
 
     def count(self, name: str) -> int:
         return sum(key.startswith(f"{self.prefix}{name}.") and key.endswith("weight") for key in self.weights)
-
-
-def _first_order(cell: _Weights) -> dict[str, Tensor]:
-    return cell.convolution("conv", "gates")
 
 
 def _higher_order(cell: _Weights) -> dict[str, Tensor]:

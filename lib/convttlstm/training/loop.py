@@ -25,7 +25,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from convttlstm import provenance, slurm
-from convttlstm.config import Run
+from convttlstm.config import Run, write_run
 from convttlstm.files import UserError, atomic_path, write_bytes, write_json, write_text
 from convttlstm.models import create_model
 from convttlstm.training.checkpoints import (
@@ -160,7 +160,7 @@ def adopt(run: Run, folder: Path) -> bool:
             if weights.parent != folder and file.metadata().get("digest") == run.digest():
                 for name in ("history.csv", "provenance.json", "best.safetensors"):
                     write_bytes(folder / name, (weights.parent / name).read_bytes())
-                write_text(folder / "config.json", run.model_dump_json(indent=2) + "\n")
+                write_run(folder, run)
                 print(f"{run.id}: is {weights.parent.name}, which is trained; its files are copied")
                 return True
     return False
@@ -200,7 +200,7 @@ class Trainer:
             self._set_aside(saved)
             saved = None
         if self.fabric.is_global_zero:
-            write_text(self.folder / "config.json", self.run.model_dump_json(indent=2) + "\n")
+            write_run(self.folder, self.run)
         if saved is None:
             return
         self.model.load_state_dict(saved["model"])
