@@ -2,6 +2,7 @@
 # the paper on a cluster; `--config scale=NAME` chooses another file of config/.
 from snakemake.utils import min_version
 
+from convttlstm.records import keep
 from convttlstm.slurm import cancel_orphans
 
 min_version("9.0")
@@ -24,6 +25,8 @@ localrules:
     table2,
     table4,
     grid,
+    weights,
+    summary,
     recognition_table,
     recognition_figure,
     figure,
@@ -38,12 +41,38 @@ onstart:
     cancel_orphans(Path.cwd())
 
 
+onsuccess:
+    keep(Path.cwd(), SCALE)
+
+
+onerror:
+    keep(Path.cwd(), SCALE)
+
+
+# The stages of dvc.yaml, and the last of them is `all`.
+rule prepared:
+    input:
+        [f"data/processed/{SCALE}/{dataset}/manifest.json" for dataset in DATASETS],
+
+
+rule trained:
+    input:
+        f"{RESULTS}/weights.json",
+        selections_of(SEARCHED),
+
+
+rule evaluated:
+    input:
+        f"{RESULTS}/complexity.csv",
+        [metrics_of(dataset) for dataset in DATASETS],
+        rules.summary.output,
+
+
 # Tables and pictures are in git and what they are made from is not, and a missing intermediate file
 # alone would not make Snakemake train or count: so all of these stand here by name.
 rule all:
     default_target: True
     input:
         f"{RESULTS}/index.html",
-        f"{RESULTS}/complexity.csv",
-        [metrics_of(dataset) for dataset in DATASETS],
-        selections_of(SEARCHED),
+        rules.trained.input,
+        rules.evaluated.input,

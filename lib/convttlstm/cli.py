@@ -16,6 +16,7 @@ from convttlstm.config import (
     Run,
     Settings,
     Something,
+    digests,
     is_selected,
     json_schema,
     load_settings,
@@ -23,11 +24,11 @@ from convttlstm.config import (
     resolve_run,
     with_model,
 )
-from convttlstm.files import UserError, write_text
+from convttlstm.files import UserError, write_json, write_text
 
 REPORTS = ["table1", "table2", "table3", "table4", "figure4", "activities", "confusion"]
 REPORTS += ["grid", "complexity", "figure2", "loss", "per_frame"]
-REPORTS += ["strip", "gallery", "groups", "example", "page"]
+REPORTS += ["strip", "gallery", "groups", "example", "weights", "summary", "page"]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -89,6 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--checksums", type=Path, default=Path("data/checksums.json"))
     sub.add_argument("--processes", type=_positive, default=os.cpu_count(), help="that decode videos")
     sub.add_argument("-o", "--output", type=Path, required=True, help="folder")
+
+    sub = add("verify", _verify, "Compare prepared data with the checksums in their manifests.")
+    sub.add_argument("path", type=Path, help="a scale's prepared data, such as data/processed/demo")
 
     sub = add("train", _train, "Train a run, or go on with it where it stopped.")
     add_config(sub)
@@ -153,7 +157,9 @@ def _parser() -> argparse.ArgumentParser:
     sub = add("report", _report, "Make a table, a figure or the page from finished runs.")
     sub.add_argument("what", choices=REPORTS)
     sub.add_argument(
-        "--config", type=Path, help="settings, needed by tables 1, 3, 4, grid, recognition and page"
+        "--config",
+        type=Path,
+        help="settings, needed by tables 1, 3, 4, grid, recognition, weights, summary and page",
     )
     add_model(sub)
     sub.add_argument("--dataset", default="", help="the data set's name")
@@ -180,6 +186,13 @@ def _parser() -> argparse.ArgumentParser:
     sub = add("status", _status, "Say how far a scale's runs are; no job is touched.")
     sub.add_argument("--config", type=Path, required=True, help="settings, such as config/paper.yaml")
     sub.add_argument("--results", type=Path, help="its results; results/<scale> if not given")
+
+    sub = add("settings", _settings_digests, "Write digests of what decides each result of a scale.")
+    sub.add_argument("--config", type=Path, required=True, help="settings, such as config/paper.yaml")
+    sub.add_argument("-o", "--output", type=Path, required=True, help="JSON file")
+
+    sub = add("forget", _forget, "Set finished runs aside, so that they are trained anew.")
+    sub.add_argument("runs", type=Path, nargs="+", help="the runs' folders")
 
     sub = add("schema", _schema, "Write the JSON schema of the settings.")
     sub.add_argument("-o", "--output", type=Path, required=True, help="JSON file")
@@ -272,6 +285,12 @@ def _prepare(options: argparse.Namespace) -> None:
             sources = folder_sources(dataset)
         prepare_videos(options.dataset, dataset, sources, options.output, options.processes)
     print(f"wrote {options.output}")
+
+
+def _verify(options: argparse.Namespace) -> None:
+    from convttlstm.data.verify import verify_data
+
+    print(verify_data(options.path))
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -398,6 +417,18 @@ def _status(options: argparse.Namespace) -> None:
     results = options.results or Path("results", scale)
     queue = jobs_of(Path.cwd())  # where Snakemake runs
     print(to_text(status(load_settings(options.config), scale, results, queue), queue))
+
+
+def _settings_digests(options: argparse.Namespace) -> None:
+    write_json(options.output, digests(load_settings(options.config), options.config.stem))
+    print(f"wrote {options.output}")
+
+
+def _forget(options: argparse.Namespace) -> None:
+    from convttlstm.training.checkpoints import forget
+
+    for folder in options.runs:
+        print(f"{folder}: now {forget(folder)}; the usual command trains the run anew")
 
 
 def _schema(options: argparse.Namespace) -> None:

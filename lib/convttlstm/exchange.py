@@ -41,11 +41,11 @@ def import_weights(source: Path, sha256: str, run: Run, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     made_by = {"run": run.id, **provenance.origin(), "parameters": count_parameters(model)}
     made_by["imported"] = {"file": source.name, "sha256": sha256, "epoch": content.get("epoch")}
-    write_json(folder / "provenance.json", made_by)
     write_run(folder, run)
     with atomic_path(folder / "best.safetensors") as temporary:
         tensors = {name: tensor.float().contiguous() for name, tensor in ours.items()}
         save_file(tensors, temporary, {"digest": run.digest()})
+        write_json(folder / "provenance.json", made_by | {"weights_sha256": sha256_of(temporary)})
 
 
 def _read(source: Path, sha256: str) -> dict[str, Any]:

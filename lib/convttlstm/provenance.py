@@ -6,8 +6,11 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from convttlstm.files import UserError, read_json, sha256_of
 
 PACKAGE = Path(__file__).parent
 _VERSIONED = ["convttlstm", "torch", "numpy", "lightning-fabric", "lpips", "torchvision"]
@@ -20,6 +23,41 @@ def source_digest() -> str:
         digest.update(f"{path.relative_to(PACKAGE).as_posix()}\0".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def sources() -> dict[str, str]:
+    """Return a checksum of each of the package's source files that this process has imported."""
+    found = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    files = {Path(file) for file in found if file}
+    own = sorted(path.relative_to(PACKAGE) for path in files if path.is_relative_to(PACKAGE))
+    return {path.as_posix(): sha256_of(PACKAGE / path)[:12] for path in own}
+
+
+def changed_sources(recorded: Mapping[str, str]) -> list[str]:
+    """Return which of the `sources` that a run was made by are others today, or gone."""
+    return [
+        name
+        for name, checksum in recorded.items()
+        if not (PACKAGE / name).is_file() or sha256_of(PACKAGE / name)[:12] != checksum
+    ]
+
+
+def check_weights(folder: Path) -> str:
+    """Return the SHA-256 of a run's best.safetensors, if it is what its provenance.json says.
+
+    Raises:
+        UserError: it is not, or one of the files is missing.
+    """
+    path, made_by = folder / "best.safetensors", read_json(folder / "provenance.json")
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; train the run first")
+    found, recorded = sha256_of(path), made_by.get("weights_sha256")
+    if found != recorded:
+        raise UserError(
+            f"{path}: is not what training wrote (SHA-256 {found}, not {recorded}); "
+            "`dvc checkout` may bring that back; or delete the file and give the same command again"
+        )
+    return found
 
 
 def origin() -> dict[str, Any]:

@@ -119,6 +119,8 @@ def make_training_files(folder: Path, by: dict[str, Any]) -> None:
     provenance = by | {
         "command": COMMAND,
         "source_digest": "cd" * 32,
+        "sources": {"models/conv_lstm.py": "0123456789ab"},
+        "weights_sha256": "ef" * 32,
         "threads": 1,
         "precision": "32-true",
         "data": {"train": "ef" * 32, "validation": "01" * 32},

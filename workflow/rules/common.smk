@@ -4,6 +4,7 @@ from convttlstm.config import (
     MovingMnist,
     Something,
     ablation_runs,
+    digests,
     evaluated_runs,
     grid_runs,
     is_selected,
@@ -12,14 +13,17 @@ from convttlstm.config import (
     settings_of_scale,
     shown_runs,
     table_runs,
+    trained_runs,
     with_model,
 )
 from convttlstm.files import UserError
+from convttlstm.records import restore
 
 SCALE = config.get("scale", "demo")
 CONFIG = f"config/{SCALE}.yaml"
 RESULTS = f"results/{SCALE}"
 LPIPS = "data/raw/lpips/alexnet.safetensors"
+EMBEDDED = [f"data/embedded/{kind}-ubyte.gz" for kind in ("images-idx3", "labels-idx1")]
 
 # A model of one's own, `--config model=path/to/file.py:Class`: one more row of every Table 2.
 MODEL = config.get("model", "")
@@ -29,6 +33,10 @@ try:
     SETTINGS = with_model(SETTINGS, MODEL) if MODEL else SETTINGS
 except UserError as error:
     sys.exit(f"Error: {error}")
+
+# Of results that were made elsewhere, Snakemake's own records come with them.
+if workflow.is_main_process:
+    restore(Path.cwd(), SCALE)
 
 DATASETS = list(SETTINGS.experiments)
 GENERATED = [
@@ -113,6 +121,14 @@ def metrics_of(dataset):
     return [f"{RESULTS}/runs/{dataset}/{run}/metrics.json" for run in runs]
 
 
+def weights_of_all(name):
+    return [
+        f"{RESULTS}/runs/{dataset}/{run}/{name}"
+        for dataset in DATASETS
+        for run in trained_runs(SETTINGS, SCALE, dataset)
+    ]
+
+
 def selections_of(datasets):
     return [f"{RESULTS}/selection/{dataset}.json" for dataset in datasets]
 
@@ -168,7 +184,7 @@ def any_of(names):
 def raw_files(wildcards):
     dataset = SETTINGS.datasets[wildcards.dataset]
     if isinstance(dataset, MovingMnist):
-        return rules.mnist.output if dataset.digits == "mnist" else []
+        return rules.mnist.output if dataset.digits == "mnist" else EMBEDDED
     if isinstance(dataset, Kth):
         synthetic = dataset.source == "synthetic"
         return (rules.synthetic_kth if synthetic else rules.kth).output
@@ -181,6 +197,11 @@ def raw_files(wildcards):
 def threads_of(wildcards):
     decoding = SETTINGS.compute.workers if wildcards.dataset in LABELLED else 0
     return SETTINGS.compute.threads + decoding
+
+
+def clips_of(wildcards):
+    """What clips of activities are decoded from, anew in each training; a manifest holds their checksums."""
+    return ancient(raw_files(wildcards) if wildcards.dataset in LABELLED else [])
 
 
 def categories_of(wildcards):

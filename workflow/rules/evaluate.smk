@@ -55,6 +55,7 @@ rule recognise:
         weights=weights_of,
         selection=selection_for,
         manifest=f"data/processed/{SCALE}/{{dataset}}/manifest.json",
+        clips=clips_of,
     output:
         metrics=f"{RESULTS}/runs/{{dataset}}/{{run}}/metrics.json",
         predictions=f"{RESULTS}/runs/{{dataset}}/{{run}}/predictions.csv",

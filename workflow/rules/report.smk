@@ -326,6 +326,43 @@ rule complexity_table:
         " 2>&1 | write_log {log}"
 
 
+# For `dvc metrics show` and `dvc plots show`.
+rule summary:
+    input:
+        [metrics_of(dataset) for dataset in DATASETS],
+    output:
+        [
+            f"{RESULTS}/metrics/{dataset}/{run}.json"
+            for dataset in DATASETS
+            for run in evaluated_runs(SETTINGS, dataset)
+        ],
+        loss=f"{RESULTS}/plots/loss.csv",
+        bubbles=f"{RESULTS}/plots/bubbles.csv",
+    log:
+        f"{RESULTS}/logs/summary.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/summary.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+        gpu=0,
+    params:
+        config=CONFIG,
+        model=f"--model {MODEL}" if MODEL else "",
+        results=subpath(output.loss, ancestor=2),
+    message:
+        "Summing up what each run reached"
+    shell:
+        "python -m convttlstm report summary"
+        " --config {params.config}"
+        " {params.model}"
+        " --results {params.results}"
+        " --output {params.results}"
+        " 2>&1 | write_log {log}"
+
+
 rule page:
     input:
         expand(f"{RESULTS}/tables/table2_{{dataset}}.md", dataset=PREDICTED),
@@ -358,7 +395,8 @@ rule page:
         results=subpath(output[0], parent=True),
         config=CONFIG,
         model=f"--model {MODEL}" if MODEL else "",
-        runs=[shown_runs(SETTINGS, dataset) for dataset in DATASETS],
+        # All that the page says of the scale.
+        settings=digests(SETTINGS, SCALE)["report"],
         times=TIMES,
     message:
         "Writing the page that shows all tables and figures"

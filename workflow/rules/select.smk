@@ -39,6 +39,7 @@ rule try_place:
     input:
         manifest=f"data/processed/{SCALE}/{{dataset}}/manifest.json",
         arrays=arrays("train", "validation"),
+        clips=clips_of,
         ranking=ranking_before,
     output:
         f"{RESULTS}/search/{{dataset}}/{{role}}/rung{{rung}}/{{place}}.json",

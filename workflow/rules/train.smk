@@ -8,6 +8,7 @@ rule train:
     input:
         manifest=f"data/processed/{SCALE}/{{dataset}}/manifest.json",
         arrays=arrays("train", "validation"),
+        clips=clips_of,
         selection=selection_for,
     output:
         f"{RESULTS}/runs/{{dataset}}/{{run}}/best.safetensors",
@@ -49,3 +50,35 @@ rule train:
         " --output {params.folder}"
         " {wildcards.run}"
         " 2>&1 | append_log {log} {params.folder}/train.log"
+
+
+# In git, beside the tables: which weights they were made with.
+rule weights:
+    input:
+        weights_of_all("best.safetensors"),
+        weights_of_all("provenance.json"),
+    output:
+        f"{RESULTS}/weights.json",
+    log:
+        f"{RESULTS}/logs/weights.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/weights.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(30),
+        gpu=0,
+    params:
+        config=CONFIG,
+        model=f"--model {MODEL}" if MODEL else "",
+        results=subpath(output[0], parent=True),
+    message:
+        "Checking that all weights are those that training wrote"
+    shell:
+        "python -m convttlstm report weights"
+        " --config {params.config}"
+        " {params.model}"
+        " --results {params.results}"
+        " --output {output}"
+        " 2>&1 | write_log {log}"

@@ -13,6 +13,7 @@ from convttlstm.config.catalogue import (
     with_model,
 )
 from convttlstm.config.datasets import Dataset, Kth, MovingMnist, Something, Split, VideoDataset, Videos
+from convttlstm.config.digests import digests
 from convttlstm.config.runs import (
     Run,
     Rung,
@@ -29,6 +30,7 @@ from convttlstm.config.runs import (
     selected_runs,
     shown_runs,
     table_runs,
+    trained_runs,
     write_run,
 )
 from convttlstm.config.training import (
@@ -57,6 +59,7 @@ __all__ = [
     "VideoDataset",
     "Videos",
     "ablation_runs",
+    "digests",
     "evaluated_runs",
     "grid_runs",
     "is_selected",
@@ -72,6 +75,7 @@ __all__ = [
     "settings_of_scale",
     "shown_runs",
     "table_runs",
+    "trained_runs",
     "with_model",
     "write_run",
 ]

@@ -79,7 +79,7 @@ def load_model(run: Run, folder: Path) -> torch.nn.Module:
     """Return a run's model with the weights in its folder.
 
     Raises:
-        UserError: the weights are missing, damaged, or of other settings.
+        UserError: the weights are missing, damaged, of other settings, or not what training wrote.
     """
     model = create_model(run.model.name, run.dataset.channels, **run.model_arguments())
     if run.trained:
@@ -98,6 +98,7 @@ def _load_weights(model: torch.nn.Module, run: Run, path: Path) -> None:
         raise UserError(f"{path}: damaged ({error}); train again to publish it anew") from None
     if digest != run.digest():
         raise UserError(f"{path}: trained under other settings than today's; train the run again")
+    provenance.check_weights(path.parent)
     model.load_state_dict(state)
 
 

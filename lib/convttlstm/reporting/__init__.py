@@ -21,12 +21,13 @@ def write_report(
 
     Args:
         what: table1, table2, table3, table4, grid, complexity, figure2, loss, per_frame, strip, gallery,
-            groups, figure4, activities, confusion, example or page.
+            groups, figure4, activities, confusion, example, weights, summary or page.
         results: folder of a scale, such as results/demo.
         dataset: name of the data set; the complexity table, the page and reports on recognition need none.
         runs: ids of evaluated runs, in the order to show; the page shows those of Table 2.
         paper: folder of the paper's own numbers.
-        output: a file for example and page, the results' folder for grid, else a path without suffix.
+        output: a file for example, weights and page, the results' folder for grid and summary, else a path
+            without suffix.
         settings: of the scale, which say what Table 4's rows, the page's data sets, the recognisers and the
             grid are.
         times: CSV files of measured times, for the complexity table and the page.
@@ -99,6 +100,14 @@ def write_report(
         from convttlstm.reporting.activities import write_confusion
 
         write_confusion(results, _needed(settings), output)
+    elif what == "weights":
+        from convttlstm.reporting.weights import write_weights
+
+        write_weights(_needed(settings), results.name, results, output)
+    elif what == "summary":
+        from convttlstm.reporting.summary import write_summary
+
+        write_summary(results, _needed(settings))
     elif what == "page":
         from convttlstm.reporting.page import write_page
         from convttlstm.reporting.recognition import load_recognitions

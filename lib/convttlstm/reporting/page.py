@@ -10,6 +10,7 @@ from typing import Any
 
 from convttlstm.config import Run
 from convttlstm.files import UserError, write_text
+from convttlstm.provenance import changed_sources
 from convttlstm.reporting.costs import complexity_tables
 from convttlstm.reporting.grid import grid_table, read_selection
 from convttlstm.reporting.markup import to_html
@@ -280,6 +281,8 @@ def _facts(
             "Trained by": provenance.command,
             "Commit": short_commit(provenance.commit, provenance.uncommitted_changes),
             "Source": provenance.source_digest,
+            "Changed since": ", ".join(changed_sources(provenance.sources)) or "none of the files it ran",
+            "Weights": provenance.weights_sha256,
             "Device": provenance.device,
             "Threads": provenance.threads,
             "Precision": provenance.precision,

@@ -58,6 +58,8 @@ class Provenance(BaseModel):
     commit: str | None
     uncommitted_changes: bool | None
     source_digest: str
+    sources: dict[str, str]
+    weights_sha256: str
     versions: dict[str, str]
     device: str
     threads: int

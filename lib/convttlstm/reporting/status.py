@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convttlstm.config import Run, Settings, evaluated_runs, grid_runs, is_selected, planned_run
+from convttlstm.files import listed, read_json
+from convttlstm.provenance import changed_sources
 from convttlstm.slurm import Job
 from convttlstm.training.checkpoints import is_locked
 from convttlstm.training.history import read_history
@@ -27,7 +29,7 @@ class Line:
         epochs: of the whole training.
         loss: the lowest validation loss so far, None before the first epoch's end.
         ends: when training should end, as seconds since 1970; None if that cannot be told.
-        note: why it waits, or failed.
+        note: why it waits, or failed; or which source files are not those that trained it.
     """
 
     dataset: str
@@ -71,7 +73,8 @@ def _line(run: Run, name: str, results: Path, job: Job | None) -> Line:
     loss = None if history is None else float(history["validation_loss"].min())
     ends = None
     if (folder / "best.safetensors").is_file():
-        state, note = "done", ""
+        changed = changed_sources(read_json(folder / "provenance.json").get("sources", {}))
+        state, note = "done", f"by other source than today's: {listed(changed)}" if changed else ""
     elif is_locked(folder) or (job and job.state == "RUNNING"):
         state, note = "running", ""
         if history is not None:
@@ -108,6 +111,8 @@ def to_text(lines: list[Line], queue: list[Job], now: float | None = None) -> st
         own = [line for line in lines if line.dataset == dataset]
         counts = Counter(line.state for line in own)
         said = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+        older = Counter(line.note for line in own if line.state == "done" and line.note)
+        said += "".join(f"\n  {number} trained {note}; kept" for note, number in older.items())
         parts.append(f"{dataset}: {len(own)} trainings: {said}")
     open_ones = [line for line in lines if line.state in ("running", "waiting", "failed")]
     width = max((len(line.run) for line in open_ones), default=0)

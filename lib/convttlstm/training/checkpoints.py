@@ -7,6 +7,7 @@ import os
 import socket
 import zipfile
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,25 @@ def run_lock(folder: Path) -> Iterator[None]:
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
         yield
+
+
+def forget(folder: Path) -> Path:
+    """Move a run's folder out of the way, so that the run is trained anew; return where it is now.
+
+    That is results/<scale>/forgotten/<dataset>/<run>-<number>, for a run's usual folder.
+
+    Raises:
+        UserError: there is no run in the folder, or it is being trained.
+    """
+    if not (folder / "config.json").is_file():
+        raise UserError(f"{folder}: no run is here (it has no config.json)")
+    if is_locked(folder):
+        raise UserError(f"{folder}: is being trained; stop that first")
+    place = folder.parents[2] / "forgotten" / folder.parent.name
+    place.mkdir(parents=True, exist_ok=True)
+    aside = next(path for number in count(1) if not (path := place / f"{folder.name}-{number}").exists())
+    folder.replace(aside)
+    return aside
 
 
 def is_locked(folder: Path) -> bool:

@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from convttlstm import provenance, slurm
 from convttlstm.config import Run, write_run
-from convttlstm.files import UserError, atomic_path, write_bytes, write_json, write_text
+from convttlstm.files import UserError, atomic_path, sha256_of, write_bytes, write_json, write_text
 from convttlstm.models import create_model
 from convttlstm.training.checkpoints import (
     LAST,
@@ -368,21 +368,23 @@ class Trainer:
             return
         self._write_history("history.csv")
         (self.folder / "history.partial.csv").unlink(missing_ok=True)
-        write_json(self.folder / "provenance.json", self._provenance())
         with atomic_path(self.folder / "best.safetensors") as temporary:
             # One entry only: safetensors writes several in random order.
             save_file(self.best, temporary, {"digest": self.run.digest()})
+            write_json(self.folder / "provenance.json", self._provenance(sha256_of(temporary)))
         self.say(
             f"{self.run.id}: finished; best validation loss {self.progress.best_loss:.5f} in epoch "
             f"{self.progress.best_epoch}; weights in {self.folder / 'best.safetensors'}"
         )
 
-    def _provenance(self) -> dict[str, Any]:
+    def _provenance(self, weights_sha256: str) -> dict[str, Any]:
         seconds = sum(row["seconds"] for row in self.progress.history)
         samples = sum(row["samples"] for row in self.progress.history)
         return {
             "run": self.run.id,
             **provenance.origin(),
+            "sources": provenance.sources(),
+            "weights_sha256": weights_sha256,
             "device": provenance.device_name(self.fabric.device.type),
             "devices": self.fabric.world_size,
             "threads": self.progress.threads,

@@ -1,0 +1,49 @@
+"""Compare prepared data with the checksums in their manifests."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from convttlstm.files import UserError, read_json
+
+MEND = "get it back by `dvc checkout`, or delete the folder and give the same command again"
+
+
+def verify_data(folder: Path) -> str:
+    """Check every array of a scale's prepared data; return in words how much that was.
+
+    Clips of activities are not part of it: they lie in data/raw, as they came.
+
+    Args:
+        folder: such as data/processed/demo, with a folder for each data set.
+
+    Raises:
+        UserError: nothing is prepared there, an array is missing, or it is another than was prepared.
+    """
+    manifests = sorted(folder.glob("*/manifest.json"))
+    if not manifests:
+        raise UserError(f"{folder}: no prepared data; run snakemake to make them")
+    arrays = [entry for manifest in manifests for entry in _arrays(manifest)]
+    for path, expected in arrays:
+        if not path.is_file():
+            raise UserError(f"{path}: no such file; {MEND}")
+        try:
+            found = hashlib.sha256(np.load(path, mmap_mode="r")).hexdigest()
+        except ValueError as error:
+            raise UserError(f"{path}: damaged ({error}); {MEND}") from None
+        if found != expected:
+            raise UserError(f"{path}: SHA-256 {found}, but {expected} was prepared; {MEND}")
+    size = sum(path.stat().st_size for path, _ in arrays)
+    return f"{folder}: {len(manifests)} data sets, {len(arrays)} arrays, {size:,} bytes, as prepared"
+
+
+def _arrays(manifest: Path) -> Iterator[tuple[Path, str]]:
+    """Yield each array that a manifest lists, with the checksum of its values."""
+    content = read_json(manifest)
+    for entry in content.get("videos", []):
+        yield manifest.parent / entry["file"], entry["sha256"]
+    for split, entry in content["splits"].items():
+        if "shape" in entry:
+            yield manifest.parent / f"{split}.npy", entry["sha256"]
