@@ -162,8 +162,11 @@ class Project:
         return self.call("evaluate", *self.run_arguments(folder, run))
 
     def snakemake(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        return self.run("snakemake", "--config", "scale=tiny", *arguments, **options)
+
+    def run(self, *command: str, **options: Any) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["snakemake", "--config", "scale=tiny", *arguments],
+            command,
             cwd=self.folder,
             text=True,
             stdout=subprocess.PIPE,

@@ -25,9 +25,8 @@ def digests(settings: Settings, scale: str) -> dict[str, Any]:
             for dataset in settings.experiments
         }
 
-    datasets = settings.datasets.items()
     return {
-        "data": {name: _digest(dataset.model_dump_json()) for name, dataset in datasets},
+        "data": {name: _digest(settings.datasets[name].model_dump_json()) for name in settings.experiments},
         "train": of_runs(lambda dataset: trained_runs(settings, scale, dataset), Run.digest),
         "evaluate": of_runs(
             lambda dataset: evaluated_runs(settings, dataset),

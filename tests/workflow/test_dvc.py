@@ -1,0 +1,255 @@
+"""The real DVC, Snakemake and git: results made once are had back elsewhere, and neither engine redoes them."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import ENVIRONMENT, ROOT, Project, make_project, overlay
+
+pytestmark = pytest.mark.slow
+
+RUNS = "results/tiny/runs/moving_mnist_2"
+TRAINED = {"conv_lstm-seed0", "conv_tt_lstm-seed0", "conv_tt_lstm-C2-seed0"}
+JUDGED = {"black", "copy_last", "conv_lstm-seed0", "conv_tt_lstm-seed0"}
+DVC = ["dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore"]
+REMOTE = "convttlstm-data"  # beside the repository, as .dvc/config says
+
+
+def trainings(output: str) -> set[str]:
+    return set(re.findall(r"Training (\S+) on", output))
+
+
+def evaluations(output: str) -> set[str]:
+    return set(re.findall(r"Judging (\S+) on", output))
+
+
+def git(project: Project, *arguments: str) -> None:
+    done = project.run("git", "-c", "user.name=x", "-c", "user.email=x@example.org", *arguments)
+    assert done.returncode == 0, done.stdout
+
+
+def dvc(project: Project, *arguments: str) -> str:
+    done = project.run("dvc", *arguments)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def assert_idle(project: Project) -> None:
+    assert "Data and pipelines are up to date" in dvc(project, "status")
+    assert "Nothing to be done" in project.snakemake("-n", "all").stdout
+
+
+def weights(project: Project) -> dict[str, bytes]:
+    return {run: (project.folder / RUNS / run / "best.safetensors").read_bytes() for run in TRAINED}
+
+
+def clone(pushed: Project, folder: Path, link: str = "copy") -> Project:
+    """A clone beside the original, with the same remote, and nothing pulled yet."""
+    folder.mkdir()
+    project = Project(folder / "clone")
+    (folder / REMOTE).symlink_to(pushed.folder.parent / REMOTE)
+    subprocess.run(["git", "clone", "--quiet", pushed.folder, project.folder], check=True)
+    dvc(project, "config", "--local", "cache.type", link)
+    return project
+
+
+def pulled(pushed: Project, folder: Path, link: str = "copy") -> Project:
+    project = clone(pushed, folder, link)
+    dvc(project, "pull")
+    return project
+
+
+@pytest.fixture(scope="module")
+def pushed(tmp_path_factory) -> Project:
+    """A repository whose `dvc repro` was killed, went on, and was pushed, after a push that was killed."""
+    project = make_project(tmp_path_factory.mktemp("dvc") / "project")
+    for name in DVC:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        (project.folder / name).parent.mkdir(exist_ok=True)
+        copy(ROOT / name, project.folder / name)
+    (project.folder / "params.yaml").write_text("scales: [tiny]\n")
+    git(project, "init", "--quiet")
+    git(project, "add", ".")
+    git(project, "commit", "--quiet", "-m", "before")
+
+    kill_when(project, ["dvc", "repro"], f"{RUNS}/*/last.ckpt")
+    assert project.snakemake("--unlock").returncode == 0
+    output = dvc(project, "repro")
+    assert trainings(output) == TRAINED
+    assert_idle(project)
+    git(project, "add", ".")
+    git(project, "commit", "--quiet", "-m", "after")
+    kill_when(project, ["dvc", "push"], f"../{REMOTE}/files/md5/*/*")
+    dvc(project, "push")
+    return project
+
+
+def kill_when(project: Project, command: list[str], appears: str) -> None:
+    """Start a command, and kill it and all that it has started once such a file exists."""
+    running = subprocess.Popen(
+        command,
+        cwd=project.folder,
+        env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    while running.poll() is None and not list(project.folder.glob(appears)):
+        time.sleep(0.001)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+
+
+@pytest.mark.parametrize("link", ["copy", "hardlink", "symlink", "reflink,copy"])
+def test_a_clone_that_pulls_has_nothing_to_do(pushed, tmp_path, link):
+    project = pulled(pushed, tmp_path / "here", link)
+    assert_idle(project)
+    assert weights(project) == weights(pushed)
+    assert (project.folder / RUNS / "conv_lstm-seed0/metrics.json").is_symlink() == (link == "symlink")
+
+
+def test_metrics_and_plots_are_shown(pushed):
+    shown = dvc(pushed, "metrics", "show")
+    assert all(f"moving_mnist_2/{run}.json" in shown for run in JUDGED) and "mse.5" in shown
+    curves = dvc(pushed, "plots", "show", "--show-vega", "results/tiny/plots/loss.csv")
+    assert all(f'"run": "{run}"' in curves for run in ("conv_lstm-seed0", "conv_tt_lstm-seed0"))
+    assert "vega-lite" in curves and "DVC_METRIC" not in curves
+
+
+def test_results_alone_are_enough_to_be_idle(pushed, tmp_path):
+    """Data, weights and checkpoints were not pulled."""
+    project = pulled(pushed, tmp_path / "here")
+    shutil.rmtree(project.folder / "data/processed")
+    for pattern in ("*.safetensors", "*.ckpt"):
+        for path in (project.folder / RUNS).rglob(pattern):
+            path.unlink()
+    assert "Nothing to be done" in project.snakemake("-n", "all").stdout
+
+
+def test_what_was_not_pulled_is_all_that_is_planned(pushed, tmp_path):
+    project = clone(pushed, tmp_path / "here")
+    run = f"{RUNS}/conv_tt_lstm-seed0"
+    dvc(project, "pull", "results/tiny/records.json", "data/processed/tiny", run)
+    planned = project.snakemake("-n", "all").stdout
+    assert evaluations(planned) == JUDGED - {"conv_tt_lstm-seed0"}
+    assert trainings(planned) == TRAINED - {"conv_tt_lstm-seed0"}
+
+
+@pytest.mark.parametrize("first", ["dvc", "snakemake"])
+def test_one_setting_redoes_its_run_in_either_engine_and_in_the_other_nothing(pushed, tmp_path, first):
+    """Weights are linked to DVC's cache, which must not change either."""
+    project = pulled(pushed, tmp_path / "here", "hardlink")
+    before = weights(project)
+    config = yaml.safe_load(project.config.read_text())
+    config = overlay(config, {"systems": {"conv_lstm": {"training": {"learning_rate": 0.002}}}})
+    project.config.write_text(yaml.safe_dump(config))
+    assert trainings(project.snakemake("-n").stdout) == {"conv_lstm-seed0"}
+
+    def snakemake() -> str:
+        done = project.snakemake("all")
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    engines = [lambda: dvc(project, "repro"), snakemake]
+    done, again = (engine() for engine in (engines if first == "dvc" else reversed(engines)))
+    assert trainings(done) == evaluations(done) == {"conv_lstm-seed0"}
+    assert not trainings(again) and not evaluations(again)
+    assert_idle(project)
+    assert {run for run, content in weights(project).items() if content != before[run]} == {"conv_lstm-seed0"}
+
+    git(project, "checkout", "--quiet", ".")
+    dvc(project, "checkout", "--force")
+    assert weights(project) == before
+    assert_idle(project)
+
+
+def test_a_comment_redoes_nothing(pushed, tmp_path):
+    project = pulled(pushed, tmp_path / "here")
+    project.config.write_text("# a comment\n" + project.config.read_text())
+    assert "Nothing to be done" in project.snakemake("-n", "all").stdout
+    output = dvc(project, "repro")
+    assert "Running stage 'settings@tiny'" in output
+    assert "Running stage" not in output.replace("Running stage 'settings@tiny'", "")
+
+
+def test_a_changed_checkpoint_is_noticed_by_both(pushed, tmp_path):
+    project = pulled(pushed, tmp_path / "here")
+    path = project.folder / RUNS / "conv_lstm-seed0/best.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    locked = (project.folder / "dvc.lock").read_text()
+    assert re.search(r"modified: +results/tiny/runs", dvc(project, "status"))
+    for command in (["snakemake", "--config", "scale=tiny"], ["dvc", "repro"]):
+        done = project.run(*command)
+        assert done.returncode != 0
+        assert f"{RUNS}/conv_lstm-seed0/best.safetensors: is not what training wrote" in done.stdout
+    assert (project.folder / "dvc.lock").read_text() == locked
+    dvc(project, "checkout", "--force")
+    assert_idle(project)
+
+
+def test_changed_data_are_noticed(pushed, tmp_path):
+    project = pulled(pushed, tmp_path / "here")
+    path = project.folder / "data/processed/tiny/moving_mnist_2/test.npy"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    done = project.run("dvc", "repro")
+    assert done.returncode != 0 and "test.npy: SHA-256" in done.stdout
+
+
+def test_a_run_by_other_source_is_kept_until_it_is_forgotten(pushed, tmp_path):
+    project = pulled(pushed, tmp_path / "here")
+    with (project.folder / "lib/convttlstm/models/conv_lstm.py").open("a") as file:
+        file.write("# another version\n")
+    assert_idle(project)
+    status = [sys.executable, "-m", "convttlstm", "status", "--config", "config/tiny.yaml"]
+    shown = subprocess.check_output(
+        status, cwd=project.folder, text=True, env=ENVIRONMENT | {"PYTHONPATH": "lib"}
+    )
+    assert "3 trained by other source than today's: models/conv_lstm.py; kept" in shown
+    done = project.call("forget", f"{RUNS}/conv_lstm-seed0")
+    assert done.returncode == 0, done.stderr
+    assert trainings(project.snakemake("-n").stdout) == {"conv_lstm-seed0"}
+    assert (project.folder / "results/tiny/forgotten/moving_mnist_2/conv_lstm-seed0-1/last.ckpt").is_file()
+
+
+def test_garbage_collection_keeps_what_commits_need(pushed, tmp_path):
+    project = pulled(pushed, tmp_path / "here")
+    dvc(project, "gc", "--all-commits", "--force")
+    shutil.rmtree(project.folder / RUNS)
+    dvc(project, "checkout")
+    assert_idle(project)
+
+
+def test_a_server_that_speaks_s3_serves_as_remote(pushed, tmp_path):
+    moto = pytest.importorskip("moto.server")
+    server = moto.ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    try:
+        import boto3
+
+        access = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
+        url = f"http://{host}:{port}"
+        boto3.client("s3", endpoint_url=url, region_name="us-east-1", **access).create_bucket(Bucket="b")
+        first, second = pulled(pushed, tmp_path / "here"), clone(pushed, tmp_path / "there")
+        (tmp_path / "there" / REMOTE).unlink()
+        for project in (first, second):
+            dvc(project, "remote", "add", "--local", "--default", "store", "s3://b/convttlstm")
+            for name, value in {"endpointurl": url, "access_key_id": "x", "secret_access_key": "x"}.items():
+                dvc(project, "remote", "modify", "--local", "store", name, value)
+        dvc(first, "push")
+        dvc(second, "pull")
+        assert_idle(second)
+    finally:
+        server.stop()
