@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from convttlstm.config import Settings, grid_runs, load_settings, resolve_run
+from convttlstm.config import Settings, digests, grid_runs, load_settings, resolve_run
 from convttlstm.config.models import HYPER
 from convttlstm.evaluation.estimate import estimate
 from convttlstm.evaluation.estimate import to_text as estimate_text
@@ -22,6 +22,7 @@ from convttlstm.reporting.grid import write_grid
 from convttlstm.reporting.status import status
 from convttlstm.reporting.status import to_text as status_text
 from convttlstm.slurm import Job
+from convttlstm.training.checkpoints import forget
 
 ROOT = Path(__file__).parents[2]
 TIMES = ROOT / "benchmarks/results/system_times-AMD_EPYC-torch2.13.0.csv"
@@ -102,6 +103,35 @@ def held(tmp_path: Path) -> Iterator[Path]:
     assert process.stdout and process.stdout.readline()
     yield folder
     process.communicate()
+
+
+def test_a_run_that_is_being_trained_is_not_forgotten(held: Path) -> None:
+    (held / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="is being trained; stop that first"):
+        forget(held)
+    assert held.is_dir()
+
+
+def test_digests_tell_which_stage_a_setting_concerns(paper: Settings) -> None:
+    """The test horizon is the evaluation's, the learning rate of one system that system's training's."""
+    before = digests(paper, "paper")
+    content = paper.model_dump(mode="json")
+    content["datasets"][DATASET]["test_horizons"] = [10]
+    after = digests(Settings.model_validate(content), "paper")
+    assert before["train"] == after["train"] and before["data"][DATASET] != after["data"][DATASET]
+    assert all(
+        after["evaluate"][DATASET][run] != digest for run, digest in before["evaluate"][DATASET].items()
+    )
+    assert before["evaluate"]["kth"] == after["evaluate"]["kth"]
+
+    content = paper.model_dump(mode="json")
+    content["systems"]["conv_lstm"]["training"] = {"learning_rate": 0.5}
+    after = digests(Settings.model_validate(content), "paper")
+    changed = {
+        run for run, digest in before["train"][DATASET].items() if after["train"][DATASET][run] != digest
+    }
+    assert changed == {run for run in before["train"][DATASET] if run.startswith("conv_lstm-")}
+    assert before["evaluate"] == after["evaluate"] and before["data"] == after["data"]
 
 
 def test_status_tells_runs_apart(held: Path, tmp_path: Path, paper: Settings, monkeypatch) -> None:

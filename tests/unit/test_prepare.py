@@ -17,6 +17,7 @@ from convttlstm.data.clips import Clips
 from convttlstm.data.digits import load_digits
 from convttlstm.data.moving_mnist import generate
 from convttlstm.data.prepare import CHUNK, SPLITS, checksum_key, prepare
+from convttlstm.data.verify import verify_data
 from convttlstm.files import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -190,3 +191,16 @@ def test_importing_the_room_is_light() -> None:
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("spoil", ["bit", "length", "missing"])
+def test_a_changed_array_is_named(prepared: Path, spoil: str) -> None:
+    assert "1 data sets, 3 arrays" in verify_data(prepared.parent)
+    path = prepared / "test.npy"
+    content = path.read_bytes()
+    if spoil == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(content[:-1] + (bytes([content[-1] ^ 1]) if spoil == "bit" else b""))
+    with pytest.raises(UserError, match=r"test.npy: (SHA-256|damaged|no such file).*`dvc checkout`"):
+        verify_data(prepared.parent)

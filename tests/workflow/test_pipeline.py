@@ -66,9 +66,11 @@ def test_the_slurm_profile_plans_the_papers_scale(project):
         "figure": 2 * 5,
         "groups": 1,
         "example": 2,
+        "weights": 1,
+        "summary": 1,
         "page": 1,
         "all": 1,
-        "total": 223,
+        "total": 225,
     }
 
 

@@ -73,8 +73,7 @@ def _line(run: Run, name: str, results: Path, job: Job | None) -> Line:
     loss = None if history is None else float(history["validation_loss"].min())
     ends = None
     if (folder / "best.safetensors").is_file():
-        changed = changed_sources(read_json(folder / "provenance.json").get("sources", {}))
-        state, note = "done", f"by other source than today's: {listed(changed)}" if changed else ""
+        state, note = "done", _other_source(folder / "provenance.json")
     elif is_locked(folder) or (job and job.state == "RUNNING"):
         state, note = "running", ""
         if history is not None:
@@ -87,6 +86,13 @@ def _line(run: Run, name: str, results: Path, job: Job | None) -> Line:
     else:
         state, note = "to do", "chosen by the selection" if is_selected(name) else ""
     return Line(run.dataset_name, name, state, epoch, epochs, loss, ends, note)
+
+
+def _other_source(provenance: Path) -> str:
+    """Return which source files are not those that a run was trained by, "" if they are the same."""
+    recorded = read_json(provenance).get("sources", {}) if provenance.is_file() else {}
+    changed = changed_sources(recorded)
+    return f"by other source than today's: {listed(changed)}" if changed else ""
 
 
 def _failure(results: Path, run: Run, name: str) -> str:

@@ -1,0 +1,103 @@
+"""Snakemake's records travel with the results, and files that DVC has copied get their times back."""
+
+import json
+import os
+from base64 import urlsafe_b64encode
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from convttlstm.files import sha256_of
+from convttlstm.records import keep, records_path, restore
+
+WEIGHTS, METRICS = "results/tiny/runs/d/r/best.safetensors", "results/tiny/runs/d/r/metrics.json"
+TABLE, OTHER = "results/tiny/tables/table2.csv", "results/other/tables/table2.csv"
+MADE = {WEIGHTS: 1000.5, METRICS: 2000.25, TABLE: 3000.125, OTHER: 4000.0}
+
+
+def record_path(project: Path, subject: str) -> Path:
+    return project / ".snakemake/metadata" / urlsafe_b64encode(subject.encode()).decode()
+
+
+def write_record(project: Path, subject: str, inputs: list[str], **more: Any) -> None:
+    checksums = {path: f"sha256:{sha256_of(project / path)}" for path in inputs}
+    record = {"endtime": MADE[subject], "input_checksums": checksums} | more
+    path = record_path(project, subject)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Weights, what they reached, a table made of that; and a file of another scale."""
+    for subject, inputs in {WEIGHTS: [], METRICS: [WEIGHTS], TABLE: [METRICS], OTHER: []}.items():
+        path = tmp_path / subject
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(subject)
+        os.utime(path, (MADE[subject], MADE[subject]))
+        write_record(tmp_path, subject, inputs, params=[subject])
+    return tmp_path
+
+
+def times(project: Path) -> list[float]:
+    return [(project / subject).stat().st_mtime for subject in (WEIGHTS, METRICS)]
+
+
+def test_copied_files_get_their_records_and_times(project: Path, tmp_path_factory) -> None:
+    keep(project, "tiny")
+    copy = tmp_path_factory.mktemp("copy")
+    for subject in (WEIGHTS, METRICS, TABLE, records_path(Path(), "tiny")):
+        (copy / subject).parent.mkdir(parents=True, exist_ok=True)
+        (copy / subject).write_bytes((project / subject).read_bytes())
+    restore(copy, "tiny")
+    for subject in (WEIGHTS, METRICS, TABLE):
+        assert record_path(copy, subject).read_text() == record_path(project, subject).read_text()
+    assert not record_path(copy, OTHER).exists()
+    assert times(copy) == [MADE[WEIGHTS], MADE[METRICS]]
+
+
+def test_what_is_no_longer_the_same_keeps_its_time(project: Path) -> None:
+    (project / WEIGHTS).write_text("tampered with")
+    (project / METRICS).touch()
+    restore(project, "tiny")
+    weights, metrics = times(project)
+    assert weights > MADE[TABLE] and metrics == MADE[METRICS]
+
+
+def test_weights_trained_anew_stay_newer_than_what_the_old_ones_reached(project: Path) -> None:
+    """What DVC has copied meanwhile would else look newer than the weights."""
+    (project / WEIGHTS).write_text("trained anew")
+    (project / METRICS).touch()
+    restore(project, "tiny")
+    weights, metrics = times(project)
+    assert weights > metrics == MADE[METRICS]
+
+
+def test_a_link_gets_the_time_too(project: Path) -> None:
+    cached = project / "cached"
+    (project / METRICS).replace(cached)
+    cached.touch()
+    (project / METRICS).symlink_to(cached)
+    restore(project, "tiny")
+    assert (project / METRICS).stat().st_mtime == (project / METRICS).lstat().st_mtime == MADE[METRICS]
+
+
+def test_records_from_elsewhere_replace_those_here_and_own_ones_stay(project: Path) -> None:
+    keep(project, "tiny")
+    kept = records_path(project, "tiny")
+    write_record(project, TABLE, [METRICS], params=["changed since, by a job of a killed Snakemake"])
+    own = record_path(project, TABLE).read_text()
+    restore(project, "tiny")
+    assert record_path(project, TABLE).read_text() == own
+    kept.write_text(json.dumps(json.loads(kept.read_text())))  # another form: not what was left here
+    restore(project, "tiny")
+    assert json.loads(record_path(project, TABLE).read_text())["params"] == [TABLE]
+    assert record_path(project, OTHER).exists()
+
+
+def test_nothing_new_leaves_the_kept_file_alone(project: Path) -> None:
+    keep(project, "tiny")
+    before = records_path(project, "tiny").stat().st_mtime_ns
+    keep(project, "tiny")
+    assert records_path(project, "tiny").stat().st_mtime_ns == before
