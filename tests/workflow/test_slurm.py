@@ -265,5 +265,15 @@ def test_a_grid_runs_to_its_tables(project: Project):
     assert judged == {"conv_tt_lstm-seed0", first.parent.name, second.parent.name}
     table2 = pd.read_csv(results / "tables/table2_moving_mnist_2.csv")
     assert set(table2["run"].dropna()) == judged and (results / "index.html").is_file()
+    assert_idle_elsewhere(project)
     # The grid's 12 points, the table's own run, and the winner's two seeds.
     assert_only_what_changed_is_made_again(project, trainings=12 + 1 + 2, evaluations=3)
+
+
+def assert_idle_elsewhere(project: Project) -> None:
+    """Copied without their times, as DVC does, the results of Slurm's jobs leave nothing to do."""
+    copy = make_project(project.folder.parent / "elsewhere")
+    copy.config.write_text(project.config.read_text())
+    for name in ("results", "data/processed"):
+        shutil.copytree(project.folder / name, copy.folder / name, copy_function=shutil.copyfile)
+    assert "Nothing to be done" in copy.snakemake("-n", "all").stdout
