@@ -145,6 +145,14 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("run", type=Path, help="the run's folder")
     sub.add_argument("-o", "--output", type=Path, required=True, help="a new folder")
 
+    sub = add("bundle", _bundle, "Pack a finished reproduction into one archive that describes itself.")
+    sub.add_argument("--config", type=Path, required=True, help="settings, such as config/demo.yaml")
+    sub.add_argument("--results", type=Path, help="its results; results/<scale> if not given")
+    sub.add_argument("-o", "--output", type=Path, required=True, help="zip file")
+
+    sub = add("verify", _verify, "Check every file of such an archive; nothing is unpacked.")
+    sub.add_argument("bundle", type=Path, help="zip file")
+
     sub = add("complexity", _complexity, "Count parameters and multiplications of every system.")
     sub.add_argument("--config", type=Path, nargs="+", required=True, help="settings, one for each scale")
     add_model(sub)
@@ -357,6 +365,21 @@ def _export_weights(options: argparse.Namespace) -> None:
 
     export_weights(options.run, options.output)
     print(f"wrote {options.output}")
+
+
+def _bundle(options: argparse.Namespace) -> None:
+    from convttlstm.bundle import bundle
+
+    print(
+        "wrote",
+        bundle(options.config, options.results or Path("results", options.config.stem), options.output),
+    )
+
+
+def _verify(options: argparse.Namespace) -> None:
+    from convttlstm.bundle import verify_bundle
+
+    print(verify_bundle(options.bundle))
 
 
 def _complexity(options: argparse.Namespace) -> None:
