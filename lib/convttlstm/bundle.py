@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 from urllib.parse import unquote
 
 from convttlstm.config import (
@@ -44,20 +44,20 @@ def bundle(config: Path, results: Path, output: Path) -> str:
         UserError: something is missing, or a run belongs to other settings.
     """
     try:
-        from convttlstm.reporting.crate import Part, contents, describe
+        from convttlstm.reporting.crate import Part, contents, describe, origins_of
     except ModuleNotFoundError as error:
         raise UserError(f"{error.name} is not installed: pip install 'convttlstm[workflow]'") from None
 
     settings, scale = load_settings(config), config.stem
-    folders = _folders(settings, results)
+    judged = [(dataset, run) for dataset in settings.experiments for run in evaluated_runs(settings, dataset)]
+    folders = [results / "runs" / dataset / run for dataset, run in judged]
     files = contents(settings, config, results)
     if missing := [str(path) for path in files.values() if not path.is_file()]:
         raise UserError(f"{missing[0]}: no such file ({len(missing)} missing); {_finish(scale)}")
     runs = [_checked_run(settings, config, results, folder) for folder in folders]
-    metrics = [folder / "metrics.json" for folder in folders]
-    trained = [folder / "provenance.json" for folder in folders if (folder / "provenance.json").is_file()]
-    origins = [read_json(path)["evaluated_by"] for path in metrics] + [read_json(path) for path in trained]
-    ended = datetime.fromtimestamp(int(max(path.stat().st_mtime for path in metrics)), UTC).isoformat()
+    origins = [origin for folder in folders for origin in origins_of(folder)]
+    last = max((folder / "metrics.json").stat().st_mtime for folder in folders)
+    ended = datetime.fromtimestamp(int(last), UTC).isoformat()
     parts = {}
     with atomic_path(output) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, path in sorted(files.items()):
@@ -71,14 +71,6 @@ def bundle(config: Path, results: Path, output: Path) -> str:
 
 def _finish(scale: str) -> str:
     return f"finish the reproduction first: snakemake --config scale={scale}"
-
-
-def _folders(settings: Settings, results: Path) -> list[Path]:
-    return [
-        results / "runs" / dataset / run
-        for dataset in settings.experiments
-        for run in evaluated_runs(settings, dataset)
-    ]
 
 
 def _checked_run(settings: Settings, config: Path, results: Path, folder: Path) -> Run:
@@ -99,18 +91,12 @@ def _mismatch(folder: PurePosixPath, config: Any, metrics: Any) -> str:
     _, scale, _, dataset, name = folder.parts
     if not isinstance(config, dict) or not isinstance(metrics, dict):
         return "it or its config.json is no JSON object"
-    expected = {"run": name, "dataset": dataset, "scale": scale, "label": config.get("label")}
-    configured = {
-        "run": config.get("id"),
-        "dataset": config.get("dataset_name"),
-        "scale": config.get("scale"),
-    }
+    keys = {"run": "id", "dataset": "dataset_name", "scale": "scale", "label": "label"}
+    configured = {key: config.get(setting) for key, setting in keys.items()}
     # Only `run` stands in every version's metrics.
-    measured = expected | {"run": None} | metrics
-    if (
-        all(measured[key] == value for key, value in expected.items())
-        and configured.items() <= expected.items()
-    ):
+    measured = configured | {"run": None} | metrics
+    here = configured | {"run": name, "dataset": dataset, "scale": scale}
+    if all(measured[key] == configured[key] == here[key] for key in keys):
         return ""
     return f"does not belong to the config.json of {dataset}/{name}"
 
@@ -137,7 +123,7 @@ def verify_bundle(path: Path) -> str:
             }
             faults = list(_faults(archive, listed)) or list(_run_faults(archive))
             if faults:
-                more = f" (and {len(faults) - 1:,} more faults)" if len(faults) > 1 else ""
+                more = f" (and {len(faults) - 1:,} more)" if len(faults) > 1 else ""
                 raise UserError(f"{path}: {faults[0]}{more}; get the archive anew")
             one = _read(archive, next(name for name in sorted(listed) if _is_config(name)))
             size = sum(entry.file_size for entry in archive.infolist())
@@ -146,13 +132,20 @@ def verify_bundle(path: Path) -> str:
     except (*DAMAGE, KeyError, TypeError, AttributeError, StopIteration) as error:
         raise UserError(f"{path}: no bundle, or a damaged one ({error!r}); get it anew") from None
     holds = f"{len(listed) + 1:,} files, {size:,} bytes, all as described"
-    return f"{path}: {holds}; scale {one['scale']}, {one['label']}"
+    return f"{path}: {holds}; scale {one['scale']}, {one['label']!r}"
 
 
 def _read(archive: zipfile.ZipFile, name: str) -> Any:
     if archive.getinfo(name).file_size > LARGEST_JSON:
         raise ValueError(f"{name} is too large")
-    return json.loads(archive.read(name))
+    with _open(archive, name) as file:
+        return json.loads(file.read())
+
+
+def _open(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    if archive.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise zipfile.BadZipFile("packed in a way that `bundle` does not use")
+    return archive.open(name)
 
 
 def _is_config(name: str) -> bool:
@@ -164,7 +157,7 @@ def _faults(archive: zipfile.ZipFile, listed: dict[str, tuple[Any, Any]]) -> Ite
     counts = Counter(entry.filename for entry in archive.infolist())
     for name in sorted(counts.keys() | listed.keys()):
         if not name.isprintable() or _is_outside(name):
-            yield f"{name!r} lies outside of the archive"
+            yield f"{name!r} is no name of a file inside an archive"
     for entry in archive.infolist():
         if stat.S_ISLNK(entry.external_attr >> 16):
             yield f"{entry.filename!r} is a link"
@@ -173,7 +166,7 @@ def _faults(archive: zipfile.ZipFile, listed: dict[str, tuple[Any, Any]]) -> Ite
     yield from (f"{name} is not described" for name in sorted(counts.keys() - listed.keys() - {METADATA}))
     for name in sorted(listed.keys() & counts.keys()):
         try:
-            with archive.open(name) as file:
+            with _open(archive, name) as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
         except DAMAGE:
             yield f"{name} is damaged"
@@ -188,8 +181,11 @@ def _is_outside(name: str) -> bool:
 
 
 def _run_faults(archive: zipfile.ZipFile) -> Iterator[str]:
-    for name in sorted(archive.namelist()):
-        if PurePosixPath(name).match("results/*/runs/*/*/metrics.json"):
-            folder = PurePosixPath(name).parent
-            if fault := _mismatch(folder, _read(archive, f"{folder}/config.json"), _read(archive, name)):
-                yield f"{name}: {fault}"
+    names = set(archive.namelist())
+    runs = {PurePosixPath(name).parent for name in names if PurePosixPath(name).match("results/*/runs/*/*/*")}
+    for folder in sorted(runs):
+        config, metrics = f"{folder}/config.json", f"{folder}/metrics.json"
+        if not {config, metrics} <= names:
+            yield f"{folder} has no config.json or no metrics.json"
+        elif fault := _mismatch(folder, _read(archive, config), _read(archive, metrics)):
+            yield f"{metrics}: {fault}"

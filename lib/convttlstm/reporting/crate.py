@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from pydantic import BaseModel
 from rocrate.model import ContextEntity
 from rocrate.rocrate import ROCrate
 
 from convttlstm.config import Run, Settings, evaluated_runs, shown_runs
-from convttlstm.reporting.results import what_it_proves
+from convttlstm.reporting.results import read_checked, what_it_proves
 
 PAPER = "Convolutional Tensor-Train LSTM for Spatio-Temporal Learning (NeurIPS 2020)"
 PROJECT = ["Snakefile", "README.md", "LICENSE", "CITATION.cff", "requirements.lock", "environment.yml"]
@@ -28,7 +29,11 @@ FORMATS = {  # Python's own list depends on the machine
     ".json": "application/json",
     ".md": "text/markdown",
     ".png": "image/png",
+    ".rst": "text/x-rst",
+    ".smk": "text/x-python",
     ".svg": "image/svg+xml",
+    ".tex": "application/x-tex",
+    ".toml": "application/toml",
     ".yaml": "application/yaml",
     ".yml": "application/yaml",
 }
@@ -40,6 +45,19 @@ class Part:
 
     sha256: str
     size: int
+
+
+class Origin(BaseModel):
+    """How a run was trained or judged; of imported weights no device is known."""
+
+    commit: str | None
+    uncommitted_changes: bool | None
+    versions: dict[str, str]
+    device: str | None = None
+
+
+class _Judged(BaseModel):
+    evaluated_by: Origin
 
 
 def contents(settings: Settings, config: Path, results: Path) -> dict[str, Path]:
@@ -81,13 +99,24 @@ def _runs(settings: Settings, scale: str, results: Path) -> dict[str, Path]:
     return files
 
 
-def describe(parts: dict[str, Part], runs: list[Run], origins: list[dict[str, Any]], ended: str) -> Any:
+def origins_of(folder: Path) -> list[Origin]:
+    """Return how a run was judged and, if it was, trained.
+
+    Raises:
+        UserError: its metrics.json or provenance.json does not say so.
+    """
+    origins = [read_checked(folder / "metrics.json", _Judged).evaluated_by]
+    trained = folder / "provenance.json"
+    return [*origins, read_checked(trained, Origin)] if trained.is_file() else origins
+
+
+def describe(parts: dict[str, Part], runs: list[Run], origins: list[Origin], ended: str) -> Any:
     """Return the content of ro-crate-metadata.json.
 
     Args:
         parts: the files, by their names in the archive.
         runs: all that were judged, of one scale.
-        origins: how they were trained and judged: commit, versions, device.
+        origins: how they were trained and judged.
         ended: when the last of them was judged, in ISO 8601.
     """
     crate = ROCrate(version="1.1")
@@ -101,11 +130,17 @@ def describe(parts: dict[str, Part], runs: list[Run], origins: list[dict[str, An
         _entity(crate, profile, "CreativeWork", name=name, version=profile.rpartition("/")[2])
         for profile, name in PROFILES.items()
     ]
+    contributors = _entity(crate, "#contributors", "Organization", name="The convttlstm contributors")
+    crate.root_dataset["author"] = contributors
     files = {name: _file(crate, name, part) for name, part in parts.items()}
     workflow = files["Snakefile"]
     workflow["name"] = f"Reproduction of {PAPER}"
     workflow["license"] = crate.license
+    workflow["version"] = ", ".join(
+        sorted({origin.versions.get("convttlstm", "unknown") for origin in origins})
+    )
     workflow["softwareRequirements"] = _software(crate, origins)
+    files["README.md"]["about"] = crate.root_dataset
     used = [file for name, file in files.items() if name.startswith("config/")]
     made = [file for name, file in files.items() if _is_result(name, scale)]
     action = crate.add_action(
@@ -130,10 +165,10 @@ def _description(runs: list[Run]) -> str:
     return " ".join(["Tables, figures, metrics and weights of a reproduction by Snakemake.", *lines])
 
 
-def _made_by(origins: list[dict[str, Any]]) -> str:
-    commits = sorted({origin["commit"] or "unknown" for origin in origins})
-    changed = any(origin.get("uncommitted_changes") for origin in origins)
-    devices = sorted({origin["device"] for origin in origins if "device" in origin})
+def _made_by(origins: list[Origin]) -> str:
+    commits = sorted({origin.commit or "unknown" for origin in origins})
+    changed = any(origin.uncommitted_changes for origin in origins)
+    devices = sorted({origin.device for origin in origins if origin.device})
     differs = ", with uncommitted changes" if changed else ""
     return f"Source: commit {', '.join(commits)}{differs}. Devices: {', '.join(devices)}."
 
@@ -151,8 +186,8 @@ def _file(crate: ROCrate, name: str, part: Part) -> Any:
     return crate.add_workflow(dest_path=name, properties=properties, main=True, lang="snakemake")
 
 
-def _software(crate: ROCrate, origins: list[dict[str, Any]]) -> list[Any]:
-    found = {pair for origin in origins for pair in origin["versions"].items()}
+def _software(crate: ROCrate, origins: list[Origin]) -> list[Any]:
+    found = {pair for origin in origins for pair in origin.versions.items()}
     return [
         _entity(crate, f"#{name}-{version}", "SoftwareApplication", name=name, version=version)
         for name, version in sorted(found)
