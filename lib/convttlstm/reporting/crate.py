@@ -69,7 +69,9 @@ def _project(config: Path) -> dict[str, Path]:
     root = config.absolute().parent.parent
     files = {name: root / name for name in PROJECT}
     files |= {f"config/{name}": config.with_name(name) for name in ("paper.yaml", config.name, "schema.json")}
-    return files | _below(root / "workflow", "workflow") | _below(root / "data/paper", "data/paper")
+    for folder in ("workflow", "data/paper", "data/categories"):
+        files |= _below(root / folder, folder)
+    return files
 
 
 def _reports(results: Path, scale: str) -> dict[str, Path]:
@@ -87,7 +89,10 @@ def _below(folder: Path, inside: str) -> dict[str, Path]:
 
 def _runs(settings: Settings, scale: str, results: Path) -> dict[str, Path]:
     files: dict[str, Path] = {}
-    for dataset in settings.experiments:
+    for dataset, experiment in settings.experiments.items():
+        if experiment.grid:
+            selection = f"selection/{dataset}.json"
+            files[f"results/{scale}/{selection}"] = results / selection
         for run in evaluated_runs(settings, dataset):
             folder = results / "runs" / dataset / run
             names = ["config.json", "metrics.json"]
