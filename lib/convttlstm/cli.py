@@ -91,8 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--processes", type=_positive, default=os.cpu_count(), help="that decode videos")
     sub.add_argument("-o", "--output", type=Path, required=True, help="folder")
 
-    sub = add("verify", _verify, "Compare prepared data with the checksums in their manifests.")
-    sub.add_argument("path", type=Path, help="a scale's prepared data, such as data/processed/demo")
+    sub = add("verify", _verify, "Check prepared data, or a bundle, by checksum; nothing is unpacked.")
+    sub.add_argument("path", type=Path, help="a folder such as data/processed/demo, or a bundle's file")
 
     sub = add("train", _train, "Train a run, or go on with it where it stopped.")
     add_config(sub)
@@ -148,6 +148,11 @@ def _parser() -> argparse.ArgumentParser:
     sub = add("export-weights", _export_weights, "Write a finished run's weights with a model card.")
     sub.add_argument("run", type=Path, help="the run's folder")
     sub.add_argument("-o", "--output", type=Path, required=True, help="a new folder")
+
+    sub = add("bundle", _bundle, "Pack a finished reproduction into one archive that describes itself.")
+    sub.add_argument("--config", type=Path, required=True, help="settings, such as config/demo.yaml")
+    sub.add_argument("--results", type=Path, help="its results; results/<scale> if not given")
+    sub.add_argument("-o", "--output", type=Path, required=True, help="zip file")
 
     sub = add("complexity", _complexity, "Count parameters and multiplications of every system.")
     sub.add_argument("--config", type=Path, nargs="+", required=True, help="settings, one for each scale")
@@ -288,9 +293,14 @@ def _prepare(options: argparse.Namespace) -> None:
 
 
 def _verify(options: argparse.Namespace) -> None:
-    from convttlstm.data.verify import verify_data
+    if options.path.is_dir():
+        from convttlstm.data.verify import verify_data
 
-    print(verify_data(options.path))
+        print(verify_data(options.path))
+    else:
+        from convttlstm.bundle import verify_bundle
+
+        print(verify_bundle(options.path))
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -376,6 +386,13 @@ def _export_weights(options: argparse.Namespace) -> None:
 
     export_weights(options.run, options.output)
     print(f"wrote {options.output}")
+
+
+def _bundle(options: argparse.Namespace) -> None:
+    from convttlstm.bundle import bundle
+
+    results = options.results or Path("results", options.config.stem)
+    print("wrote", bundle(options.config, results, options.output))
 
 
 def _complexity(options: argparse.Namespace) -> None:
