@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks import algorithms, section5
+from benchmarks import algorithms, scaling, section5, textbook
 from tests import oracle
 
 
@@ -69,6 +69,22 @@ def test_receptive_fields_are_as_wide_as_property_2_wants_or_not(size):
     assert formula == expected
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["conv_lstm", "conv_tt_lstm"])
+def test_textbook_and_ours_equal_the_oracle(name):
+    textbook.verify(name)
+
+
+def test_a_wrong_weight_in_the_textbook_is_noticed(monkeypatch):
+    class Wrong(textbook.TextbookConvLstm):
+        def transition(self, history: list[torch.Tensor]) -> torch.Tensor:
+            return 1.001 * super().transition(history)
+
+    monkeypatch.setattr(textbook, "TextbookConvLstm", Wrong)
+    with pytest.raises(AssertionError):
+        textbook.verify("conv_lstm")
+
+
 def test_gradient_of_one_layer_by_hand():
     """The "equal" cell's gradient to H(t-lag) is K(lag) itself, so its norm is the kernel's."""
     torch.manual_seed(0)
@@ -102,9 +118,18 @@ def test_figures_and_tables_are_written(tmp_path):
     ]
     columns = ["algorithm", "kernel_size", "order", "multiplications", "seconds", "relative_difference"]
     algorithms.draw(pd.DataFrame(rows, columns=columns), "nowhere", tmp_path / "algorithms")
+    points = [
+        [model, changed, value, value / 10]
+        for changed, values in {**scaling.CHANGED, "": [1]}.items()
+        for value in values
+        for model in scaling.NAMES
+    ]
+    columns = ["model", "changed", "value", "seconds"]
+    scaling.draw(pd.DataFrame(points, columns=columns), "nowhere", tmp_path / "scaling")
     section5.main(["--seeds", "1", "--updates", "1", "--output", str(tmp_path)])
     for stem, suffixes in {
         "algorithms": [".png", ".svg"],
+        "scaling": [".png", ".svg"],
         "gradients-*": [".csv", ".png", ".svg"],
         "receptive_fields-*": [".csv", ".png", ".svg"],
     }.items():

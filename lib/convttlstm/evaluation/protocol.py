@@ -195,7 +195,7 @@ def _judge_all(
                 f"{horizon} need {context + horizon}; prepare the data set anew"
             )
         prediction = _predict(model, frames[:, :context], horizon, sequences)
-        judged.append(_judge(prediction, frames[:, context:], lpips))
+        judged.append(judge(prediction, frames[:, context:], lpips))
         here = np.isin(sequences, wanted)
         shown.append({"truth": as_bytes(frames[here]), "prediction": as_bytes(prediction[here])})
     values = {name: np.concatenate([part[name] for part in judged]) for name in judged[0]}
@@ -217,7 +217,14 @@ def _predict(model: torch.nn.Module, given: Tensor, horizon: int, sequences: np.
     return prediction.float().clamp(0, 1)
 
 
-def _judge(prediction: Tensor, truth: Tensor, lpips: Lpips | None) -> dict[str, np.ndarray]:
+def judge(prediction: Tensor, truth: Tensor, lpips: Lpips | None) -> dict[str, np.ndarray]:
+    """Return every metric of every frame, float64 (sequences, horizon).
+
+    Args:
+        prediction: (sequences, horizon, channel, height, width), float32 in [0, 1].
+        truth: the same shape.
+        lpips: None leaves LPIPS out.
+    """
     values = {
         "mse": metrics.mse(prediction, truth),
         "psnr": metrics.psnr(prediction, truth),

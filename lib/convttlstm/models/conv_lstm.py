@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from convttlstm.models.recurrent import RecurrentPredictor, RecurrentStack, lstm_update, same_conv
+from convttlstm.models.fused_update import lstm_update
+from convttlstm.models.recurrent import RecurrentPredictor, RecurrentStack, same_conv
 
 
 class ConvLstmCell(nn.Module):

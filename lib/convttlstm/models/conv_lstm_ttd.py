@@ -26,7 +26,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from convttlstm.models.recurrent import RecurrentPredictor, RecurrentStack, lstm_update, same_conv
+from convttlstm.models.fused_update import lstm_update
+from convttlstm.models.recurrent import RecurrentPredictor, RecurrentStack, same_conv
 
 TtdState = tuple[Tensor, Tensor, Tensor]  # H(t-1), C(t-1), and the kernel [W, K] of all steps
 

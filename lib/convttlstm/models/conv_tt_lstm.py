@@ -22,7 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from convttlstm.models.recurrent import RecurrentPredictor, RecurrentStack, lstm_update, same_conv
+from convttlstm.models.fused_update import lstm_update
+from convttlstm.models.recurrent import RecurrentPredictor, RecurrentStack, same_conv
 
 # C(t-1), and for each of the last M hidden states, newest first, its shares in the windows.
 ConvTtState = tuple[Tensor, list[tuple[Tensor, ...]]]

@@ -35,7 +35,8 @@ import torch
 from torch import Tensor, nn
 
 from convttlstm.models.conv_tt_lstm import ConvTtLstmCell
-from convttlstm.models.recurrent import RecurrentPredictor, RecurrentStack, lstm_update, same_conv
+from convttlstm.models.fused_update import lstm_update
+from convttlstm.models.recurrent import RecurrentPredictor, RecurrentStack, same_conv
 
 HistoryState = tuple[Tensor, list[Tensor]]  # C(t-1), and H(t-1) ... H(t-M)
 

@@ -1,0 +1,99 @@
+"""Frames judged in a second: ours, batched, against a loop with scikit-image and LPIPS pair by pair.
+
+Both give MSE, PSNR, SSIM and LPIPS in both readings of the frames of a batch of test sequences, on random
+frames and smooth ones beside them; what they give is compared before anything is timed. Batches take turns;
+medians.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from skimage.metrics import structural_similarity
+from torch import Tensor
+
+from benchmarks import RESULTS, conditions, publish
+from convttlstm.evaluation import metrics
+from convttlstm.evaluation.lpips_metric import Lpips
+from convttlstm.evaluation.protocol import judge
+from convttlstm.provenance import device_name
+
+SEQUENCES, HORIZON = 8, 10
+SIZES = {"moving_mnist_2": 64, "kth": 128}
+
+
+def main() -> None:
+    """Compare, measure and write one CSV for this device."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--lpips", type=Path, default=Path("data/raw/lpips/alexnet.safetensors"))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--output", type=Path, default=RESULTS, help="folder")
+    options = parser.parse_args()
+    print(conditions("cpu"))
+    lpips = Lpips(options.lpips)
+    rows = [row for name, size in SIZES.items() for row in measure(name, size, lpips, options.rounds)]
+    found = {"device": device_name("cpu"), "threads": torch.get_num_threads(), "torch": torch.__version__}
+    publish(pd.DataFrame([found | row for row in rows]), options.output, "evaluate")
+
+
+@torch.inference_mode()
+def measure(name: str, size: int, lpips: Lpips, rounds: int) -> list[dict[str, object]]:
+    """Return a line for each way to judge frames of this size."""
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.rand(SEQUENCES, HORIZON, 1, size, size, generator=generator)
+    prediction = torch.nn.functional.avg_pool3d(truth, (1, 5, 5), stride=1, padding=(0, 2, 2))
+    ways: dict[str, Callable[[Tensor, Tensor, Lpips], dict[str, np.ndarray]]] = {
+        "frame by frame": frame_by_frame,
+        "ours": judge,
+    }
+    results = [way(prediction, truth, lpips) for way in ways.values()]
+    difference = max(float(np.abs(results[0][key] - results[1][key]).max()) for key in results[1])
+    if difference > 1e-6:
+        raise ArithmeticError(f"the figures differ by {difference}")
+    taken: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        for key, way in ways.items():
+            started = time.perf_counter()
+            way(prediction, truth, lpips)
+            taken.setdefault(key, []).append(time.perf_counter() - started)
+    seconds = {key: statistics.median(times) for key, times in taken.items()}
+    return [
+        {
+            "dataset": name,
+            "size": size,
+            "way": key,
+            "frames_per_second": SEQUENCES * HORIZON / value,
+            "times_as_fast": seconds["frame by frame"] / value,
+            "largest_difference": difference,
+        }
+        for key, value in seconds.items()
+    ]
+
+
+def frame_by_frame(prediction: Tensor, truth: Tensor, lpips: Lpips) -> dict[str, np.ndarray]:
+    """Return what `judge` returns, as a loop over frames."""
+    values: dict[str, list[float]] = {}
+    for found, right in zip(prediction.flatten(0, 1), truth.flatten(0, 1), strict=True):
+        x, y = found[0].double().numpy(), right[0].double().numpy()
+        error = float(np.mean((x - y) ** 2))
+        three = found[None].expand(-1, 3, -1, -1), right[None].expand(-1, 3, -1, -1)
+        one = {
+            "mse": error,
+            "psnr": min(-10 * np.log10(error), metrics.LARGEST_PSNR),
+            "ssim_paper": structural_similarity(x, y, data_range=metrics.PAPER_RANGE),
+            "ssim_standard": structural_similarity(x, y, data_range=metrics.STANDARD_RANGE),
+            "lpips_paper": float(lpips.network(*three)),
+            "lpips_standard": float(lpips.network(*three, normalize=True)),
+        }
+        for key, value in one.items():
+            values.setdefault(key, []).append(value)
+    return {key: np.array(value).reshape(prediction.shape[:2]) for key, value in values.items()}
+
+
+if __name__ == "__main__":
+    main()
