@@ -370,10 +370,8 @@ def _export_weights(options: argparse.Namespace) -> None:
 def _bundle(options: argparse.Namespace) -> None:
     from convttlstm.bundle import bundle
 
-    print(
-        "wrote",
-        bundle(options.config, options.results or Path("results", options.config.stem), options.output),
-    )
+    results = options.results or Path("results", options.config.stem)
+    print(f"wrote {bundle(options.config, results, options.output)}")
 
 
 def _verify(options: argparse.Namespace) -> None:
