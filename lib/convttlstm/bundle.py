@@ -33,7 +33,7 @@ DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError
 def bundle(config: Path, results: Path, output: Path) -> str:
     """Write a zip archive of a finished reproduction; return a line that says what it holds.
 
-    The same files with the same times of change give the same bytes.
+    The same files with the same times of change, and the same zlib, give the same bytes.
 
     Args:
         config: of the scale; the project's other files are found from it.

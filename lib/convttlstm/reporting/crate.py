@@ -14,7 +14,7 @@ from convttlstm.reporting.results import read_checked, what_it_proves
 PAPER = "Convolutional Tensor-Train LSTM for Spatio-Temporal Learning (NeurIPS 2020)"
 PROJECT = ["Snakefile", "README.md", "LICENSE", "CITATION.cff", "requirements.lock", "environment.yml"]
 PROJECT += ["pyproject.toml", "data/checksums.json", "data/archives.lock.json"]
-# RO-Crate's own terms have no checksum.
+# RO-Crate 1.1's own terms have no checksum.
 TERMS = "https://w3id.org/ro/terms/workflow-run/context"
 PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": "Process Run Crate",
