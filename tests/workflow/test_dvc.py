@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -68,19 +69,25 @@ def pulled(pushed: Project, folder: Path, link: str = "copy") -> Project:
     return project
 
 
-@pytest.fixture(scope="module")
-def pushed(tmp_path_factory) -> Project:
-    """A repository whose `dvc repro` was killed, went on, and was pushed, after a push that was killed."""
-    project = make_project(tmp_path_factory.mktemp("dvc") / "project")
+def repository(folder: Path, **changes: Any) -> Project:
+    """The tiny scale in a git repository with DVC's files, everything committed."""
+    project = make_project(folder)
+    project.configure(**changes)
     for name in DVC:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        (project.folder / name).parent.mkdir(exist_ok=True)
-        copy(ROOT / name, project.folder / name)
-    (project.folder / "params.yaml").write_text("scales: [tiny]\n")
+        (folder / name).parent.mkdir(exist_ok=True)
+        copy(ROOT / name, folder / name)
+    (folder / "params.yaml").write_text("scales: [tiny]\n")
     git(project, "init", "--quiet")
     git(project, "add", ".")
     git(project, "commit", "--quiet", "-m", "before")
+    return project
 
+
+@pytest.fixture(scope="module")
+def pushed(tmp_path_factory) -> Project:
+    """A repository whose `dvc repro` was killed, went on, and was pushed, after a push that was killed."""
+    project = repository(tmp_path_factory.mktemp("dvc") / "project")
     kill_when(project, ["dvc", "repro"], f"{RUNS}/*/last.ckpt")
     assert project.snakemake("--unlock").returncode == 0
     output = dvc(project, "repro")

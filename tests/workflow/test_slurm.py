@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 from convttlstm.slurm import Job, jobs_of
 from convttlstm.training.checkpoints import is_locked
 from tests.conftest import ENVIRONMENT, Project, make_project
+from tests.workflow.test_dvc import repository
 from tests.workflow.test_pipeline import assert_only_what_changed_is_made_again
 
 SCRIPT = Path(__file__).parent / "slurm.sh"
@@ -268,6 +270,23 @@ def test_a_grid_runs_to_its_tables(project: Project):
     assert_idle_elsewhere(project)
     # The grid's 12 points, the table's own run, and the winner's two seeds.
     assert_only_what_changed_is_made_again(project, trainings=12 + 1 + 2, evaluations=3)
+
+
+def test_dvc_drives_the_cluster(tmp_path: Path):
+    """Its stages submit their jobs where Snakemake's own variable says so, and end with all results."""
+    experiment = {"table": ["copy_last", "conv_lstm"], "ablations": [], "grid": []}
+    project = repository(tmp_path / "project", experiments={"moving_mnist_2": experiment})
+    with (project.folder / "profiles/slurm/config.yaml").open("a") as profile:
+        profile.write("slurm-init-seconds-before-status-checks: 2\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ENVIRONMENT, "SNAKEMAKE_PROFILE", "slurm")
+        done = project.run("dvc", "repro")
+    assert done.returncode == 0, done.stdout
+    # The data; the training; two evaluations and the complexity; what the report draws.
+    submitted = re.findall(r"Job \d+ has been submitted", done.stdout)
+    assert len(submitted) >= 1 + 1 + 3, done.stdout
+    assert "Data and pipelines are up to date" in project.run("dvc", "status").stdout
+    assert "Nothing to be done" in project.snakemake("-n", "all").stdout
 
 
 def assert_idle_elsewhere(project: Project) -> None:
