@@ -77,7 +77,7 @@ def _restore_times(project: Path, records: dict[str, Any]) -> None:
 def _own_records(project: Path, scale: str) -> dict[str, Any]:
     """Return Snakemake's records of a scale's files, by the records' names."""
     metadata = project / ".snakemake/metadata"
-    folders = f"results/{scale}/", f"data/processed/{scale}/"
+    folders = f"results/{scale}/", f"data/processed/{scale}/", f"data/raw/synthetic/{scale}/"
     names = sorted(path.relative_to(metadata).as_posix() for path in metadata.rglob("*") if path.is_file())
     return {name: read_json(metadata / name) for name in names if _subject(name).startswith(folders)}
 

@@ -11,9 +11,10 @@ import pytest
 from convttlstm.files import sha256_of
 from convttlstm.records import keep, records_path, restore
 
+DRAWN = "data/raw/synthetic/tiny/d/labels.json"  # whose own inputs count although DVC does not carry it
 WEIGHTS, METRICS = "results/tiny/runs/d/r/best.safetensors", "results/tiny/runs/d/r/metrics.json"
 TABLE, OTHER = "results/tiny/tables/table2.csv", "results/other/tables/table2.csv"
-MADE = {WEIGHTS: 1000.5, METRICS: 2000.25, TABLE: 3000.125, OTHER: 4000.0}
+MADE = {DRAWN: 500.0, WEIGHTS: 1000.5, METRICS: 2000.25, TABLE: 3000.125, OTHER: 4000.0}
 
 
 def record_path(project: Path, subject: str) -> Path:
@@ -31,7 +32,7 @@ def write_record(project: Path, subject: str, inputs: list[str], **more: Any) ->
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """Weights, what they reached, a table made of that; and a file of another scale."""
-    for subject, inputs in {WEIGHTS: [], METRICS: [WEIGHTS], TABLE: [METRICS], OTHER: []}.items():
+    for subject, inputs in {DRAWN: [], WEIGHTS: [], METRICS: [WEIGHTS], TABLE: [METRICS], OTHER: []}.items():
         path = tmp_path / subject
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(subject)
@@ -51,7 +52,7 @@ def test_copied_files_get_their_records_and_times(project: Path, tmp_path_factor
         (copy / subject).parent.mkdir(parents=True, exist_ok=True)
         (copy / subject).write_bytes((project / subject).read_bytes())
     restore(copy, "tiny")
-    for subject in (WEIGHTS, METRICS, TABLE):
+    for subject in (DRAWN, WEIGHTS, METRICS, TABLE):
         assert record_path(copy, subject).read_text() == record_path(project, subject).read_text()
     assert not record_path(copy, OTHER).exists()
     assert times(copy) == [MADE[WEIGHTS], MADE[METRICS]]

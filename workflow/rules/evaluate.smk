@@ -7,7 +7,7 @@ rule evaluate:
         selection=selection_for,
         manifest=f"data/processed/{SCALE}/{{dataset}}/manifest.json",
         arrays=arrays("test"),
-        lpips=LPIPS if SETTINGS.evaluation.lpips else [],
+        lpips=ancient(LPIPS) if SETTINGS.evaluation.lpips else [],  # pinned by checksum
     output:
         metrics=f"{RESULTS}/runs/{{dataset}}/{{run}}/metrics.json",
         per_frame=f"{RESULTS}/runs/{{dataset}}/{{run}}/per_frame.csv",
