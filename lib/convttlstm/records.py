@@ -75,9 +75,9 @@ def _restore_times(project: Path, records: dict[str, Any]) -> None:
 
 
 def _own_records(project: Path, scale: str) -> dict[str, Any]:
-    """Return Snakemake's records of a scale's files, by the records' names."""
+    """Return Snakemake's records of a scale's files and of raw ones, by the records' names."""
     metadata = project / ".snakemake/metadata"
-    folders = f"results/{scale}/", f"data/processed/{scale}/", f"data/raw/synthetic/{scale}/"
+    folders = f"results/{scale}/", f"data/processed/{scale}/", "data/raw/"
     names = sorted(path.relative_to(metadata).as_posix() for path in metadata.rglob("*") if path.is_file())
     return {name: read_json(metadata / name) for name in names if _subject(name).startswith(folders)}
 
