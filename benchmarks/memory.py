@@ -60,13 +60,15 @@ def row(size: int, name: str, precision: str, checkpointing: bool) -> dict[str, 
     } | {f"batch_of_{gpu}_gb": max(0, int((gpu - RESERVED - fixed) // sequence)) for gpu in GPUS}
 
 
-def training(model: nn.Module, batch: int, size: int, precision: str) -> Callable[[], object]:
+def training(
+    model: nn.Module, batch: int, size: int, precision: str, context: int = CONTEXT, horizon: int = HORIZON
+) -> Callable[[], object]:
     """Return a function that goes forward and backward once."""
-    frames = torch.empty(batch, CONTEXT, 1, size, size)
+    frames = torch.empty(batch, context, 1, size, size)
 
     def work() -> object:
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            outputs = model(frames, CONTEXT, HORIZON)
+            outputs = model(frames, context, horizon)
         return torch.autograd.grad(outputs.float().square().mean(), list(model.parameters()))
 
     return work

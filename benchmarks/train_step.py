@@ -3,18 +3,18 @@
 A step is forward, l1 + l2, backward, clipping and Adam, on 4 given and 3 predicted frames of 64x64. All
 variants have the same weights; outputs and gradients are compared with the oracle before anything is timed.
 Each round also times a lone convolution as most layers have one (5x5, 56 -> 192 channels, channels last),
-forward and backward: the share of its rate says how near a step comes to convolutions at full speed. Peak
-memory is that of the process, in a first round, above what it was before the step. Medians over rounds.
+forward and backward, and a matrix product: the shares of their rates say how near a step comes to full speed.
+What counts is the least over rounds. Memory is that of `benchmarks.memory`, at its peak.
 """
 
 import argparse
-import ctypes
-import statistics
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -22,16 +22,17 @@ from torch import nn
 from torch.nn import functional
 
 from benchmarks import RESULTS, conditions, publish
+from benchmarks.memory import MODELS, peak_bytes, training
 from benchmarks.textbook import textbook, verify
 from convttlstm.evaluation.complexity import step_cost
 from convttlstm.models import create_model
 from convttlstm.provenance import device_name
 from convttlstm.training.recipes.base import l1_l2
 
-MODELS = ["conv_lstm", "conv_tt_lstm"]
 BATCH, CONTEXT, HORIZON, SIDE = 2, 4, 3, 64
 STEPS = CONTEXT + HORIZON - 1
-LONE = {"in": 56, "out": 192, "kernel": 5, "calls": 5}
+CALLS = 5  # of what is timed alone, in each round
+PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Variant:
 VARIANTS = [
     Variant(model, precision, code)
     for model in MODELS
-    for precision in ("float32", "bf16")
+    for precision in PRECISIONS
     for code in ("textbook", "ours", "ours, recomputed")
 ]
 
@@ -63,28 +64,28 @@ def main() -> None:
     print(conditions("cpu"))
     for name in MODELS:
         verify(name)
-    steps = {variant: training_step(variant) for variant in VARIANTS}
-    peaks = {variant: peak_bytes(step) for variant, step in steps.items()}
-    seconds, lone = measure(steps, options.rounds)
-    rows = [row(variant, seconds, lone) | memory_columns(peaks[variant]) for variant in VARIANTS]
+    seconds, rates = measure(options.rounds)
+    rows = [row(variant, seconds, rates) for variant in VARIANTS]
     found = {"device": device_name("cpu"), "threads": torch.get_num_threads(), "torch": torch.__version__}
     publish(pd.DataFrame([found | one for one in rows]), options.output, "train_step")
 
 
-def measure(
-    steps: dict[Variant, Callable[[], None]], rounds: int
-) -> tuple[dict[Variant, float], dict[str, float]]:
-    """Return the median seconds of each variant, and the operations a second of the lone convolution."""
-    lone = {precision: partial(lone_convolution, precision) for precision in ("float32", "bf16")}
-    taken: dict[Variant | str, list[float]] = {}
+def measure(rounds: int) -> tuple[dict[Variant, float], dict[tuple[str, str], float]]:
+    """Return the least seconds of each variant, and the operations a second of what is timed alone."""
+    steps = {variant: training_step(variant) for variant in VARIANTS}
+    alone = {
+        (name, precision): partial(work, PRECISIONS[precision])
+        for name, work in ALONE.items()
+        for precision in PRECISIONS
+    }
+    least: dict[Any, float] = {}
+    operations = {key: work() for key, work in alone.items()}
     for _ in range(rounds):
-        for name, work in {**lone, **steps}.items():
+        for key, work in {**alone, **steps}.items():
             started = time.perf_counter()
             work()
-            taken.setdefault(name, []).append(time.perf_counter() - started)
-    median = {name: statistics.median(times) for name, times in taken.items()}
-    operations = 3 * 2 * BATCH * SIDE**2 * LONE["in"] * LONE["out"] * LONE["kernel"] ** 2 * LONE["calls"]
-    return {v: median[v] for v in VARIANTS}, {p: operations / median[p] for p in lone}
+            least[key] = min(least.get(key, math.inf), time.perf_counter() - started)
+    return {key: least[key] for key in steps}, {key: operations[key] / least[key] for key in alone}
 
 
 def training_step(variant: Variant) -> Callable[[], None]:
@@ -104,53 +105,51 @@ def training_step(variant: Variant) -> Callable[[], None]:
     return step
 
 
-def lone_convolution(precision: str) -> None:
-    """Convolve forward and backward a few times."""
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    shapes = (BATCH, LONE["in"], SIDE, SIDE), (LONE["out"], LONE["in"], LONE["kernel"], LONE["kernel"])
+def lone_convolution(dtype: torch.dtype) -> int:
+    """Convolve forward and backward a few times; return the operations that this takes."""
+    shapes = (BATCH, 56, SIDE, SIDE), (192, 56, 5, 5)
     inputs = [torch.ones(shape, dtype=dtype).to(memory_format=torch.channels_last) for shape in shapes]
     image, weight = (tensor.requires_grad_() for tensor in inputs)
-    for _ in range(LONE["calls"]):
+    for _ in range(CALLS):
         result = functional.conv2d(image, weight, padding="same")
         torch.autograd.grad(result, (image, weight), torch.ones_like(result))
+    return CALLS * 3 * 2 * BATCH * SIDE**2 * weight.numel()
 
 
-def row(variant: Variant, seconds: dict[Variant, float], lone: dict[str, float]) -> dict[str, object]:
+def matrix_product(dtype: torch.dtype, side: int = 2048) -> int:
+    """Multiply square matrices a few times; return the operations that this takes."""
+    matrix = torch.ones(side, side, dtype=dtype)
+    for _ in range(CALLS):
+        matrix @ matrix
+    return CALLS * 2 * side**3
+
+
+ALONE = {"lone_convolution": lone_convolution, "matrix_product": matrix_product}
+
+
+def row(
+    variant: Variant, seconds: dict[Variant, float], rates: dict[tuple[str, str], float]
+) -> dict[str, object]:
     """Return a line of the table."""
     own = seconds[variant]
     base = {p: seconds[Variant(variant.model, p, "textbook")] for p in ("float32", variant.precision)}
     multiplications = step_cost(create_model(variant.model), SIDE).multiplications
     rate = 3 * 2 * multiplications * STEPS * BATCH / own
-    return {
-        "model": variant.model,
-        "precision": variant.precision,
-        "variant": variant.code,
-        "seconds": own,
-        "samples_per_second": BATCH / own,
-        "times_float32_textbook": base["float32"] / own,
-        "times_textbook": base[variant.precision] / own,
-        "gflops": rate / 1e9,
-        "share_of_lone_convolution": rate / lone[variant.precision],
-    }
-
-
-def memory_columns(peak: int) -> dict[str, float]:
-    return {"peak_mib": peak / 2**20, "mib_a_sample_and_step": peak / 2**20 / BATCH / STEPS}
-
-
-def peak_bytes(work: Callable[[], None]) -> int:
-    """Return what a function takes at its peak, above the memory before it (Linux with glibc)."""
-    ctypes.CDLL("libc.so.6").malloc_trim(0)  # or it would go unseen in what others have left
-    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
-    before = memory("VmRSS")
-    work()
-    return memory("VmHWM") - before
-
-
-def memory(name: str) -> int:
-    """Return a figure of this process's memory in bytes."""
-    status = Path("/proc/self/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(name)) * 1024
+    peak = peak_bytes(training(variant.build(), BATCH, SIDE, variant.precision, CONTEXT, HORIZON))
+    return (
+        {
+            "model": variant.model,
+            "precision": variant.precision,
+            "variant": variant.code,
+            "seconds": own,
+            "samples_per_second": BATCH / own,
+            "times_float32_textbook": base["float32"] / own,
+            "times_textbook": base[variant.precision] / own,
+            "gflops": rate / 1e9,
+        }
+        | {f"share_of_{name}": rate / rates[name, variant.precision] for name in ALONE}
+        | {"peak_mb_a_sample_and_step": peak / 1e6 / BATCH / STEPS}
+    )
 
 
 if __name__ == "__main__":

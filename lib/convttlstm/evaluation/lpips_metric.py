@@ -49,6 +49,7 @@ class Lpips(nn.Module):
             reason = str(error).splitlines()[0]
             raise UserError(f"{weights}: not AlexNet's weights ({reason}); delete it") from None
         self.requires_grad_(False).eval()
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # pools run faster
         self.sha256 = sha256_of(weights)
 
     def forward(self, prediction: Tensor, truth: Tensor) -> dict[str, Tensor]:
