@@ -124,6 +124,13 @@ def test_a_clone_that_pulls_has_nothing_to_do(pushed, tmp_path, link):
     assert (project.folder / RUNS / "conv_lstm-seed0/metrics.json").is_symlink() == (link == "symlink")
 
 
+def test_a_killed_pull_loses_nothing(pushed, tmp_path):
+    project = clone(pushed, tmp_path / "here")
+    kill_when(project, ["dvc", "pull"], ".dvc/cache/files/md5/*/*")
+    dvc(project, "pull")
+    assert_idle(project)
+
+
 def test_metrics_and_plots_are_shown(pushed):
     shown = dvc(pushed, "metrics", "show")
     assert all(f"moving_mnist_2/{run}.json" in shown for run in JUDGED) and "mse.5" in shown
