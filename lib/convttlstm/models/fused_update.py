@@ -6,6 +6,7 @@ Under bf16 autocast most of a cell's time besides its convolutions goes to eleme
 quarters of a tensor whose channels come last, a sigmoid in bf16 takes several times as long as one on a
 float32 copy. Here all arithmetic is in the cell state's precision, at least float32, on such copies. Only
 the pre-activations and the two cell states are kept for the backward pass, which makes the gates again.
+Measured on a CPU (benchmarks/README.md); not tried on a GPU. `compute.compile` uses the plain arithmetic.
 """
 
 from typing import Any
