@@ -4,11 +4,11 @@ from convttlstm.config import (
     MovingMnist,
     Something,
     ablation_runs,
-    digests,
     evaluated_runs,
     grid_runs,
     is_selected,
     planned_run,
+    report_digest,
     rungs,
     settings_of_scale,
     shown_runs,
@@ -27,6 +27,7 @@ EMBEDDED = [f"data/embedded/{kind}-ubyte.gz" for kind in ("images-idx3", "labels
 
 # A model of one's own, `--config model=path/to/file.py:Class`: one more row of every Table 2.
 MODEL = config.get("model", "")
+MODEL_FLAG = f"--model {MODEL}" if MODEL else ""
 
 try:
     SETTINGS = settings_of_scale(SCALE)
@@ -121,11 +122,11 @@ def metrics_of(dataset):
     return [f"{RESULTS}/runs/{dataset}/{run}/metrics.json" for run in runs]
 
 
-def weights_of_all(name):
+def files_of_trained(name):
     return [
         f"{RESULTS}/runs/{dataset}/{run}/{name}"
         for dataset in DATASETS
-        for run in trained_runs(SETTINGS, SCALE, dataset)
+        for run in trained_runs(SETTINGS, dataset)
     ]
 
 

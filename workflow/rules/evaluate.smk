@@ -107,7 +107,7 @@ rule complexity:
         gpu=0,
     params:
         configs=list(dict.fromkeys(["config/paper.yaml", CONFIG])),
-        model=f"--model {MODEL}" if MODEL else "",
+        model=MODEL_FLAG,
         systems=SETTINGS.model_dump_json(include={"systems"}),
     message:
         "Counting parameters and multiplications, of the paper's sizes and of this scale's"

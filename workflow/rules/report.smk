@@ -350,7 +350,7 @@ rule summary:
         gpu=0,
     params:
         config=CONFIG,
-        model=f"--model {MODEL}" if MODEL else "",
+        model=MODEL_FLAG,
         results=subpath(output.loss, ancestor=2),
     message:
         "Summing up what each run reached"
@@ -394,9 +394,9 @@ rule page:
     params:
         results=subpath(output[0], parent=True),
         config=CONFIG,
-        model=f"--model {MODEL}" if MODEL else "",
+        model=MODEL_FLAG,
         # All that the page says of the scale.
-        settings=digests(SETTINGS, SCALE)["report"],
+        settings=report_digest(SETTINGS),
         times=TIMES,
     message:
         "Writing the page that shows all tables and figures"

@@ -55,8 +55,8 @@ rule train:
 # In git, beside the tables: which weights they were made with.
 rule weights:
     input:
-        weights_of_all("best.safetensors"),
-        weights_of_all("provenance.json"),
+        files_of_trained("best.safetensors"),
+        files_of_trained("provenance.json"),
     output:
         f"{RESULTS}/weights.json",
     log:
@@ -71,7 +71,7 @@ rule weights:
         gpu=0,
     params:
         config=CONFIG,
-        model=f"--model {MODEL}" if MODEL else "",
+        model=MODEL_FLAG,
         results=subpath(output[0], parent=True),
     message:
         "Checking that all weights are those that training wrote"

@@ -13,7 +13,7 @@ from convttlstm.config.catalogue import (
     with_model,
 )
 from convttlstm.config.datasets import Dataset, Kth, MovingMnist, Something, Split, VideoDataset, Videos
-from convttlstm.config.digests import digests
+from convttlstm.config.digests import digests, report_digest
 from convttlstm.config.runs import (
     Run,
     Rung,
@@ -68,6 +68,7 @@ __all__ = [
     "planned_run",
     "read_run",
     "read_winners",
+    "report_digest",
     "resolve_run",
     "run_id",
     "rungs",

@@ -19,21 +19,28 @@ def digests(settings: Settings, scale: str) -> dict[str, Any]:
         UserError: a run of the catalogue is not possible.
     """
 
-    def of_runs(names: Callable[[str], list[str]], digest: Callable[[Run], str]) -> dict[str, Any]:
+    def of_runs(names: Callable[[Settings, str], list[str]], digest: Callable[[Run], str]) -> dict[str, Any]:
         return {
-            dataset: {name: digest(planned_run(settings, scale, dataset, name)) for name in names(dataset)}
+            dataset: {
+                name: digest(planned_run(settings, scale, dataset, name)) for name in names(settings, dataset)
+            }
             for dataset in settings.experiments
         }
 
     return {
         "data": {name: _digest(settings.datasets[name].model_dump_json()) for name in settings.experiments},
-        "train": of_runs(lambda dataset: trained_runs(settings, scale, dataset), Run.digest),
+        "train": of_runs(trained_runs, Run.digest),
         "evaluate": of_runs(
-            lambda dataset: evaluated_runs(settings, dataset),
+            evaluated_runs,
             lambda run: _digest(run.evaluation.model_dump_json() + run.dataset.model_dump_json()),
         ),
-        "report": _digest(settings.model_dump_json()),
+        "report": report_digest(settings),
     }
+
+
+def report_digest(settings: Settings) -> str:
+    """Return eight hexadecimal digits for all that a report may say of a scale."""
+    return _digest(settings.model_dump_json())
 
 
 def _digest(text: str) -> str:

@@ -225,11 +225,11 @@ def grid_runs(settings: Settings, dataset: str, role: str | None = None) -> list
     return list(dict.fromkeys(names))
 
 
-def trained_runs(settings: Settings, scale: str, dataset: str) -> list[str]:
+def trained_runs(settings: Settings, dataset: str) -> list[str]:
     """Return the runs that are trained to the end; in a grid searched by halving, those that are judged."""
     searched = [] if settings.experiments[dataset].halving else grid_runs(settings, dataset)
     names = dict.fromkeys(evaluated_runs(settings, dataset) + searched)
-    return [name for name in names if planned_run(settings, scale, dataset, name).trained]
+    return [name for name in names if settings.systems[name.partition("-")[0]].trained]
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def write_report(
     elif what == "weights":
         from convttlstm.reporting.weights import write_weights
 
-        write_weights(_needed(settings), results.name, results, output)
+        write_weights(_needed(settings), results, output)
     elif what == "summary":
         from convttlstm.reporting.summary import write_summary
 

@@ -8,12 +8,11 @@ from convttlstm.files import read_json, write_json
 from convttlstm.provenance import check_weights
 
 
-def write_weights(settings: Settings, scale: str, results: Path, output: Path) -> None:
+def write_weights(settings: Settings, results: Path, output: Path) -> None:
     """Check the weights of all runs that are trained to the end, and list their checksums and origin.
 
     Args:
         settings: of the scale.
-        scale: its name.
         results: its folder, such as results/demo.
         output: JSON file: by data set and run.
 
@@ -23,7 +22,7 @@ def write_weights(settings: Settings, scale: str, results: Path, output: Path) -
     listed: dict[str, dict[str, Any]] = {}
     for dataset in settings.experiments:
         listed[dataset] = {}
-        for run in trained_runs(settings, scale, dataset):
+        for run in trained_runs(settings, dataset):
             folder = results / "runs" / dataset / run
             sha256, made_by = check_weights(folder), read_json(folder / "provenance.json")
             listed[dataset][run] = {"sha256": sha256} | {key: made_by[key] for key in ("commit", "data")}
