@@ -119,6 +119,9 @@ class Settings(Strict):
     """Everything that can be set."""
 
     label: str = Field(description="shown beside every figure of this scale")
+    judges_claims: bool = Field(
+        False, description="whether this scale's figures say whether the paper's claims hold, at this scale"
+    )
     datasets: dict[Name, Dataset]
     systems: dict[Name, System]
     experiments: dict[str, Experiment] = Field(

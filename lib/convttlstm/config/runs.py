@@ -38,6 +38,7 @@ class Run(Strict):
     usual_samples: PositiveInt  # seen in training by systems that change nothing of the scale's training
     evaluation: Evaluation
     compute: Compute
+    judges_claims: bool = False
 
     @property
     def trained(self) -> bool:
@@ -146,6 +147,7 @@ def resolve_run(
         usual_samples=settings.training_of(dataset).samples,
         evaluation=evaluation,
         compute=settings.compute,
+        judges_claims=settings.judges_claims,
     )
 
 
@@ -191,9 +193,13 @@ def table_runs(settings: Settings, dataset: str) -> list[str]:
 
 
 def ablation_runs(settings: Settings, dataset: str) -> list[str]:
-    """Return the runs of Table 4, all with the first seed."""
+    """Return the runs of Table 4, seed by seed."""
     experiment = settings.experiments[dataset]
-    names = [run_id(settings, row.system, row.hyper(), experiment.seeds[0]) for row in experiment.ablations]
+    names = [
+        run_id(settings, row.system, row.hyper(), seed)
+        for row in experiment.ablations
+        for seed in experiment.seeds
+    ]
     return list(dict.fromkeys(names))
 
 

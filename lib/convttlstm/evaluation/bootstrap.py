@@ -1,4 +1,4 @@
-"""How sure a mean over test sequences is."""
+"""How sure a mean over test sequences is, and a difference of two."""
 
 import numpy as np
 
@@ -28,6 +28,75 @@ def interval(values: np.ndarray, resamples: int, seed: int = 0) -> tuple[np.ndar
     means = np.stack([values[draw].mean(axis=0) for draw in draws])
     low, high = np.percentile(means, [2.5, 97.5], axis=0)
     return values.mean(axis=0), low, high
+
+
+def interval_over_seeds(values: np.ndarray, resamples: int, seed: int = 0) -> tuple[float, float, float]:
+    """Return the mean over trainings and sequences, low and high of its 95 % bootstrap interval.
+
+    Trainings and sequences are both drawn with replacement (Owen's pigeonhole bootstrap, 2007), so the
+    interval speaks of other trainings too, if there are several.
+
+    Args:
+        values: (trainings, sequences), each training judged on the same sequences.
+        resamples: how often to draw.
+        seed: of the draws.
+
+    Raises:
+        ValueError: there is no value, or one is not finite.
+    """
+    random = np.random.default_rng(seed)
+    means = _means(values, _drawn_sequences(values.shape[1], resamples, random), random)
+    return float(values.mean()), *_bounds(means)
+
+
+def paired_interval(
+    ours: np.ndarray, theirs: np.ndarray, resamples: int, seed: int = 0
+) -> tuple[float, float, float]:
+    """Return the mean difference `ours` - `theirs`, low and high of its 95 % paired bootstrap interval.
+
+    Both are judged on the same sequences, so each draw takes the same sequences of both; trainings,
+    which have nothing in common but a number, are drawn for each by itself.
+
+    Args:
+        ours: (trainings, sequences).
+        theirs: (trainings, sequences), the same sequences; there may be more or fewer trainings.
+        resamples: how often to draw.
+        seed: of the draws.
+
+    Raises:
+        ValueError: there is no value, one is not finite, or the sequences differ in number.
+    """
+    if ours.shape[1] != theirs.shape[1]:
+        raise ValueError(f"{ours.shape[1]} and {theirs.shape[1]} sequences are no pairs")
+    random = np.random.default_rng(seed)
+    drawn = _drawn_sequences(ours.shape[1], resamples, random)
+    difference = _means(ours, drawn, random) - _means(theirs, drawn, random)
+    return float(ours.mean() - theirs.mean()), *_bounds(difference)
+
+
+def _drawn_sequences(sequences: int, resamples: int, random: np.random.Generator) -> np.ndarray:
+    """Return the share of each sequence in each resample, (sequences, resamples)."""
+    counts = random.multinomial(sequences, np.full(sequences, 1 / sequences), size=resamples)
+    return counts.T / sequences
+
+
+def _means(values: np.ndarray, drawn: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Return the mean of each resample, trainings drawn too."""
+    if values.size == 0 or not np.isfinite(values).all():
+        raise ValueError("a bootstrap needs at least one training and sequence, and finite values")
+    trainings, resamples = len(values), drawn.shape[1]
+    of_trainings = values @ drawn
+    middle = of_trainings.mean(axis=0)
+    # Few trainings, drawn with replacement, vary too little by (n - 1) / n (Davison and Hinkley 1997).
+    wider = (trainings / max(1, trainings - 1)) ** 0.5
+    chosen = random.integers(trainings, size=(trainings, resamples))
+    chosen_mean: np.ndarray = np.take_along_axis(of_trainings, chosen, axis=0).mean(axis=0)
+    return middle + wider * (chosen_mean - middle)
+
+
+def _bounds(means: np.ndarray) -> tuple[float, float]:
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)
 
 
 def wilson(hits: float, n: int) -> tuple[float, float]:
