@@ -3,7 +3,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from convttlstm.evaluation.bootstrap import interval
+from convttlstm.evaluation.bootstrap import interval, interval_over_seeds, paired_interval
 
 
 def test_agrees_with_the_normal_interval() -> None:
@@ -58,3 +58,61 @@ def test_memory_stays_bounded_at_the_papers_size() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 20 * values.nbytes  # all draws at once would take 2,000 times
+
+
+def trainings(generator: np.random.Generator, seeds: int, sequences: np.ndarray, mean: float) -> np.ndarray:
+    """Return values that vary by training, by sequence, and by both."""
+    by_seed = generator.normal(0, 1.0, size=(seeds, 1))
+    both = generator.normal(0, 0.5, size=(seeds, len(sequences)))
+    return mean + by_seed + sequences + both
+
+
+@pytest.mark.parametrize("seeds", [3, 10])
+def test_a_paired_interval_covers_the_true_difference(seeds: int) -> None:
+    generator = np.random.default_rng(6)
+    trials, covered, alone = 300, 0, 0
+    for trial in range(trials):
+        # Sequences differ much more than systems do: only pairs can tell.
+        sequences = generator.normal(0, 20.0, size=100)
+        ours = trainings(generator, seeds, sequences, mean=1.0)
+        theirs = trainings(generator, seeds, sequences, mean=3.0)
+        _, low, high = paired_interval(ours, theirs, resamples=300, seed=trial)
+        covered += bool(low <= -2.0 <= high)
+        _, low, high = paired_interval(ours[:1], theirs[:1], resamples=300, seed=trial)
+        alone += bool(low <= -2.0 <= high)
+    # Three trainings tell less of the spread than ten; 0.85 is what such a bootstrap reaches.
+    assert covered / trials >= (0.85 if seeds == 3 else 0.90)
+    assert alone / trials < 0.5  # one training says nothing of others
+
+
+def test_a_paired_interval_is_that_of_the_differences_if_there_is_one_training() -> None:
+    generator = np.random.default_rng(7)
+    sequences = generator.normal(0, 20.0, size=400)
+    ours, theirs = (sequences + generator.normal(size=400) for _ in range(2))
+    paired = paired_interval(ours[None], theirs[None], resamples=4_000)
+    assert paired == pytest.approx(interval(ours - theirs, resamples=4_000), abs=0.01)
+
+
+def test_more_trainings_of_equal_quality_do_not_widen_an_interval() -> None:
+    values = np.random.default_rng(8).normal(size=200)
+    alone = interval_over_seeds(values[None], resamples=2_000)
+    assert interval_over_seeds(np.stack([values] * 3), resamples=2_000) == pytest.approx(alone, abs=0.02)
+    assert alone == pytest.approx(interval(values, resamples=2_000), abs=0.02)
+
+
+def test_trainings_that_differ_widen_an_interval() -> None:
+    values = np.random.default_rng(9).normal(0, 0.01, size=200)
+    mean, low, high = interval_over_seeds(np.stack([values - 1, values, values + 1]), resamples=2_000)
+    assert mean == pytest.approx(0, abs=0.01)
+    assert low < -0.9 and high > 0.9
+
+
+def test_other_sequences_are_no_pairs() -> None:
+    with pytest.raises(ValueError, match="3 and 4 sequences"):
+        paired_interval(np.zeros((1, 3)), np.zeros((1, 4)), resamples=10)
+
+
+@pytest.mark.parametrize("values", [np.zeros((0, 3)), np.array([[np.nan, 1.0]])])
+def test_refuses_trainings_that_have_no_mean(values: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        interval_over_seeds(values, resamples=10)

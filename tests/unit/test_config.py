@@ -130,7 +130,7 @@ def test_a_file_that_holds_no_settings(overlay, text, said):
 
 
 def test_a_missing_scale_lists_those_there_are():
-    with pytest.raises(UserError, match="no such scale; there are demo, gpu, paper"):
+    with pytest.raises(UserError, match="no such scale; there are demo, gpu, laptop, paper"):
         load_settings(ROOT / "config/dmeo.yaml")
 
 

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from convttlstm.config import Run, read_run
+from convttlstm.evaluation.bootstrap import interval_over_seeds
 from convttlstm.files import UserError, read_json
 
 Content = TypeVar("Content", bound=BaseModel)
@@ -111,6 +113,15 @@ class Result:
         parts += [f"seed {self.config.seed}"] if self.config.trained else []
         return ", ".join(part for part in parts if part)
 
+    def values(self, horizon: int, metric: str) -> np.ndarray:
+        """Return a metric of each test sequence, in the sequences' order, raw units.
+
+        Raises:
+            UserError: per_sequence.csv is missing, damaged, or lacks the metric.
+        """
+        table = read_csv(self.folder / "per_sequence.csv", ["horizon", "sequence", metric])
+        return table[table["horizon"] == horizon].sort_values("sequence")[metric].to_numpy(float)
+
 
 def load_result(results: Path, dataset: str, run: str) -> Result:
     """Return what `results`/runs/`dataset`/`run` holds.
@@ -151,6 +162,30 @@ def load_results(results: Path, dataset: str, runs: list[str]) -> list[Result]:
     if not runs:
         raise UserError(f"no run of {dataset} is named; name at least one")
     return [load_result(results, dataset, run) for run in runs]
+
+
+def seed_by_seed(results: list[Result]) -> list[list[Result]]:
+    """Return the runs in groups that differ in nothing but the seed, in the order of their first."""
+    groups: dict[tuple[str, str], list[Result]] = {}
+    for result in results:
+        groups.setdefault((result.config.system, result.variant), []).append(result)
+    return list(groups.values())
+
+
+def across_seeds(runs: list[Result], horizon: int, metric: str) -> Interval | None:
+    """Return a metric's mean over the trainings, with the interval over trainings and sequences.
+
+    None if one of the runs was not judged by the metric. For one training it is the one in metrics.json.
+
+    Raises:
+        UserError: per_sequence.csv of a run is missing or damaged.
+    """
+    intervals = [run.metrics.horizons[horizon].get(metric) for run in runs]
+    if len(runs) == 1 or None in intervals:
+        return None if None in intervals else intervals[0]
+    values = np.stack([run.values(horizon, metric) for run in runs])
+    mean, low, high = interval_over_seeds(values, runs[0].config.evaluation.bootstrap_resamples)
+    return Interval(mean=mean, low=low, high=high)
 
 
 STARRED = "* trained for a few updates, or judged on a few sequences, only: see Table 2"

@@ -14,9 +14,11 @@ from convttlstm.reporting.markup import Row, Table, latex, latex_code, to_latex,
 from convttlstm.reporting.results import (
     Interval,
     Result,
+    across_seeds,
     beside,
     load_results,
     read_table,
+    seed_by_seed,
     what_it_proves,
 )
 
@@ -34,7 +36,8 @@ SCALES = {
 IN_PAPER = {"mse": "mse", "psnr": "psnr", "ssim_paper": "ssim", "lpips_paper": "lpips"}
 PAPER_COLUMNS = ["dataset", "method", "reference", "source", "parameters_millions", "note"]
 
-UNITS = "MSE and LPIPS are multiplied by 1000. Brackets hold 95 % intervals over the test sequences."
+UNITS = "MSE and LPIPS are multiplied by 1000. Brackets hold 95 % intervals over the test sequences"
+UNITS_OF_ONE, UNITS_OF_SEVERAL = f"{UNITS}.", f"{UNITS}, and over trainings where there are several."
 PAPER_PROTOCOL = (
     "SSIM with data range 2 and LPIPS on inputs left in [0, 1], as the paper's code computes them."
 )
@@ -64,7 +67,7 @@ def write_table2(results: Path, dataset: str, runs: list[str], paper: Path, outp
     horizons = loaded[0].config.dataset.test_horizons
     context = loaded[0].config.dataset.context
     rows = [_paper_row(row, context, horizons) for _, row in published.iterrows()]
-    rows += [_reproduced_row(result, horizons) for result in loaded]
+    rows += [row for runs in seed_by_seed(loaded) for row in _reproduced_rows(runs, horizons)]
     table = pd.DataFrame(rows).fillna("")
     title = f"Table 2, {loaded[0].config.dataset.title}"
     write_text(beside(output, ".csv"), table.to_csv(index=False))
@@ -89,6 +92,26 @@ def _paper_row(row: pd.Series, context: int, horizons: list[int]) -> dict[str, s
     }
 
 
+def _reproduced_rows(runs: list[Result], horizons: list[int]) -> list[dict[str, str]]:
+    """Return a row for each run, beneath that of their mean if there are several."""
+    rows = [_reproduced_row(run, horizons) for run in runs]
+    if len(runs) == 1:
+        return rows
+    name = runs[0].variant_title
+    mean = rows[0] | {"method": name, "run": "", "seed": "", **mean_of(runs)}
+    for horizon in horizons:
+        for metric, (column, scale) in SCALES.items():
+            mean |= interval_cells(f"{column}_{horizon}", across_seeds(runs, horizon, metric), scale)
+    minutes = [run.provenance.minutes_per_10000_samples for run in runs if run.provenance]
+    mean["minutes_per_10000_samples"] = f"{sum(minutes) / len(minutes):.4g}"
+    return [mean, *(row | {"part_of": name} for row in rows)]
+
+
+def mean_of(runs: list[Result]) -> dict[str, str]:
+    """Return the cells that say which runs a row is the mean of."""
+    return {"seeds": str(len(runs)), "runs": " ".join(run.config.id for run in runs)}
+
+
 def _reproduced_row(result: Result, horizons: list[int]) -> dict[str, str]:
     metrics, provenance, evaluated = result.metrics, result.provenance, result.metrics.evaluated_by
     made = provenance or evaluated
@@ -100,6 +123,8 @@ def _reproduced_row(result: Result, horizons: list[int]) -> dict[str, str]:
         "run": result.config.id,
         "paper_row": result.config.paper_row or "",
         "seed": str(result.config.seed) if result.config.trained else "",
+        **mean_of([result]),
+        "part_of": "",
         "commit": short_commit(made.commit, made.uncommitted_changes),
         "sequences": sequences_in_words(metrics.sequences),
         "caveat": result.caveat,
@@ -174,6 +199,9 @@ def table2_tables(table: pd.DataFrame) -> list[Table]:
         for column in table.columns
         if column.removeprefix("psnr_").isdigit()
     ]
+    several = table["part_of"] != ""
+    units = UNITS_OF_SEVERAL if several.any() else UNITS_OF_ONE
+    each, table = table[several], table[~several]
     reproduced = table[table["origin"] == "reproduced"]
     errors = {"psnr": "PSNR ↑", "mse_x1e3": "MSE ↓"}
     # The paper gives the MSE of Moving-MNIST-2 and the PSNR of KTH.
@@ -181,11 +209,14 @@ def table2_tables(table: pd.DataFrame) -> list[Table]:
     lead, other = reversed(errors) if (in_paper != "").any(axis=None) else errors
     paper = {lead: errors[lead], "ssim_paper": "SSIM ↑", "lpips_paper_x1e3": "LPIPS ↓"}
     standard = {other: errors[other], "ssim_standard": "SSIM ↑", "lpips_standard_x1e3": "LPIPS ↓"}
-    return [
-        _metric_table("Paper protocol", f"{PAPER_PROTOCOL} {UNITS}", table, paper, horizons),
-        _metric_table("Standard protocol", f"{STANDARD_PROTOCOL} {UNITS}", reproduced, standard, horizons),
-        _cost_table(table),
+    tables = [
+        _metric_table("Paper protocol", f"{PAPER_PROTOCOL} {units}", table, paper, horizons),
+        _metric_table("Standard protocol", f"{STANDARD_PROTOCOL} {units}", reproduced, standard, horizons),
     ]
+    if several.any():
+        note = f"The single trainings of the means above, under the paper's protocol. {UNITS_OF_ONE}"
+        tables.append(_metric_table("Seed by seed", note, each, paper, horizons))
+    return [*tables, _cost_table(table)]
 
 
 def _metric_table(
@@ -244,7 +275,8 @@ def whose(row: pd.Series) -> str:
     """Return where a row comes from, with what sets it apart from the others."""
     if not _is_ours(row):
         return "paper"
-    return f"here, {row['caveat']}" if row["caveat"] else "here"
+    seeds = f"{row['seeds']} seeds" if row.get("seeds", "1") != "1" else ""
+    return ", ".join(part for part in ("here", seeds, row["caveat"]) if part)
 
 
 def _is_ours(row: pd.Series) -> bool:
@@ -263,7 +295,7 @@ class Origin:
 def origins(table: pd.DataFrame) -> list[Origin]:
     """Return the origin of each reproduced row of table2's CSV."""
     found = []
-    for _, row in table[table["origin"] == "reproduced"].iterrows():
+    for _, row in table[(table["origin"] == "reproduced") & (table["run"] != "")].iterrows():
         facts = [
             row["label"],
             f"seed {row['seed']}" if row["seed"] else "no seed",
