@@ -60,15 +60,15 @@ def write_table4(
     published = published[published["dataset"] == dataset]
     rows: list[dict[str, str]] = []
     for ablation in experiment.ablations:
-        runs = [
+        answering = [
             loaded[run_id(settings, ablation.system, ablation.hyper(), seed)] for seed in experiment.seeds
         ]
-        horizon = max(runs[0].config.dataset.test_horizons)
+        horizon = max(answering[0].config.dataset.test_horizons)
         key = ablation.filters, ablation.row
         found = published[(published["filters"] == key[0]) & (published["order"] == key[1])]
         if key not in [(row["filters"], row["order"]) for row in rows]:
             rows += [_paper_row(row, horizon) for _, row in found.iterrows()]
-        rows.append(_reproduced_row(ablation, runs, horizon))
+        rows.append(_reproduced_row(ablation, answering, horizon))
     table = pd.DataFrame(rows).fillna("")
     write_text(beside(output, ".csv"), table.to_csv(index=False))
     shown, notes = table4_table(table), table4_notes(table)
