@@ -32,6 +32,8 @@ MSE = {
     "black": (0.036, 0.036),
     "copy_last": (0.025, 0.066),
     "conv_lstm-seed0": (0.012, 0.0359),
+    "conv_lstm-seed1": (0.013, 0.0361),
+    "conv_lstm-seed2": (0.014, 0.0345),
     "conv_tt_lstm-seed0": (0.010, 0.034),
     "conv_tt_lstm-N2-seed1": (0.011, 0.035),
     "vpn-seed0": (0.05, 0.06),
