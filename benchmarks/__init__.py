@@ -4,7 +4,10 @@ import os
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -15,6 +18,8 @@ from convttlstm.files import write_text
 from convttlstm.provenance import device_name
 from convttlstm.reporting.drawing import Look, spread
 from convttlstm.reporting.results import beside
+
+Key = TypeVar("Key", bound=Hashable)
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks/results"
@@ -55,6 +60,19 @@ def publish(table: pd.DataFrame, folder: Path, measured: str, digits: int = 4) -
     path = beside(result_path(folder, measured, "cpu"), ".csv")
     write_text(path, table.to_csv(index=False, float_format=precision))
     print(f"wrote {path}")
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """Return how long a call takes."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def least_seconds(timed: Mapping[Key, Callable[[], float]], rounds: int) -> dict[Key, float]:
+    """Return the least of the seconds that each returns; they take turns, so that a slow minute meets all."""
+    turns = [{key: measure() for key, measure in timed.items()} for _ in range(rounds)]
+    return {key: min(turn[key] for turn in turns) for key in timed}
 
 
 def link_project(folder: Path) -> None:

@@ -8,14 +8,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from benchmarks import RESULTS, publish
+from benchmarks import RESULTS, publish, seconds_of
 from convttlstm.data.verify import verify_data
 from convttlstm.provenance import device_name
 
@@ -70,12 +68,6 @@ def dvc(project: Path, *arguments: str) -> float:
     """Return the seconds that a command of DVC takes."""
     command = [str(Path(sys.executable).with_name("dvc")), *arguments]
     return seconds_of(lambda: subprocess.run(command, cwd=project, check=True, stdout=subprocess.DEVNULL))
-
-
-def seconds_of(work: Callable[[], object]) -> float:
-    started = time.monotonic()
-    work()
-    return time.monotonic() - started
 
 
 if __name__ == "__main__":

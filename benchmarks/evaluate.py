@@ -7,7 +7,6 @@ the least counts.
 
 import argparse
 import copy
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,7 @@ import torch
 from skimage.metrics import structural_similarity
 from torch import Tensor, nn
 
-from benchmarks import RESULTS, conditions, publish
+from benchmarks import RESULTS, conditions, least_seconds, publish, seconds_of
 from convttlstm.evaluation import metrics
 from convttlstm.evaluation.lpips_metric import Lpips
 from convttlstm.evaluation.protocol import judge
@@ -57,13 +56,8 @@ def measure(name: str, size: int, lpips: Lpips, rounds: int) -> list[dict[str, o
     difference = max(float(np.abs(results[0][key] - results[1][key]).max()) for key in results[1])
     if difference > 1e-6:
         raise ArithmeticError(f"the figures differ by {difference}")
-    taken: dict[str, list[float]] = {}
-    for _ in range(rounds):
-        for key, way in ways.items():
-            started = time.perf_counter()
-            way(prediction, truth)
-            taken.setdefault(key, []).append(time.perf_counter() - started)
-    seconds = {key: min(times) for key, times in taken.items()}
+    works = {key: partial(way, prediction, truth) for key, way in ways.items()}
+    seconds = least_seconds({key: partial(seconds_of, work) for key, work in works.items()}, rounds)
     return [
         {
             "dataset": name,

@@ -10,14 +10,14 @@ import argparse
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import yaml
 
-from benchmarks import RESULTS, conditions, link_project, publish, snakemake
+from benchmarks import RESULTS, conditions, least_seconds, link_project, publish, seconds_of, snakemake
 from convttlstm.provenance import device_name
 
 RUN = "conv_lstm-seed0"
@@ -56,35 +56,27 @@ def main() -> None:
 def measure(folder: Path, repeats: int) -> list[dict[str, object]]:
     """Return the least seconds of each command."""
     plan = "--profile", "profiles/slurm", "-n"
-    commands: dict[str, Callable[[int], float]] = {
-        "convttlstm --help": lambda _: timed(lambda: convttlstm(folder, "--help")),
-        "import what reports": lambda _: timed(
-            lambda: python(folder, "-c", "import convttlstm.reporting.page")
-        ),
-        "import what trains": lambda _: timed(
-            lambda: python(folder, "-c", "import convttlstm.training.loop")
-        ),
-        "train, besides its steps": lambda turn: besides_steps(folder, f"run{turn}"),
-        "plan of one training": lambda _: timed(lambda: snakemake(folder, *plan, TARGET)),
-        "plan of the paper's scale": lambda _: timed(lambda: snakemake(folder, *plan, "all")),
+    commands: dict[str, Callable[[], object]] = {
+        "convttlstm --help": lambda: convttlstm(folder, "--help"),
+        "import what reports": lambda: python(folder, "-c", "import convttlstm.reporting.page"),
+        "import what trains": lambda: python(folder, "-c", "import convttlstm.training.loop"),
+        "plan of one training": lambda: snakemake(folder, *plan, TARGET),
+        "plan of the paper's scale": lambda: snakemake(folder, *plan, "all"),
     }
-    taken: dict[str, list[float]] = {}
-    for turn in range(repeats):
-        for name, run in commands.items():
-            taken.setdefault(name, []).append(run(turn))
-    return [{"what": name, "seconds": min(times)} for name, times in taken.items()]
+    timed: dict[str, Callable[[], float]] = {
+        name: partial(seconds_of, command) for name, command in commands.items()
+    }
+    timed["train, besides its steps"] = lambda: besides_steps(folder)
+    return [{"what": name, "seconds": least} for name, least in least_seconds(timed, repeats).items()]
 
 
-def timed(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
-
-
-def besides_steps(folder: Path, output: str) -> float:
+def besides_steps(folder: Path) -> float:
     """Return the seconds of a whole training less those of its steps."""
-    seconds = timed(lambda: convttlstm(folder, "train", *CONFIG, "--data", "data/small", RUN, "-o", output))
-    return seconds - pd.read_csv(folder / output / "history.csv")["seconds"].sum()
+    output = tempfile.mkdtemp(prefix="run", dir=folder)
+    seconds = seconds_of(
+        lambda: convttlstm(folder, "train", *CONFIG, "--data", "data/small", RUN, "-o", output)
+    )
+    return float(seconds - pd.read_csv(Path(output, "history.csv"))["seconds"].sum())
 
 
 def convttlstm(folder: Path, *arguments: str) -> None:

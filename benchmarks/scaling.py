@@ -6,8 +6,8 @@ where N is changed. The points take turns; the least counts. ConvLSTM has neithe
 """
 
 import argparse
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +16,7 @@ from matplotlib import style, ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks import RESULTS, conditions, publish, result_path
+from benchmarks import RESULTS, conditions, least_seconds, publish, result_path, seconds_of
 from convttlstm.models.conv_lstm import ConvLstmCell
 from convttlstm.models.conv_tt_lstm import ConvTtLstmCell
 from convttlstm.provenance import device_name
@@ -60,14 +60,9 @@ def measure(rounds: int) -> pd.DataFrame:
     ]
     points.append(("conv_lstm", "", 0))  # at the usual settings
     works = {point: training_step(*point) for point in points}
-    taken: dict[tuple[str, str, int], list[float]] = {}
-    for turn in range(rounds + 1):
-        for point, work in works.items():
-            started = time.perf_counter()
-            work()
-            if turn:  # the first one warms up
-                taken.setdefault(point, []).append(time.perf_counter() - started)
-    rows = [[*point, min(times)] for point, times in taken.items()]
+    timed = {point: partial(seconds_of, work) for point, work in works.items()}
+    least_seconds(timed, 1)  # warms up
+    rows = [[*point, seconds] for point, seconds in least_seconds(timed, rounds).items()]
     return pd.DataFrame(rows, columns=["model", "changed", "value", "seconds"])
 
 

@@ -8,8 +8,6 @@ What counts is the least over rounds. Memory is that of `benchmarks.memory`, at 
 """
 
 import argparse
-import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +19,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks import RESULTS, conditions, publish
+from benchmarks import RESULTS, conditions, least_seconds, publish, seconds_of
 from benchmarks.memory import MODELS, peak_bytes, training
 from benchmarks.textbook import textbook, verify
 from convttlstm.evaluation.complexity import step_cost
@@ -78,13 +76,9 @@ def measure(rounds: int) -> tuple[dict[Variant, float], dict[tuple[str, str], fl
         for name, work in ALONE.items()
         for precision in PRECISIONS
     }
-    least: dict[Any, float] = {}
     operations = {key: work() for key, work in alone.items()}
-    for _ in range(rounds):
-        for key, work in {**alone, **steps}.items():
-            started = time.perf_counter()
-            work()
-            least[key] = min(least.get(key, math.inf), time.perf_counter() - started)
+    works: dict[Any, Callable[[], object]] = {**alone, **steps}
+    least = least_seconds({key: partial(seconds_of, work) for key, work in works.items()}, rounds)
     return {key: least[key] for key in steps}, {key: operations[key] / least[key] for key in alone}
 
 
