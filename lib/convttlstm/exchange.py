@@ -36,6 +36,9 @@ def import_weights(source: Path, sha256: str, run: Run, folder: Path) -> None:
         ours = from_released(content.get("model_state_dict", content))
     except UserError as error:
         raise UserError(f"{source}: {error}") from None
+    except (AttributeError, RuntimeError) as error:  # no tensors, or of shapes that do not fit together
+        reason = " ".join(str(error).split())
+        raise UserError(f"{source}: its weights are not of the authors' layout ({reason})") from None
     model = create_model(run.model.name, run.dataset.channels, **run.model_arguments())
     _check_shapes(source, run, model, ours)
     folder.mkdir(parents=True, exist_ok=True)

@@ -158,9 +158,15 @@ class Harmful:
 
 def test_what_cannot_be_imported_is_one_line_and_writes_nothing(project: Project, tmp_path: Path):
     torch.save({"model_state_dict": Harmful()}, project.folder / "harmful.pt")
+    misshapen = released(3, 3, 8, 3)
+    misshapen["layers.b0l0.layers_.0.weight"] = torch.zeros(5, 7, 3, 3)
+    torch.save({"model_state_dict": misshapen}, project.folder / "misshapen.pt")
+    torch.save(dict.fromkeys(released(3, 3, 8, 3), 1.5), project.folder / "numbers.pt")
     for options, reason in [
         ({"digest": "0" * 64}, "it is not read"),
         ({"file": "harmful.pt"}, "holds more than weights"),
+        ({"file": "misshapen.pt"}, "not of the authors' layout"),
+        ({"file": "numbers.pt"}, "not of the authors' layout"),
         ({"run": "conv_tt_lstm-N2-seed0"}, "wants"),
         ({"run": "conv_lstm-seed0"}, "wants"),
     ]:

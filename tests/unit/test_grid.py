@@ -135,9 +135,9 @@ def test_digests_tell_which_stage_a_setting_concerns(paper: Settings) -> None:
 
 
 def test_status_tells_runs_apart(held: Path, tmp_path: Path, paper: Settings, monkeypatch) -> None:
-    """Trained; under way with 4 of 500 epochs of an hour; failed, twice; left in its first epoch; queued."""
+    """Trained; not judged; under way with 4 of 500 epochs of an hour; failed, twice; begun; queued."""
     monkeypatch.chdir(tmp_path)
-    runs = ["conv_lstm", "conv_tt_lstm", "predrnn_pp", "conv_lstm_ttd", "e3d_lstm", "vpn"]
+    runs = ["conv_lstm", "conv_tt_lstm", "predrnn_pp", "conv_lstm_ttd", "e3d_lstm", "vpn", "conv_lstm_shi"]
     settings, folder = only(paper, table=["black", *runs]), held.parent
     history = pd.DataFrame({"epoch": [1, 2, 3, 4], "validation_loss": [4.0, 2, 3, 3], "seconds": 3600.0})
     history.to_csv(held / "history.partial.csv", index=False)
@@ -145,6 +145,12 @@ def test_status_tells_runs_apart(held: Path, tmp_path: Path, paper: Settings, mo
     done.mkdir()
     history.to_csv(done / "history.csv", index=False)
     (done / "best.safetensors").touch()
+    unjudged = folder / "conv_lstm_shi-seed0"
+    unjudged.mkdir()
+    (unjudged / "best.safetensors").touch()
+    judging = tmp_path / f"logs/evaluate/{DATASET}/conv_lstm_shi-seed0.log"
+    judging.parent.mkdir(parents=True)
+    judging.write_text("convttlstm: error: LPIPS needs AlexNet's weights\n")
     begun = folder / "e3d_lstm-seed0"
     begun.mkdir()
     (begun / "history.partial.csv").write_text(pd.DataFrame([]).to_csv(index=False))
@@ -158,16 +164,17 @@ def test_status_tells_runs_apart(held: Path, tmp_path: Path, paper: Settings, mo
     comments = [f"rule_train_wildcards_{DATASET}_vpn-seed0", f"rule_evaluate_wildcards_{DATASET}_black"]
     queue = [Job("7", "PENDING", "Priority", comment) for comment in [*comments, "rule_complexity"]]
     lines = {line.run.partition("-")[0]: line for line in status(settings, "paper", tmp_path, queue)}
-    states = ["running", "done", "failed", "failed", "to do", "waiting"]
+    states = ["running", "done", "failed", "failed", "to do", "waiting", "failed"]
     assert [lines[run].state for run in runs] == states
     running = lines["conv_lstm"]
     assert (running.epoch, running.epochs, running.loss) == (4, 500, 2.0)
     saved = (held / "history.partial.csv").stat().st_mtime
     assert running.ends == pytest.approx(saved + 496 * 3600)
     text = status_text(list(lines.values()), queue, saved)
-    assert f"{DATASET}: 6 trainings: 1 done, 1 running, 1 waiting, 2 failed, 1 to do" in text
+    assert f"{DATASET}: 7 trainings: 1 done, 1 running, 1 waiting, 3 failed, 1 to do" in text
     assert "epoch    4/500  best 2.00000  ends" in text
     assert "the loss is nan" in text and "Exceeded job memory limit" in text
+    assert "trained, not judged: convttlstm: error: LPIPS needs AlexNet's weights" in text
     assert text.endswith("other jobs in Slurm's queue: 1 evaluate, 1 complexity")
 
 

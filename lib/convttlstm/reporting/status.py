@@ -73,7 +73,10 @@ def _line(run: Run, name: str, results: Path, job: Job | None) -> Line:
     loss = None if history is None else float(history["validation_loss"].min())
     ends = None
     if (folder / "best.safetensors").is_file():
+        unjudged = not (folder / "metrics.json").is_file() and _failure(results, run, name, "evaluate")
         state, note = "done", _other_source(folder / "provenance.json")
+        if unjudged:
+            state, note = "failed", f"trained, not judged: {unjudged}"
     elif is_locked(folder) or (job and job.state == "RUNNING"):
         state, note = "running", ""
         if history is not None:
@@ -81,7 +84,7 @@ def _line(run: Run, name: str, results: Path, job: Job | None) -> Line:
             ends = saved + (epochs - epoch) * float(history["seconds"].tail(5).mean())
     elif job:
         state, note = "waiting", job.reason
-    elif failure := _failure(results, run, name):
+    elif failure := _failure(results, run, name, "train"):
         state, note = "failed", failure
     else:
         state, note = "to do", "chosen by the selection" if is_selected(name) else ""
@@ -95,13 +98,14 @@ def _other_source(provenance: Path) -> str:
     return f"by other source than today's: {listed(changed)}" if changed else ""
 
 
-def _failure(results: Path, run: Run, name: str) -> str:
-    """Return the line in which a run's last job says why it failed, "" if it does not.
+def _failure(results: Path, run: Run, name: str, what: str) -> str:
+    """Return the line in which a run's last job to "train" or "evaluate" says why it failed, or "".
 
     Of a job that was killed, for its memory for example, Slurm says so, in a log of its own.
     """
-    own = results / "logs" / "train" / run.dataset_name / f"{name}.log"
-    slurms = Path(".snakemake/slurm_logs/rule_train", f"{run.dataset_name}_{name}").glob("*.log")
+    own = results / "logs" / what / run.dataset_name / f"{name}.log"
+    rule = "recognise" if what == "evaluate" and run.dataset.recognition else what
+    slurms = Path(f".snakemake/slurm_logs/rule_{rule}", f"{run.dataset_name}_{name}").glob("*.log")
     logs = [*sorted(slurms, key=lambda path: path.stat().st_mtime)[-1:], own]
     lines = [line for path in logs if path.is_file() for line in path.read_text().splitlines()]
     return next(
