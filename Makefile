@@ -7,7 +7,9 @@ ACTIVE := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 demo: .venv/.installed
 	@$(ACTIVE) snakemake --config scale=demo
-	@echo "Look at results/demo/index.html (tables in results/demo/tables, pictures in results/demo/figures)."
+	@$(ACTIVE) snakemake --config scale=demo --quiet all --report results/demo/report.html
+	@echo "Look at results/demo/index.html (tables in results/demo/tables, pictures in results/demo/figures;"
+	@echo "Snakemake's own report, with the times of all jobs: results/demo/report.html)."
 
 # FAST=1 leaves out the tests that are marked slow. One thread a test: several that wait for each other
 # on busy cores take many times as long.

@@ -117,6 +117,9 @@ def test_from_digits_to_the_page_and_then_nothing_to_do(project):
     judged = {path.parent.name for path in results.rglob("metrics.json")}
     assert judged == {"black", "copy_last", "conv_lstm-seed0", "conv_tt_lstm-seed0"}
 
+    reported = project.snakemake("--report", "results/tiny/report.html")
+    assert reported.returncode == 0, reported.stdout
+    assert "Figure 2 of the paper for moving_mnist_2" in (results / "report.html").read_text()
     assert_only_what_changed_is_made_again(project, trainings=3, evaluations=4)
 
 

@@ -125,7 +125,7 @@ rule recognition_table:
     output:
         report(
             f"{RESULTS}/tables/table{{number}}.csv",
-            caption="../report/table{number}.rst",
+            caption="../report/recognition_table.rst",
             category="Tables",
         ),
         multiext(f"{RESULTS}/tables/table{{number}}", ".md", ".tex"),
@@ -162,7 +162,7 @@ rule recognition_figure:
     output:
         report(
             f"{RESULTS}/figures/{{picture}}.svg",
-            caption="../report/{picture}.rst",
+            caption="../report/recognition_figure.rst",
             category="Figures",
         ),
         f"{RESULTS}/figures/{{picture}}.png",
@@ -199,7 +199,7 @@ rule figure:
     output:
         report(
             f"{RESULTS}/figures/{{figure}}_{{dataset}}.svg",
-            caption="../report/{figure}.rst",
+            caption="../report/figure.rst",
             category="Figures",
         ),
         f"{RESULTS}/figures/{{figure}}_{{dataset}}.png",
