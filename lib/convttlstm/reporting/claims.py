@@ -1,0 +1,261 @@
+"""The paper's claims as comparisons that a program can decide: data/paper/claims.yaml, read and checked."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, PositiveInt, ValidationError
+
+from convttlstm.config import Settings
+from convttlstm.config.base import PositiveFloat, Strict, known
+from convttlstm.config.catalogue import Ablation
+from convttlstm.files import UserError
+
+Topic = Literal["overall", "Moving-MNIST-2", "KTH", "recognition", "ablations", "complexity", "training time"]
+MetricName = Literal["mse", "psnr", "ssim_paper", "lpips_paper"]
+Reading = Literal["top1", "group"]
+Others = Annotated[
+    list[str], Field(min_length=1, description="all of them: the comparisons are joined by and")
+]
+
+
+class Better(Strict):
+    """One system is better than each of the others."""
+
+    better: str
+    than: Others
+
+
+class MetricClaim(Better):
+    """A metric, on the same test sequences, at each horizon."""
+
+    kind: Literal["metric"]
+    dataset: str
+    horizons: list[PositiveInt] = Field(min_length=1)
+    metrics: list[MetricName] = Field(min_length=1)
+    after: PositiveInt | None = Field(None, description="only the frames after this shorter horizon count")
+    or_equal: bool = Field(False, description="whether a tie of the paper's figures is as claimed")
+
+
+class GainClaim(Better):
+    """The lead in a metric is greater at one horizon than at another, on the same sequences."""
+
+    kind: Literal["gain"]
+    dataset: str
+    metrics: list[MetricName] = Field(min_length=1)
+    more_at: PositiveInt
+    less_at: PositiveInt
+
+
+class AccuracyClaim(Better):
+    """Accuracy at each share of the frames, over all activities or in each of some groups."""
+
+    kind: Literal["accuracy"]
+    fractions: list[float] = Field(min_length=1)
+    groups: list[str] = Field([], description="of Table 1; none: over all activities, as in Table 3")
+    by: float = Field(0, ge=0, description="better by more than so many points")
+
+    @property
+    def readings(self) -> list[Reading]:
+        """How a clip may count as right; the paper leaves it open for groups, so both must hold."""
+        return ["top1", "group"] if self.groups else ["top1"]
+
+
+class GroupGainClaim(Better):
+    """The lead in accuracy is greater over the clips of some groups than over those of others."""
+
+    kind: Literal["group_gain"]
+    fractions: list[float] = Field(min_length=1)
+    more: list[str] = Field(min_length=1)
+    less: list[str] = Field(min_length=1)
+
+
+class CountClaim(Better):
+    """Fewer parameters, or multiplications a step, than `factor` times the others', at the paper's sizes."""
+
+    kind: Literal["count"]
+    what: Literal["parameters", "multiplications"]
+    dataset: str
+    factor: PositiveFloat = 1.0
+
+
+class TimeClaim(Better):
+    """At most `factor` times the others' time of training, at the paper's sizes, on each device measured."""
+
+    kind: Literal["time"]
+    dataset: str
+    factor: PositiveFloat = 1.0
+    optimized: bool = Field(False, description="the paper's figures are those of its optimized code")
+
+
+class BenchmarkClaim(Strict):
+    """A figure of one row of a benchmark is at most `factor` times another row's."""
+
+    kind: Literal["benchmark"]
+    file: str = Field(description="the beginning of a file's name in benchmarks/results")
+    column: str
+    better: dict[str, str] = Field(description="cells that choose the row")
+    than: dict[str, str]
+    factor: PositiveFloat = 1.0
+
+
+Comparison = Annotated[
+    MetricClaim | GainClaim | AccuracyClaim | GroupGainClaim | CountClaim | TimeClaim | BenchmarkClaim,
+    Field(discriminator="kind"),
+]
+
+
+class Claim(Strict):
+    """One claim: it holds if all its comparisons do."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
+    topic: Topic
+    place: str = Field(description="in the paper")
+    statement: str = Field(description="in our words")
+    comparisons: list[Comparison] = []
+    undecidable: str = Field("", description="why no program can decide it; then there are no comparisons")
+    proxy: str = Field("", description="what the comparisons stand for, if they are not the claim itself")
+    note: str = Field("", description="a reservation about the paper's figures")
+    needs: str = Field("", description="what it would take to decide it, if trainings are not enough")
+
+
+class TableRow(Strict):
+    """A row of Table 4."""
+
+    filters: str
+    row: str
+    reading: str = ""
+
+
+class Claims(Strict):
+    """The content of claims.yaml."""
+
+    ablations: dict[str, TableRow] = Field({}, description="names for rows of Table 4, used like systems")
+    printed_only: dict[str, str] = Field(
+        {}, description="names for rows of the paper's tables that no system here answers to"
+    )
+    claims: list[Claim] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The claims, and what the names in them mean.
+
+    Attributes:
+        claims: all of them.
+        paper: the settings of the paper's scale.
+    """
+
+    claims: Claims
+    paper: Settings
+
+    def title(self, name: str) -> str:
+        """Return the name that tables show."""
+        if row := self.claims.ablations.get(name):
+            return f"{row.filters}, {row.row}" + (f" ({row.reading})" if row.reading else "")
+        if name in self.claims.printed_only:
+            return self.claims.printed_only[name].rstrip("*")
+        return self.paper.systems[name].title
+
+    def ablation(self, settings: Settings, dataset: str, name: str) -> Ablation | None:
+        """Return a scale's ablation that answers to a named row of Table 4, None if it has none."""
+        row = self.claims.ablations[name]
+        for ablation in settings.experiments[dataset].ablations:
+            if (ablation.filters, ablation.row, ablation.reading) == (row.filters, row.row, row.reading):
+                return ablation
+        return None
+
+
+def load_claims(path: Path, paper: Settings, groups: set[str]) -> Catalogue:
+    """Return the claims of a YAML file.
+
+    Args:
+        path: data/paper/claims.yaml.
+        paper: the settings of the paper's scale, whose systems and data sets the claims name.
+        groups: the groups of activities in Table 1.
+
+    Raises:
+        UserError: the file is missing or something in it is wrong; one line names the file, the claim and
+            the setting.
+    """
+    try:
+        content = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; it comes with this repository") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    try:
+        claims = Claims.model_validate(content)
+    except ValidationError as error:
+        raise UserError(f"{path}: {_one_line(error, content)}") from None
+    seen: set[str] = set()
+    for claim in claims.claims:
+        where = f"{path}: claim {claim.id!r}"
+        if claim.id in seen:
+            raise UserError(f"{where}: is there twice; give one of them another id")
+        seen.add(claim.id)
+        if bool(claim.comparisons) == bool(claim.undecidable):
+            raise UserError(f"{where}: needs either comparisons, or in undecidable why there are none")
+        try:
+            for i, comparison in enumerate(claim.comparisons):
+                _check(comparison, f"comparisons.{i}", claims, paper, groups)
+        except ValueError as error:
+            raise UserError(f"{where}: {error}") from None
+    return Catalogue(claims, paper)
+
+
+def _check(comparison: Comparison, where: str, claims: Claims, paper: Settings, groups: set[str]) -> None:
+    if isinstance(comparison, BenchmarkClaim):
+        return
+    systems = dict.fromkeys([*paper.systems, *claims.ablations, *claims.printed_only])
+    known(comparison.better, systems, f"{where}.better: system")
+    for name in comparison.than:
+        known(name, systems, f"{where}.than: system")
+    for name in _groups_of(comparison):
+        known(name, dict.fromkeys(sorted(groups)), f"{where}: group")
+    dataset = getattr(comparison, "dataset", None)
+    if dataset is None:
+        return
+    known(dataset, paper.datasets, f"{where}.dataset: data set")
+    possible = paper.datasets[dataset].test_horizons
+    for horizon in _horizons_of(comparison):
+        if horizon not in possible:
+            raise ValueError(f"{where}: {dataset} is not judged at {horizon} frames, but at {possible}")
+
+
+def _groups_of(comparison: Comparison) -> Iterator[str]:
+    if isinstance(comparison, AccuracyClaim):
+        yield from comparison.groups
+    elif isinstance(comparison, GroupGainClaim):
+        yield from [*comparison.more, *comparison.less]
+
+
+def _horizons_of(comparison: Comparison) -> Iterator[int]:
+    if isinstance(comparison, MetricClaim):
+        yield from [*comparison.horizons, *([comparison.after] if comparison.after else [])]
+    elif isinstance(comparison, GainClaim):
+        yield from [comparison.more_at, comparison.less_at]
+
+
+KINDS = {"metric", "gain", "accuracy", "group_gain", "count", "time", "benchmark"}
+
+
+def _one_line(error: ValidationError, content: Any) -> str:
+    """Return the first thing that is wrong, with the id of its claim instead of a number."""
+    first = error.errors()[0]
+    keys = list(first["loc"])
+    keys += [first["ctx"]["key"]] if first["type"] == "unknown_setting" else []
+    where = ""
+    if len(keys) > 1 and keys[0] == "claims" and isinstance(keys[1], int):
+        claim = content["claims"][keys[1]]
+        name = claim.get("id") if isinstance(claim, dict) else None
+        where = f"claim {name!r}: " if name else f"claim number {keys[1] + 1}: "
+        # Pydantic adds the kind of the comparison, which is no key of the file.
+        keys = [key for key in keys[2:] if key not in KINDS]
+    given = (
+        "" if first["type"] in ("value_error", "unknown_setting", "missing") else f", not {first['input']!r}"
+    )
+    setting = ".".join(map(str, keys))
+    return f"{where}{setting + ': ' if setting else ''}{first['msg'].removeprefix('Value error, ')}{given}"
