@@ -156,7 +156,7 @@ def draw(table: pd.DataFrame, where: str, output: Path) -> None:
             axes.set_title(title, loc="left")
             axes.set_xlabel("order N")
         note = f"C = {RANK}, hidden {HIDDEN}, {SIDE}x{SIDE}; solid: S = 5, dashed: S = 3"
-        save(figure, f"{note}\n{where}", output)
+        save(figure, f"{note}\n{where}", output, (".svg", ".png"))
 
 
 def _draw_cost(axes: Axes, table: pd.DataFrame, column: str) -> None:

@@ -99,7 +99,7 @@ def draw(table: pd.DataFrame, where: str, output: Path) -> None:
             axes.set_ylabel("ms a step")
         figure.axes[0].legend(fontsize=6, frameon=False, loc="lower right")
         note = f"one layer, {HIDDEN} channels, else N = M = 3, C = 8, S = 5, 64x64, batch 1"
-        save(figure, f"{note}\n{where}", output)
+        save(figure, f"{note}\n{where}", output, (".svg", ".png"))
 
 
 def _draw_panel(axes: Axes, rows: pd.DataFrame, constant: float) -> None:

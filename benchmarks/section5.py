@@ -203,7 +203,7 @@ def draw_gradients(table: pd.DataFrame, where: str, output: Path) -> None:
                 axes.set_xlabel("lag, steps" if measure == "layer" else "lag, frames")
         seeds = table["seed"].nunique()
         note = f"S = {SIZE}, M = {STEPS}, C = {RANK}, hidden {HIDDEN}; median and range of {seeds} seeds"
-        save(figure, f"{note}\n{where}", output)
+        save(figure, f"{note}\n{where}", output, (".svg", ".png"))
 
 
 def _draw_norms(axes: Axes, part: pd.DataFrame) -> list[tuple[float, float, Look]]:
@@ -262,7 +262,7 @@ def draw_fields(fields: dict[str, list[np.ndarray]], where: str, output: Path) -
         for axes in panels[:, 0]:
             axes.set_ylabel("lag, steps")
         note = "grey: norm of gradient, relative to each row's largest; lines: width by formula"
-        save(figure, f"{note}; S = {SIZE}, M = {STEPS}, fresh weights\n{where}", output)
+        save(figure, f"{note}; S = {SIZE}, M = {STEPS}, fresh weights\n{where}", output, (".svg", ".png"))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

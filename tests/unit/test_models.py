@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from convttlstm.config import load_settings
-from convttlstm.evaluation.complexity import count_parameters, paper_flops, step_cost
+from convttlstm.evaluation.complexity import count_parameters, paper_flops, step_cost, write_orders
 from convttlstm.files import UserError
 from convttlstm.models import create_model, list_models
 from tests.tiny_models import GOLDEN, TINY_MODELS, golden_output, outputs, random_frames, tiny_model
@@ -281,3 +281,15 @@ def test_naive_predictions():
     frames = random_frames()
     torch.testing.assert_close(create_model("copy_last")(frames, 3, 2)[:, 1], frames[:, 2])
     assert create_model("black")(frames, 3, 2).abs().sum() == 0
+
+
+def test_orders_are_counted_as_the_catalogue_counts_its_systems(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convttlstm.evaluation.complexity.ORDERS", [3])
+    write_orders(tmp_path / "orders.csv")
+    _, *lines = (tmp_path / "orders.csv").read_text().splitlines()
+    counted = [tuple(map(int, line.rsplit(",", 3)[1:])) for line in lines]
+    # Table 2's parameters, and the multiplications of the complexity table.
+    assert counted[0] == (3, 2_687_281, 10_997_268_480)
+    assert [parameters for _, parameters, _ in counted[1:]] == [7_966_801, 23_941_201]

@@ -345,8 +345,8 @@ def test_everything_comes_out_byte_for_byte_the_same(tmp_path: Path) -> None:
         write_gallery(tmp_path, DATASET, runs, tmp_path / folder / "gallery")
         write_groups(tmp_path, DATASET, runs, "action", tmp_path / folder / "groups")
     written = sorted(path.name for path in (tmp_path / "first").iterdir())
-    expected = [f"{name}.{kind}" for name in ("gallery", "strip") for kind in ("png", "svg")]
-    assert written == sorted([*expected, "groups.csv", "groups.png", "groups.svg"])
+    expected = [f"{name}.{kind}" for name in ("gallery", "strip") for kind in ("pdf", "svg")]
+    assert written == sorted([*expected, "groups.csv", "groups.pdf", "groups.svg"])
     for name in written:
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes(), name
 

@@ -19,6 +19,13 @@ from convttlstm.models import create_model
 SIZES = (64, 120, 128)  # Moving-MNIST-2, and KTH in training and in evaluation, pixels
 PAPER_SIZES = (64, 120)  # those that Table 2's FLOPs are for
 CONTEXT, HORIZON = 2, 2
+ORDERS = range(1, 6)
+# What grows with the order N = M, at Table 2's size; the names are the catalogue's words.
+GROWING: dict[str, tuple[str, dict[str, Any]]] = {
+    "Conv-TT-LSTM, Algorithm 2": ("conv_tt_lstm", {}),
+    "Eq. 7, equal kernels": ("higher_order", {"transition": "equal"}),
+    "Eq. 7, growing kernels": ("higher_order", {"transition": "growing"}),
+}
 RECOGNITION = {"in_channels": 3, "classes": 41, "size": 224}
 
 
@@ -103,6 +110,25 @@ def write_complexity(settings: dict[str, Settings], output: Path) -> None:
             rows.append({"scale": scale, "system": name, "title": title} | count(choice))
     table = pd.DataFrame(rows).astype({"parameters": "Int64"})
     write_text(output, table.to_csv(index=False, float_format="%.0f"))
+
+
+def write_orders(output: Path) -> None:
+    """Write what Table 2's model costs at each order N, beside Eq. 7 with its kernels written out.
+
+    Args:
+        output: the CSV file: model, order, parameters, multiplications (of a step on a frame of 64 x 64
+            pixels).
+    """
+    rows = []
+    for title, (name, hyper) in GROWING.items():
+        for order in ORDERS:
+            with torch.device("meta"):
+                model = create_model(name, order=order, steps=order, **hyper)
+            parameters = count_parameters(model)
+            multiplications = step_cost(model, SIZES[0]).multiplications
+            rows.append([title, order, parameters, multiplications])
+    table = pd.DataFrame(rows, columns=["model", "order", "parameters", "multiplications"])
+    write_text(output, table.to_csv(index=False))
 
 
 def _count_predictor(choice: Any) -> dict[str, int]:

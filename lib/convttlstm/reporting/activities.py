@@ -15,7 +15,7 @@ from matplotlib.figure import Figure, SubFigure
 from convttlstm.config import Settings, Something
 from convttlstm.files import UserError
 from convttlstm.reporting.drawing import GREY, STYLE, WIDTH, save
-from convttlstm.reporting.figures import footnote
+from convttlstm.reporting.figures import compares_with_paper, footnote
 from convttlstm.reporting.recognition import Recognition, load_recognitions
 from convttlstm.reporting.results import read_table
 
@@ -32,7 +32,7 @@ def write_figure4(results: Path, settings: Settings, output: Path) -> None:
     Args:
         results: folder of a scale, such as results/demo.
         settings: of the scale.
-        output: path without suffix; .svg and .png are written.
+        output: path without suffix; .svg and .pdf are written.
 
     Raises:
         UserError: a run or its examples.npz is missing or damaged.
@@ -56,7 +56,7 @@ def write_figure4(results: Path, settings: Settings, output: Path) -> None:
             f"{title}: of all test clips the surest right and the surest wrong answer. Blue: frames that "
             "were seen; orange: predicted frames. In brackets: the confidence."
         )
-        save(figure, footnote(loaded[-1].config, note), output)
+        save(figure, footnote(loaded[-1].config, note, WIDTH), output)
 
 
 def _examples(result: Recognition) -> dict[str, np.ndarray]:
@@ -95,12 +95,12 @@ def _spread(count: int) -> list[int]:
 
 
 def write_activities(results: Path, settings: Settings, output: Path) -> None:
-    """Draw accuracy by group of activities as a heat map, the paper's rows beside ours.
+    """Draw accuracy by group of activities as a heat map, the paper's rows beside ours or above them.
 
     Args:
         results: folder of a scale, with its tables/table1.csv written.
         settings: of the scale.
-        output: path without suffix; .svg and .png are written.
+        output: path without suffix; .svg and .pdf are written.
 
     Raises:
         UserError: the table or a run is missing or damaged.
@@ -114,7 +114,15 @@ def write_activities(results: Path, settings: Settings, output: Path) -> None:
     table["row"] = table["method"] + ", " + where + ", " + shares
     table["value"] = table["accuracy"].astype(float)
     grid = table.pivot_table(index="row", columns="group", values="value", sort=False)
-    grid = grid.loc[sorted(grid.index, key=lambda row: (row.rpartition(", ")[2], ", here, " in row))]
+    run = load_recognitions(results, settings)[0].config
+    # Beside each other where they compare, else the paper's above a line.
+    beside = compares_with_paper(run)
+    grid = grid.loc[
+        sorted(
+            grid.index,
+            key=lambda row: (not beside and ", here, " in row, row.rpartition(", ")[2], ", here, " in row),
+        )
+    ]
     with style.context(["default", STYLE, {"axes.grid": False}]):
         figure = Figure((WIDTH, 0.19 * len(grid) + 1.1))
         axes = figure.subplots()
@@ -126,7 +134,10 @@ def write_activities(results: Path, settings: Settings, output: Path) -> None:
         axes.tick_params(length=0, labelrotation=0)
         axes.tick_params(axis="x", labelrotation=35)
         note = "Clips whose very activity was named; the paper does not say whether it counts those."
-        save(figure, footnote(load_recognitions(results, settings)[0].config, note), output)
+        if not beside:
+            axes.axhline(sum(", paper, " in row for row in grid.index), color="black", linewidth=1.2)
+            note += " Its rows, above the line, are of other data and do not compare."
+        save(figure, footnote(run, note, WIDTH), output)
 
 
 def write_confusion(results: Path, settings: Settings, output: Path) -> None:
@@ -135,7 +146,7 @@ def write_confusion(results: Path, settings: Settings, output: Path) -> None:
     Args:
         results: folder of a scale, such as results/demo.
         settings: of the scale.
-        output: path without suffix; .svg and .png are written.
+        output: path without suffix; .svg and .pdf are written.
 
     Raises:
         UserError: a run is missing or damaged.
@@ -151,7 +162,7 @@ def write_confusion(results: Path, settings: Settings, output: Path) -> None:
             "Rows: the truth, columns: what was named, each row's share of clips from white to dark; "
             "activities in the order of their list, named by group."
         )
-        save(figure, footnote(loaded[0].config, note), output)
+        save(figure, footnote(loaded[0].config, note, WIDTH), output)
 
 
 def _draw_confusion(axes: Axes, result: Recognition, named: bool) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from convttlstm.files import atomic_path
-from convttlstm.reporting.results import STARRED, load_results, what_it_proves
+from convttlstm.reporting.results import STARRED, first_seeds, load_results, what_it_proves
 from convttlstm.reporting.strips import choose_strips
 
 PANEL = 160  # pixels, about
@@ -44,15 +44,16 @@ def write_example(results: Path, dataset: str, runs: list[str], output: Path) ->
     Raises:
         UserError: a run or its examples.npz cannot be read, or there is nothing to show.
     """
-    loaded = load_results(results, dataset, runs)
+    loaded, seeds = first_seeds(load_results(results, dataset, runs))
     (strip,), _ = choose_strips(loaded, ["median"])
     run = loaded[0].config
     context = run.dataset.context
     given = strip.truth[:context]
     panels = [Panel("Truth", strip.truth)]
     panels += [Panel(name, np.concatenate([given, frames])) for name, frames in strip.predictions]
-    starred = f"; {STARRED}" if any(result.caveat for result in loaded) else ""
-    write_gif(draw_panels(panels, context, what_it_proves(run) + starred), output)
+    starred = STARRED if any(result.caveat for result in loaded) else ""
+    label = "; ".join(part for part in (what_it_proves(run), seeds, starred) if part)
+    write_gif(draw_panels(panels, context, label), output)
 
 
 def draw_panels(panels: list[Panel], context: int, label: str) -> list[Image.Image]:

@@ -28,6 +28,7 @@ FORMATS = {  # Python's own list depends on the machine
     ".html": "text/html",
     ".json": "application/json",
     ".md": "text/markdown",
+    ".pdf": "application/pdf",
     ".png": "image/png",
     ".rst": "text/x-rst",
     ".smk": "text/x-python",

@@ -1,5 +1,6 @@
 """One look for all figures: style, colours, names beside lines, files that come out alike."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,17 +9,21 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from convttlstm.files import atomic_path
-from convttlstm.reporting.results import Result, beside, short_names
+from convttlstm.reporting.results import Result, beside, seed_by_seed, short_names
 
-WIDTH = 5.5  # inches, the text width of a NeurIPS paper
+COLUMN = 3.25  # inches, a column of a two-column page: charts
+WIDTH = 5.5  # inches, the text width of a NeurIPS paper: pictures, which are unreadable when narrower
+LETTERS_AN_INCH = 22  # of the footnotes' size; some letters are wider than most
+SMALL = 6  # points, the smallest text; nothing is scaled down in print
 GREY = "#666666"
 STYLE: dict[Any, Any] = {
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.labelsize": 8,
+    "font.size": 7,
+    "axes.titlesize": 7,
+    "axes.labelsize": 7,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": GREY,
@@ -27,76 +32,145 @@ STYLE: dict[Any, Any] = {
     "ytick.color": GREY,
     "xtick.labelcolor": "black",
     "ytick.labelcolor": "black",
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
     "axes.grid": True,
     "grid.color": "#e6e6e6",
     "grid.linewidth": 0.5,
     "axes.axisbelow": True,
-    "lines.linewidth": 1.4,
+    "lines.linewidth": 1.1,
     "figure.constrained_layout.use": True,
     "savefig.dpi": 200,
     "svg.fonttype": "path",
     "svg.hashsalt": "convttlstm",
+    "pdf.fonttype": 42,  # TrueType, which journals ask for
 }
 
-# Okabe and Ito's palette, which colour-blind readers tell apart.
+# Okabe and Ito's hues, which colour-blind readers tell apart, each darkened or lightened to a luminance of
+# its own: in grey, from black to orange, no two are alike.
 COLOURS = {
     "black": "#000000",
-    "copy_last": "#999999",
-    "conv_lstm": "#0072B2",
-    "conv_tt_lstm": "#D55E00",
-    "conv_lstm_ttd": "#56B4E9",
-    "conv_lstm_shi": "#E69F00",
-    "predrnn_pp": "#009E73",
-    "e3d_lstm": "#CC79A7",
-    "vpn": "#5D3A9B",
-    "mcnet": "#7A5C00",
+    "mcnet": "#332500",
+    "vpn": "#472B79",
+    "conv_lstm": "#005383",
+    "predrnn_pp": "#006D4E",
+    "e3d_lstm": "#9C5B7F",
+    "conv_tt_lstm": "#D25C00",
+    "conv_lstm_ttd": "#489AC7",
+    "copy_last": "#A4A4A4",
+    "conv_lstm_shi": "#F5AA00",
 }
 SPARE_COLOURS = ["#8C2D04", "#1B7837", "#4D4D9B", "#B2579B"]
-DASHES = ["-", "--", ":", "-."]
+# By system, so that it looks the same in all figures.
+DASHES: dict[str, Any] = {
+    "black": ":",
+    "mcnet": (0, (1, 2)),
+    "vpn": (0, (6, 1)),
+    "conv_lstm": "--",
+    "predrnn_pp": "-.",
+    "e3d_lstm": (0, (3, 1, 1, 1, 1, 1)),
+    "conv_tt_lstm": "-",
+    "conv_lstm_ttd": (0, (8, 2)),
+    "copy_last": (0, (1, 1)),
+    "conv_lstm_shi": (0, (5, 1, 1, 1)),
+}
+MARKERS = dict(zip(COLOURS, "XPvsD<o^*p", strict=True))
+SPARE_DASHES = ["-", "--", ":", "-."]
+SPARE_MARKERS = "dh>8"
 
 
 @dataclass(frozen=True)
 class Look:
-    """How one run is drawn: a colour for its system, a dash for its seed or settings."""
+    """How a system is drawn: colour, dash and marker differ from those of all other systems."""
 
     colour: str
-    dash: str
+    dash: Any
     name: str
+    marker: str = "o"
 
 
-def looks(results: list[Result]) -> list[Look]:
-    """Return the look of each run; names tell seeds and settings only where they must."""
-    systems = list(dict.fromkeys(result.config.system for result in results))
-    spare = [system for system in systems if system not in COLOURS]
-    colours = COLOURS | {system: SPARE_COLOURS[i % len(SPARE_COLOURS)] for i, system in enumerate(spare)}
-    found = []
-    for result, name in zip(results, short_names(results), strict=True):
-        system = result.config.system
-        alike = [other for other in results if other.config.system == system]
-        dash = DASHES[alike.index(result) % len(DASHES)]
-        found.append(Look(colours[system], dash, name))
+@dataclass(frozen=True)
+class Series:
+    """Trainings that differ in nothing but the seed, at least one, and their common look."""
+
+    runs: list[Result]
+    look: Look
+
+
+def series_of(results: list[Result]) -> list[Series]:
+    """Return the runs seed by seed; names tell settings only where they must, and seeds never."""
+    groups = seed_by_seed(results)
+    spare = [s for s in dict.fromkeys(runs[0].config.system for runs in groups) if s not in COLOURS]
+    found = list[Series]()
+    for runs, name in zip(groups, short_names([runs[0] for runs in groups]), strict=True):
+        system = runs[0].config.system
+        variants = sum(series.runs[0].config.system == system for series in found)
+        colour, dash, marker = _own_look(system, spare)
+        # Variants of a system share its colour and nothing else.
+        dash = dash if not variants else SPARE_DASHES[variants % len(SPARE_DASHES)]
+        marker = marker if not variants else SPARE_MARKERS[(variants - 1) % len(SPARE_MARKERS)]
+        found.append(Series(runs, Look(colour, dash, name, marker)))
     return found
+
+
+def _own_look(system: str, spare: list[str]) -> tuple[str, Any, str]:
+    if system in COLOURS:
+        return COLOURS[system], DASHES[system], MARKERS[system]
+    i = spare.index(system)
+    return (
+        SPARE_COLOURS[i % len(SPARE_COLOURS)],
+        SPARE_DASHES[i % len(SPARE_DASHES)],
+        SPARE_MARKERS[i % len(SPARE_MARKERS)],
+    )
+
+
+def luminance(colour: str) -> float:
+    """Return a colour's relative luminance as WCAG 2 defines it, 0 for black to 1 for white."""
+    channels = np.array(to_rgb(colour))
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def ink(colour: str) -> str:
+    """Return the colour, darkened until text in it stands out from white (a contrast of 4.5)."""
+    while 1.05 / (luminance(colour) + 0.05) < 4.5:
+        red, green, blue = to_rgb(colour)
+        colour = to_hex((0.97 * red, 0.97 * green, 0.97 * blue))
+    return colour
 
 
 def label_ends(axes: Axes, ends: list[tuple[float, float, Look]]) -> None:
     """Write each line's name at its end, moved up or down where names would touch."""
-    low, high = axes.get_ylim()
-    gap = (high - low) * 9 / (axes.bbox.height / axes.figure.dpi * 72)
-    order = sorted(range(len(ends)), key=lambda i: ends[i][1])
-    heights = spread([ends[i][1] for i in order], gap)
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()  # the layout decides how far names must stand apart
+    to_points = axes.transData + figure.dpi_scale_trans.inverted()
+    tops = [float(to_points.transform((x, y))[1]) * 72 for x, y, _ in ends]
+    order = sorted(range(len(ends)), key=lambda i: tops[i])
+    heights = spread([tops[i] for i in order], 8)
+    highest = axes.get_window_extent().y1 / figure.dpi * 72 - 2
+    for i in reversed(range(len(heights))):  # or names would reach into the panel's title
+        heights[i] = min(heights[i], highest)
+        highest = heights[i] - 8
     for i, height in zip(order, heights, strict=True):
-        x, _, look = ends[i]
+        x, y, look = ends[i]
         axes.annotate(
             look.name,
-            (x, height),
-            xytext=(5, 0),
+            (x, y),
+            xytext=(8, height - tops[i]),
             textcoords="offset points",
             va="center",
-            fontsize=7,
-            color=look.colour,
+            fontsize=6.5,
+            color=ink(look.colour),
             annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-",
+                "relpos": (0, 0.5),
+                "color": look.colour,
+                "lw": 0.5,
+                "shrinkA": 0,
+                "shrinkB": 1,
+            },
         )
 
 
@@ -116,14 +190,25 @@ def say(axes: Axes, text: str) -> None:
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", color=GREY)
 
 
-def save(figure: Figure, footnote: str, output: Path) -> None:
-    """Write the figure to `output`.svg and .png with a footnote inside the picture."""
+def wrapped(text: str, inches: float = COLUMN) -> str:
+    """Return a footnote's text in lines that fit into a figure's width."""
+    letters = int(inches * LETTERS_AN_INCH)
+    return "\n".join(part for line in text.splitlines() for part in textwrap.wrap(line, letters))
+
+
+# No dates, no versions: the same figure makes the same file.
+METADATA: dict[str, dict[str, None]] = {
+    ".svg": {"Date": None, "Creator": None},
+    ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    ".png": {"Software": None},
+}
+
+
+def save(figure: Figure, footnote: str, output: Path, suffixes: Sequence[str] = (".svg", ".pdf")) -> None:
+    """Write the figure to `output` with each suffix, a footnote inside the picture."""
     # As the figure's lowest label, so that the layout leaves room for it.
-    figure.supxlabel(footnote, fontsize=6.5, color=GREY, x=0.99, ha="right")
+    figure.supxlabel(footnote, fontsize=SMALL, color=GREY, x=0.99, ha="right")
     FigureCanvasAgg(figure)
-    for suffix, metadata in (
-        (".svg", {"Date": None, "Creator": None}),
-        (".png", {"Software": None}),
-    ):
+    for suffix in suffixes:
         with atomic_path(beside(output, suffix)) as temporary:
-            figure.savefig(temporary, format=suffix[1:], metadata=metadata)
+            figure.savefig(temporary, format=suffix[1:], metadata=METADATA[suffix])

@@ -1,36 +1,47 @@
-"""Figure 2, loss curves and per-frame curves, each as SVG and PNG."""
+"""Figure 2, loss curves and per-frame curves, each as SVG and PDF."""
 
-import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib import style, ticker
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from convttlstm.config import Run
 from convttlstm.files import UserError
 from convttlstm.reporting.drawing import (
+    COLUMN,
     GREY,
+    SMALL,
     STYLE,
-    WIDTH,
     Look,
+    Series,
+    ink,
     label_ends,
-    looks,
     save,
     say,
+    series_of,
+    wrapped,
 )
 from convttlstm.reporting.results import (
     STARRED,
-    Result,
+    Interval,
+    across_seeds,
     load_results,
     read_table,
     what_it_proves,
     without_short,
 )
+
+PER_FRAME = {
+    "mse": ("MSE (x 1000), lower is better", 1e3),
+    "ssim_paper": ("SSIM (paper protocol), higher is better", 1),
+    "lpips_paper": ("LPIPS (paper protocol, x 1000), lower is better", 1e3),
+}
 
 
 def write_loss_curves(results: Path, dataset: str, runs: list[str], output: Path) -> None:
@@ -42,43 +53,48 @@ def write_loss_curves(results: Path, dataset: str, runs: list[str], output: Path
         results: folder of a scale, such as results/demo.
         dataset: name of the data set.
         runs: ids of runs; those without weights are left out.
-        output: path without suffix; .svg and .png are written.
+        output: path without suffix; .svg and .pdf are written.
 
     Raises:
         UserError: a run cannot be read, or none of them is trained.
     """
     loaded, note = without_short(load_results(results, dataset, runs))
     loaded = [result for result in loaded if result.config.training.recipe == "paper"]
+    drawn = [series for series in series_of(loaded) if series.runs[0].history is not None]
+    if not drawn:
+        raise UserError(f"{results}: none of {', '.join(runs)} is trained; no loss to draw")
     with style.context(["default", STYLE]):
-        figure = Figure(figsize=(WIDTH, 3.6))
-        losses, ratios = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-        ends: list[tuple[float, float, Look]] = []
-        for result, look in zip(loaded, looks(loaded), strict=True):
-            if result.history is None:
-                continue
-            epochs, history = result.history["epoch"], result.history
-            losses.plot(epochs, history["train_loss"], look.dash, color=look.colour, alpha=0.45)
-            losses.plot(epochs, history["validation_loss"], look.dash, color=look.colour)
-            best = history["validation_loss"].idxmin()
-            losses.plot(epochs[best], history["validation_loss"][best], "o", ms=4, color=look.colour)
+        figure = draw_loss_curves(drawn)
+        legend = "strong: validation, dot: the weights that are evaluated; faint: training"
+        several = "; a line for each training" if any(len(series.runs) > 1 for series in drawn) else ""
+        save(figure, footnote(loaded[0].config, f"{legend}{several}\n{note}"), output)
+
+
+def draw_loss_curves(drawn: list[Series]) -> Figure:
+    """Return the losses of trained systems, all trainings of one alike, above the sampling ratios."""
+    figure = Figure(figsize=(COLUMN, 3))
+    losses, ratios = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    ends: list[tuple[float, float, Look]] = []
+    for i, series in enumerate(drawn):
+        style = {"color": series.look.colour, "linestyle": series.look.dash}
+        for run in series.runs:
+            assert run.history is not None
+            epochs, validation = run.history["epoch"], run.history["validation_loss"]
+            losses.plot(epochs, run.history["train_loss"], **style, lw=0.6, alpha=0.5)
+            losses.plot(epochs, validation, **style, lw=0.9)
+            best = validation.idxmin()
+            losses.plot(epochs[best], validation[best], series.look.marker, ms=3.5, color=series.look.colour)
             # Thinner lines above wider ones keep equal ratios visible.
-            ratios.plot(
-                epochs,
-                history["sampling_ratio"],
-                color=look.colour,
-                lw=max(1, 3.5 - 1.2 * len(ends)),
-            )
-            ends.append((epochs.iloc[-1], history["validation_loss"].iloc[-1], look))
-        if not ends:
-            raise UserError(f"{results}: none of {', '.join(runs)} is trained; no loss to draw")
-        losses.set_ylabel("loss")
-        losses.set_title(
-            "strong: validation, dot: the weights that are evaluated; faint: training", loc="left"
-        )
-        ratios.set(xlabel="epoch", ylabel="sampling ratio", ylim=(-0.05, 1.05))
-        ratios.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
-        label_ends(losses, ends)
-        save(figure, footnote(loaded[0].config, note), output)
+            ratios.plot(epochs, run.history["sampling_ratio"], **style, lw=max(0.7, 2.8 - 0.9 * i))
+        finals = [(run.history["epoch"].iloc[-1], run.history["validation_loss"].iloc[-1])
+                  for run in series.runs if run.history is not None]  # fmt: skip
+        last, loss = np.mean(finals, axis=0)
+        ends.append((last, loss, series.look))
+    losses.set_ylabel("loss")
+    ratios.set(xlabel="epoch", ylabel="sampling\nratio", ylim=(-0.08, 1.08))
+    ratios.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+    label_ends(losses, ends)
+    return figure
 
 
 def write_per_frame(results: Path, dataset: str, runs: list[str], output: Path) -> None:
@@ -88,198 +104,265 @@ def write_per_frame(results: Path, dataset: str, runs: list[str], output: Path) 
         results: folder of a scale, such as results/demo.
         dataset: name of the data set.
         runs: ids of evaluated runs; those cut short are left out.
-        output: path without suffix; .svg and .png are written.
+        output: path without suffix; .svg and .pdf are written.
 
     Raises:
         UserError: a run cannot be read.
     """
     loaded, note = without_short(load_results(results, dataset, runs))
-    trained_to = loaded[0].config.dataset.horizon
-    metrics = {
-        "mse": ("MSE (x 1000), lower is better", 1e3),
-        "ssim_paper": ("SSIM (paper protocol), higher is better", 1),
-        "lpips_paper": ("LPIPS (paper protocol, x 1000), lower is better", 1e3),
-    }
+    drawn = series_of(loaded)
+    if any(len(series.runs) > 1 for series in drawn):
+        note = f"lines: mean of a system's trainings, bands: from the lowest to the highest of them\n{note}"
     with style.context(["default", STYLE]):
-        figure = Figure(figsize=(WIDTH, 6))
-        panels = figure.subplots(3, 1, sharex=True)
-        for axes, (metric, (title, scale)) in zip(panels, metrics.items(), strict=True):
-            ends = []
-            for result, look in zip(loaded, looks(loaded), strict=True):
-                if metric in result.per_frame:
-                    frames, values = result.per_frame["frame"], result.per_frame[metric] * scale
-                    axes.plot(frames, values, look.dash, color=look.colour)
-                    ends.append((frames.iloc[-1], values.iloc[-1], look))
-            axes.set_title(title, loc="left")
-            axes.axvline(trained_to + 0.5, color=GREY, lw=0.8, ls=":")
-            if ends:
-                label_ends(axes, ends)
-            else:
-                say(axes, "LPIPS was not computed")
-        panels[0].annotate(
-            f"training ends at frame {trained_to}",
-            (trained_to + 0.5, 0.03),
-            xycoords=("data", "axes fraction"),
-            xytext=(3, 0),
-            textcoords="offset points",
-            color=GREY,
-            fontsize=7,
-        )
-        panels[-1].set_xlabel("predicted frame")
-        panels[-1].xaxis.set_major_locator(ticker.MaxNLocator(steps=[1, 2, 5, 10], integer=True))
-        panels[-1].set_xlim(0.5)
+        figure = draw_per_frame(drawn, loaded[0].config.dataset.horizon)
         save(figure, footnote(loaded[0].config, note), output)
 
 
-def footnote(run: Run, note: str) -> str:
-    """Return what stands beneath a figure: what its scale proves, and a note, wrapped."""
-    wrapped = [part for line in note.splitlines() for part in textwrap.wrap(line, 110)]
-    return "\n".join([what_it_proves(run), *wrapped])
+def draw_per_frame(drawn: list[Series], trained_to: int) -> Figure:
+    """Return a panel for each metric: by predicted frame the mean of a system's trainings, and their range.
+
+    Args:
+        drawn: the systems.
+        trained_to: the last frame that training predicts.
+    """
+    figure = Figure(figsize=(COLUMN, 5.2))
+    panels = figure.subplots(3, 1, sharex=True)
+    for axes, (metric, (title, scale)) in zip(panels, PER_FRAME.items(), strict=True):
+        ends = list[tuple[float, float, Look]]()
+        for series in drawn:
+            if all(metric in run.per_frame for run in series.runs):
+                frames, look = series.runs[0].per_frame["frame"].to_numpy(), series.look
+                values = np.stack([run.per_frame[metric].to_numpy() * scale for run in series.runs])
+                axes.fill_between(
+                    frames, values.min(axis=0), values.max(axis=0), color=look.colour, alpha=0.25, lw=0
+                )
+                mean = values.mean(axis=0)
+                every = (len(ends) % 5, 5)  # so that markers of lines that meet do not hide each other
+                axes.plot(
+                    frames, mean, color=look.colour, ls=look.dash, marker=look.marker, ms=2.5, markevery=every
+                )
+                ends.append((float(frames[-1]), float(mean[-1]), look))
+        axes.set_title(title, loc="left")
+        axes.axvline(trained_to + 0.5, color=GREY, lw=0.8, ls=":")
+        if not ends:
+            say(axes, "LPIPS was not computed")
+        else:
+            label_ends(axes, ends)
+    panels[0].annotate(
+        f"training ends at {trained_to}",
+        (trained_to + 0.5, 0.03),
+        xycoords=("data", "axes fraction"),
+        xytext=(3, 0),
+        textcoords="offset points",
+        color=GREY,
+        fontsize=SMALL,
+    )
+    panels[-1].set_xlabel("predicted frame")
+    panels[-1].xaxis.set_major_locator(ticker.MaxNLocator(steps=[1, 2, 5, 10], integer=True))
+    panels[-1].set_xlim(0.5)
+    return figure
+
+
+def footnote(run: Run, note: str, inches: float = COLUMN) -> str:
+    """Return what stands beneath a figure: what its scale proves, and a note, wrapped to its width."""
+    return wrapped(f"{what_it_proves(run)}\n{note}", inches)
+
+
+def compares_with_paper(run: Run) -> bool:
+    """Return whether the run's figures and the paper's may share an axis: the same scale and data."""
+    return run.scale == "paper" and not run.dataset.stand_in
 
 
 @dataclass(frozen=True)
 class Bubble:
-    """A point of Figure 2; `millions` of parameters is 0 for systems without weights."""
+    """A point of Figure 2; `millions` of parameters is 0 for systems without weights.
+
+    SSIM and LPIPS (x 1000) are means with their intervals; the paper's are points.
+    """
 
     horizon: int
-    name: str
-    ssim: float
-    lpips: float
+    look: Look
+    ssim: Interval
+    lpips: Interval
     millions: float
-    colour: str
     ours: bool
 
 
 def write_figure2(results: Path, dataset: str, runs: list[str], paper: Path, output: Path) -> None:
     """Draw SSIM against LPIPS under the paper's protocol, the bubble's area being the parameters.
 
-    At the paper's scale both kinds of points share their axes. At any other they do not compare, so
-    the paper's have a row of panels of their own.
+    A system has one bubble, at the mean over its trainings, with whiskers for the intervals. At the paper's
+    scale both kinds of points share their axes. At any other they do not compare, so the paper's have panels
+    of their own.
 
     Args:
         results: folder of a scale, such as results/demo.
         dataset: name of the data set.
         runs: ids of evaluated runs.
         paper: data/paper/table2.csv.
-        output: path without suffix; .svg and .png are written.
+        output: path without suffix; .svg and .pdf are written.
 
     Raises:
         UserError: a file that is read is missing or damaged.
     """
     loaded = load_results(results, dataset, runs)
     run = loaded[0].config
-    horizons = run.dataset.test_horizons
     published = read_table(paper, ["dataset", "method", "parameters_millions"])
     published = published[published["dataset"] == dataset]
-    bubbles = [*_paper_bubbles(published, loaded), *_our_bubbles(loaded)]
-    if run.scale == "paper":
-        rows = [("hollow: the paper, solid: here", {False, True})]
+    bubbles = bubbles_of(series_of(loaded), published)
+    if compares_with_paper(run):
+        kinds = [("hollow: the paper, solid: here", {False, True})]
     else:
-        rows = [("the paper, its own scale", {False}), (f"reproduced, {run.label}", {True})]
+        kinds = [("the paper, its own scale", {False}), ("reproduced, at this scale", {True})]
     with style.context(["default", STYLE]):
-        figure = Figure(figsize=(WIDTH, 3.6 if len(rows) == 1 else 6.4))
-        panels = figure.subplots(len(rows), len(horizons), squeeze=False)
-        for axes_row, (title, kinds) in zip(panels, rows, strict=True):
-            shown = [bubble for bubble in bubbles if bubble.ours in kinds]
-            largest = max((bubble.millions for bubble in shown), default=0)
-            for axes, horizon in zip(axes_row, horizons, strict=True):
-                axes.set_title(f"{run.dataset.context} → {horizon}, {title}", loc="left")
-                _draw_bubbles(figure, axes, [b for b in shown if b.horizon == horizon], largest)
-        for axes in panels[-1]:
-            axes.set_xlabel("SSIM, higher is better")
-        for axes in panels[:, 0]:
-            axes.set_ylabel("LPIPS (x 1000), lower is better")
-        note = "paper protocol; bubbles, comparable within a row: parameters; crosses: none"
+        figure = draw_figure2(bubbles, kinds, run)
+        note = (
+            "paper protocol; bubbles, comparable within a kind: parameters; no bubble: none; whiskers: 95 % "
+        )
+        note += "intervals"
         note += f"\n{STARRED}" if any(result.caveat for result in loaded) else ""
         save(figure, footnote(run, note), output)
 
 
-def _paper_bubbles(published: pd.DataFrame, loaded: list[Result]) -> list[Bubble]:
-    """Return the printed points; rows without SSIM, LPIPS or parameters have no place."""
-    colours = {r.config.paper_row: look.colour for r, look in zip(loaded, looks(loaded), strict=True)}
+def bubbles_of(drawn: list[Series], published: pd.DataFrame) -> list[Bubble]:
+    """Return the paper's points, then one of each of our systems, at every horizon.
+
+    Printed rows without SSIM, LPIPS or parameters have no place, nor have runs without LPIPS.
+
+    Args:
+        drawn: our systems.
+        published: the data set's rows of data/paper/table2.csv, as text.
+    """
+    looks = {series.runs[0].config.paper_row: series.look for series in drawn}
     bubbles = []
-    for horizon in loaded[0].config.dataset.test_horizons:
+    for horizon in drawn[0].runs[0].config.dataset.test_horizons:
         for _, row in published.iterrows():
-            cells = [row.get(f"ssim_{horizon}"), row.get(f"lpips_{horizon}")]
-            cells.append(row["parameters_millions"])
+            cells = [row.get(f"ssim_{horizon}"), row.get(f"lpips_{horizon}"), row["parameters_millions"]]
             if all(cells):
-                ssim, lpips, millions = map(float, cells)
-                colour = colours.get(row["method"], GREY)
-                name = row["method"].removesuffix(" (Ours)")  # the paper's authors'
-                bubbles.append(Bubble(horizon, name, ssim, lpips, millions, colour, ours=False))
+                printed_ssim, printed_lpips, millions = map(float, cells)
+                ours = looks.get(row["method"], Look(GREY, "-", ""))
+                # The paper's authors', where the catalogue has no such row.
+                look = replace(ours, name=row["method"].removesuffix(" (Ours)"))
+                bubbles.append(
+                    Bubble(horizon, look, _point(printed_ssim), _point(printed_lpips), millions, False)
+                )
+        for series in drawn:
+            ssim, lpips = (across_seeds(series.runs, horizon, f"{m}_paper") for m in ("ssim", "lpips"))
+            if ssim and lpips:
+                thousandfold = Interval(**{end: 1e3 * value for end, value in lpips})
+                millions = series.runs[0].metrics.parameters / 1e6
+                bubbles.append(Bubble(horizon, series.look, ssim, thousandfold, millions, ours=True))
     return bubbles
 
 
-def _our_bubbles(loaded: list[Result]) -> list[Bubble]:
-    bubbles = []
-    for result, look in zip(loaded, looks(loaded), strict=True):
-        for horizon in result.config.dataset.test_horizons:
-            means = {name: i.mean for name, i in result.metrics.horizons[horizon].items()}
-            if "lpips_paper" in means:
-                ssim, lpips = means["ssim_paper"], means["lpips_paper"] * 1e3
-                millions = result.metrics.parameters / 1e6
-                bubbles.append(Bubble(horizon, look.name, ssim, lpips, millions, look.colour, ours=True))
-    return bubbles
+def _point(value: float) -> Interval:
+    return Interval(mean=value, low=value, high=value)
 
 
-def _draw_bubbles(figure: Figure, axes: Axes, bubbles: list[Bubble], largest: float) -> None:
+def draw_figure2(bubbles: list[Bubble], kinds: list[tuple[str, set[bool]]], run: Run) -> Figure:
+    """Return panels under each other: each horizon, and in it each kind of points.
+
+    Args:
+        bubbles: of all horizons.
+        kinds: titles, and whether our points, the paper's, or both are meant.
+        run: any of them, for the horizons.
+    """
+    panels = [(horizon, *kind) for horizon in run.dataset.test_horizons for kind in kinds]
+    figure = Figure(figsize=(COLUMN, 0.5 + 1.9 * len(panels)))
+    for axes, (horizon, title, shown) in zip(figure.subplots(len(panels), 1), panels, strict=True):
+        axes.set_title(f"{run.dataset.context} → {horizon}, {title}", loc="left")
+        axes.set_ylabel("LPIPS (x 1000)")
+        _draw_bubbles(axes, *_shown(bubbles, horizon, shown))
+    axes.set_xlabel("SSIM; better is to the right and down")
+    # Only now is the layout final, from which the places of names are measured.
+    figure.draw_without_rendering()
+    for axes, (horizon, _, shown) in zip(figure.axes, panels, strict=True):
+        _label_bubbles(axes, *_shown(bubbles, horizon, shown))
+    return figure
+
+
+def _shown(bubbles: list[Bubble], horizon: int, kinds: set[bool]) -> tuple[list[Bubble], float]:
+    """Return a panel's bubbles, and the millions of parameters that the largest of its kind stands for."""
+    of_kind = [bubble for bubble in bubbles if bubble.ours in kinds]
+    largest = max((bubble.millions for bubble in of_kind), default=0)
+    return [bubble for bubble in of_kind if bubble.horizon == horizon], largest
+
+
+def _diameter(bubble: Bubble, largest: float) -> float:
+    """Return a bubble's diameter in points; that of systems without weights is small."""
+    return 15 * (bubble.millions / largest) ** 0.5 if bubble.millions else 4
+
+
+def _draw_bubbles(axes: Axes, bubbles: list[Bubble], largest: float) -> None:
     if not bubbles:
         say(axes, "LPIPS was not computed")
         return
-    axes.margins(0.2)
-    radii = []
-    for bubble in bubbles:
-        diameter = 22 * (bubble.millions / largest) ** 0.5 if bubble.millions else 5
+    axes.margins(0.25)
+    # Small ones above large ones.
+    for bubble in sorted(bubbles, key=lambda bubble: -bubble.millions):
+        colour, ssim, lpips = bubble.look.colour, bubble.ssim, bubble.lpips
         axes.plot(
-            bubble.ssim,
-            bubble.lpips,
+            ssim.mean,
+            lpips.mean,
             "o" if bubble.millions else "x",
-            markersize=diameter,
-            markeredgecolor=bubble.colour,
-            markerfacecolor=bubble.colour if bubble.ours else "none",
-            alpha=0.8,
+            markersize=_diameter(bubble, largest),
+            markeredgecolor=colour,
+            markerfacecolor=to_rgba(colour, 0.3) if bubble.ours else "none",
         )
-        radii.append(diameter / 2)
-    figure.draw_without_rendering()  # fixes each panel's place, from which labels are measured
-    _label_bubbles(axes, bubbles, [radius * figure.dpi / 72 for radius in radii])
+        if bubble.ours:
+            axes.hlines(lpips.mean, ssim.low, ssim.high, color=colour, lw=0.6)
+            axes.vlines(ssim.mean, lpips.low, lpips.high, color=colour, lw=0.6)
 
 
-def _label_bubbles(axes: Axes, bubbles: list[Bubble], radii: list[float]) -> None:
-    """Write each bubble's name where it covers least, as near as possible; radii are in pixels."""
-    centres = [axes.transData.transform((bubble.ssim, bubble.lpips)) for bubble in bubbles]
+def _label_bubbles(axes: Axes, bubbles: list[Bubble], largest: float) -> None:
+    """Write each bubble's name where it covers least, as near as possible."""
+    dpi = axes.figure.dpi
+    radii = [_diameter(bubble, largest) / 2 * dpi / 72 for bubble in bubbles]  # in pixels
+    centres = [axes.transData.transform((bubble.ssim.mean, bubble.lpips.mean)) for bubble in bubbles]
     taken = [Bbox([c - r, c + r]) for c, r in zip(centres, radii, strict=True)]
+    taken += [box for bubble in bubbles for box in _whiskers(axes, bubble)]
     for bubble, centre, radius in zip(bubbles, centres, radii, strict=True):
-        size = f"\n{_parameters(bubble.millions)}" if bubble.millions else ""
+        size = f" {_parameters(bubble.millions)}" if bubble.millions else ""
         label = axes.text(
             0,
             0,
-            bubble.name + size,
+            bubble.look.name + size,
             transform=None,  # placed in pixels while places are tried
             ha="center",
             va="center",
-            fontsize=7,
-            color=bubble.colour,
-            fontweight="bold" if bubble.ours else "normal",
+            fontsize=SMALL,
+            color=ink(bubble.look.colour),
             in_layout=False,  # or the panels would shrink after the labels are placed
         )
         extent = np.array(label.get_window_extent().size) / 2
         tried = []
-        for distance in (3, 12, 25, 40, 55, 70):
+        for points in (2, 6, 12, 20, 30, 42, 55):
+            distance = points * dpi / 72
             for angle in np.arange(16) * np.pi / 8:
                 way = np.array([np.cos(angle), np.sin(angle)])
                 # Far enough that the text's box begins `distance` beyond the bubble's rim.
                 middle = centre + way * (radius + distance) + np.sign(way.round(6)) * extent
                 box = Bbox([middle - extent, middle + extent])
-                tried.append((_covered(box, taken, axes.bbox) + distance, distance, middle, box))
-        _, distance, middle, box = min(tried, key=lambda attempt: attempt[0])
+                tried.append((_covered(box, taken, axes.bbox) + distance, points, middle, box))
+        _, points, middle, box = min(tried, key=lambda attempt: attempt[0])
         taken.append(box)
         place = axes.transAxes.inverted().transform(middle)
         label.set(transform=axes.transAxes, position=place)
-        if distance > 3:
+        if points > 2:
             edge = np.clip(centre, box.min, box.max)
             rim = centre + (edge - centre) * radius / np.linalg.norm(edge - centre)
             line = axes.transAxes.inverted().transform([rim, edge])
-            axes.plot(*line.T, transform=axes.transAxes, color=bubble.colour, linewidth=0.5)
+            axes.plot(*line.T, transform=axes.transAxes, color=bubble.look.colour, linewidth=0.5)
+
+
+def _whiskers(axes: Axes, bubble: Bubble) -> list[Bbox]:
+    """Return the places of a bubble's two whiskers, in pixels, a little wider than they are drawn."""
+    ssim, lpips = bubble.ssim, bubble.lpips
+    ends = [
+        [(ssim.low, lpips.mean), (ssim.high, lpips.mean)],
+        [(ssim.mean, lpips.low), (ssim.mean, lpips.high)],
+    ]
+    return [Bbox(axes.transData.transform(whisker)).padded(2) for whisker in ends]
 
 
 def _covered(box: Bbox, taken: list[Bbox], panel: Bbox) -> float:

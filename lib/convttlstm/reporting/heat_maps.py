@@ -18,7 +18,7 @@ def draw_grid(points: pd.DataFrame, label: str, output: Path) -> None:
     Args:
         points: see `grid_points`.
         label: of the scale.
-        output: path without suffix; .svg and .png are written.
+        output: path without suffix; .svg and .pdf are written.
     """
     varied = points.groupby("role")[["N", "C"]].nunique().gt(1).all(axis=1)
     with style.context(["default", STYLE, {"axes.grid": False}]):

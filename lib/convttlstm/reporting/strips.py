@@ -14,13 +14,14 @@ from matplotlib.figure import Figure
 
 from convttlstm.evaluation.bootstrap import interval
 from convttlstm.files import UserError, write_text
-from convttlstm.reporting.drawing import GREY, STYLE, WIDTH, looks, save
+from convttlstm.reporting.drawing import COLUMN, GREY, SMALL, STYLE, WIDTH, save, series_of
 from convttlstm.reporting.figures import footnote
 from convttlstm.reporting.results import (
     STARRED,
     Interval,
     Result,
     beside,
+    first_seeds,
     load_results,
     read_table,
     short_names,
@@ -41,7 +42,6 @@ GAP = 0.03
 SEPARATOR = 0.1
 NAME_LETTER = 0.054  # mean width of a name's letter
 
-MARKERS = "os^DvP<>*Xph"
 GROUPED = {
     "psnr": "PSNR (dB), higher is better",
     "ssim_paper": "SSIM (paper protocol), higher is better",
@@ -85,7 +85,7 @@ def write_strip(results: Path, dataset: str, runs: list[str], output: Path) -> N
         results: folder of a scale, such as results/demo.
         dataset: name of the data set.
         runs: ids of evaluated runs, one row each; those that did not keep the sequence are left out.
-        output: path without suffix; .svg and .png are written.
+        output: path without suffix; .svg and .pdf are written.
 
     Raises:
         UserError: a run, its examples.npz or the reference's per_sequence.csv is missing or damaged.
@@ -102,7 +102,7 @@ def write_gallery(results: Path, dataset: str, runs: list[str], output: Path) ->
         results: folder of a scale, such as results/demo.
         dataset: name of the data set.
         runs: ids of evaluated runs; a strip leaves out those that did not keep its sequence.
-        output: path without suffix; .svg and .png are written.
+        output: path without suffix; .svg and .pdf are written.
 
     Raises:
         UserError: a run, its examples.npz or the reference's per_sequence.csv is missing or damaged.
@@ -111,9 +111,10 @@ def write_gallery(results: Path, dataset: str, runs: list[str], output: Path) ->
 
 
 def _write_strips(loaded: list[Result], ranks: list[str], output: Path) -> None:
+    loaded, seeds = first_seeds(loaded)
     strips, note = choose_strips(loaded, ranks)
     run = loaded[0].config
-    beneath = footnote(run, note)
+    beneath = footnote(run, f"{note}\n{seeds}", WIDTH)
     with style.context(["default", STYLE, DENSITY]):
         save(draw_strips(strips, run.dataset.context, beneath), beneath, output)
 
@@ -329,17 +330,18 @@ def write_groups(results: Path, dataset: str, runs: list[str], label: str, outpu
         dataset: name of the data set.
         runs: ids of evaluated runs.
         label: a label column of per_sequence.csv.
-        output: path without suffix; .svg, .png and .csv are written.
+        output: path without suffix; .svg, .pdf and .csv are written.
 
     Raises:
         UserError: a run or its per_sequence.csv is missing or damaged, or has no such label.
     """
-    loaded = load_results(results, dataset, runs)
+    loaded, seeds = first_seeds(load_results(results, dataset, runs))
     groups = [by_label(result, label) for result in loaded]
     run = loaded[0].config
     longest = max(run.dataset.test_horizons)
     note = f"mean over {longest} predicted frames and the sequences of each {label}, 95 % bootstrap interval"
-    note += f"\n{STARRED}" if any(result.caveat for result in loaded) else ""
+    note += f"\n{seeds}\n"
+    note += STARRED if any(result.caveat for result in loaded) else ""
     with style.context(["default", STYLE]):
         save(draw_groups(loaded, groups, label), footnote(run, note), output)
     rows = [
@@ -389,31 +391,31 @@ def draw_groups(loaded: list[Result], groups: list[dict[str, Group]], label: str
     """Return one panel a metric, with a marker for each run beside each other above each label.
 
     Args:
-        loaded: the runs.
+        loaded: the runs, of systems or settings that differ.
         groups: each run's sequences by label.
         label: what the labels say, such as "action".
     """
     values = sorted({value for of_run in groups for value in of_run})
     present = {metric for of_run in groups for group in of_run.values() for metric in group.metrics}
     shown = [metric for metric in GROUPED if metric in present]
-    figure = Figure(figsize=(WIDTH, 0.8 + 1.6 * len(shown)))
+    figure = Figure(figsize=(COLUMN, 1.2 + 1.5 * len(shown)))
     panels = figure.subplots(len(shown), 1, sharex=True)
     dodge = 0.8 * ((np.arange(len(loaded)) + 0.5) / len(loaded) - 0.5)
     for axes, metric in zip(panels, shown, strict=True):
         scale = SCALES[metric][1]
-        for i, (look, of_run) in enumerate(zip(looks(loaded), groups, strict=True)):
+        for i, (series, of_run) in enumerate(zip(series_of(loaded), groups, strict=True)):
+            look = series.look
             found = {values.index(v): g.metrics[metric] for v, g in of_run.items() if metric in g.metrics}
             x = np.array(list(found)) + dodge[i]
             mean, low, high = np.array([[m.mean, m.low, m.high] for m in found.values()]).reshape(-1, 3).T
             axes.vlines(x, low * scale, high * scale, color=look.colour, linewidth=0.8)
-            marker = MARKERS[i % len(MARKERS)]
-            axes.plot(x, mean * scale, marker, color=look.colour, markersize=3.5, label=look.name)
+            axes.plot(x, mean * scale, look.marker, color=look.colour, markersize=2.8, label=look.name)
         axes.set_title(GROUPED[metric], loc="left")
         axes.grid(visible=False, axis="x")
         for boundary in range(1, len(values)):
             axes.axvline(boundary - 0.5, color=STYLE["grid.color"], linewidth=0.8)
-    panels[-1].set_xticks(range(len(values)), values)
+    panels[-1].set_xticks(range(len(values)), values, rotation=25)
     panels[-1].set(xlabel=label, xlim=(-0.5, len(values) - 0.5))
     handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper left", ncols=3, fontsize=7, frameon=False)
+    figure.legend(handles, names, loc="outside upper left", ncols=2, fontsize=SMALL, frameon=False)
     return figure
