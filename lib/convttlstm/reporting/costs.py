@@ -6,9 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from convttlstm.files import write_text
-from convttlstm.reporting.markup import Row, Table, to_latex, to_markdown
+from convttlstm.reporting.markup import LATEX_HEAD, Row, Table, to_latex, to_markdown
 from convttlstm.reporting.results import beside, read_table
-from convttlstm.reporting.table2 import LATEX_HEAD
 
 SIZES = (64, 120, 128)
 PAPER_SIZES = (64, 120)

@@ -8,9 +8,8 @@ from pydantic import BaseModel, ConfigDict
 from convttlstm.config import Settings
 from convttlstm.files import write_text
 from convttlstm.reporting.costs import billions
-from convttlstm.reporting.markup import Row, Table, to_latex, to_markdown
+from convttlstm.reporting.markup import LATEX_HEAD, Row, Table, to_latex, to_markdown
 from convttlstm.reporting.results import beside, read_checked
-from convttlstm.reporting.table2 import LATEX_HEAD
 
 SYMBOLS = ("S", "N", "C", "M")
 
@@ -98,8 +97,8 @@ def grid_table(selection: Selection, title: str, label: str) -> Table:
         if winner.margin is not None
     ]
     won = f"Won: {'; '.join(leads)}." if leads else "There was nothing to choose."
-    note = f"{label}. By {selection.criterion}; the test split plays no part. Multiplications are of one step"
-    note += f" on one frame. {won}"
+    note = f"{label[0].upper()}{label[1:]}. By {selection.criterion}; the test split plays no part. "
+    note += f"Multiplications are of one step on one frame. {won}"
     return Table(f"Configurations tried on {title}", note, [("", n) for n in names], "l" + "r" * 9, rows)
 
 

@@ -2,8 +2,13 @@
 
 import html
 import itertools
+import re
+import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+# What `to_latex` writes needs these.
+LATEX_HEAD = r"% \usepackage{booktabs, graphicx, rotating}"
 LATEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -13,29 +18,49 @@ LATEX = {
     "_": r"\_",
     "{": r"\{",
     "}": r"\}",
-    "~": r"\textasciitilde{}",
+    "~": r"$\sim$",
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
+    "|": r"\textbar{}",
     "→": r"$\rightarrow$",
     "↓": r"$\downarrow$",
     "↑": r"$\uparrow$",
+    "\N{MINUS SIGN}": "$-$",
+    "±": r"$\pm$",
+    "\N{MULTIPLICATION SIGN}": r"$\times$",
+    "≤": r"$\le$",
+    "≥": r"$\ge$",
+    "≈": r"$\approx$",
+    "\N{EN DASH}": "--",
+    "\N{EM DASH}": "---",
+    "\N{HORIZONTAL ELLIPSIS}": r"\ldots{}",
+    "“": "``",
+    "”": "''",
 }
+# Letters to a line: of text, of sentences and of a heading.
+TEXT_WIDTH, SENTENCE_WIDTH, HEAD_WIDTH = 22, 40, 11
+# So many letters, shrunk from 8 points to 5, fill a page 5.5 inches wide; so many lines, one on its side.
+PAGE_WIDTH, SIDE_LINES = 160, 32
 
 
 @dataclass(frozen=True)
 class Row:
-    """The cells of one line; `ours` tells reproduced lines from the paper's."""
+    """The cells of one line; `ours` tells reproduced lines from the paper's.
+
+    `runs` are the ids of the runs shown, behind their data set and a slash where a table has several.
+    """
 
     cells: list[str]
     ours: bool
+    runs: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class Table:
     """Plain text under (group, name) headings; equal neighbouring groups belong together.
 
-    `align` has one letter a column, l or r.
+    `align` has one letter a column: l, r, or w for sentences, which LaTeX gets wider lines for.
     """
 
     title: str
@@ -51,13 +76,17 @@ class Table:
 
 
 def latex(text: str) -> str:
-    """Return `text` with everything that LaTeX would read as a command escaped."""
+    """Return `text` with everything that LaTeX would read as a command escaped, and with curly quotes."""
+    return _escaped(re.sub(r'"([^"]*)"', r"“\1”", text))
+
+
+def _escaped(text: str) -> str:
     return "".join(LATEX.get(character, character) for character in text)
 
 
 def latex_code(text: str) -> str:
     """Return a command line or path in typewriter, breakable at slashes and underscores."""
-    escaped = latex(text).replace("--", "-{}-")
+    escaped = _escaped(text).replace("--", "-{}-").replace(LATEX["~"], r"\textasciitilde{}")
     for mark in ("/", r"\_", ","):
         escaped = escaped.replace(mark, mark + r"\allowbreak{}")
     return rf"\texttt{{{escaped}}}"
@@ -68,7 +97,7 @@ def to_markdown(table: Table) -> str:
     heads = [f"{group} {name}".strip() for group, name in table.header]
     cells = [heads] + [[cell.replace("|", r"\|") for cell in row.cells] for row in table.rows]
     widths = [max(3, *(len(line[i]) for line in cells)) for i in range(len(heads))]
-    left = [letter == "l" for letter in table.align]
+    left = [letter != "r" for letter in table.align]
     rule = [
         ":" + "-" * (w - 1) if to_left else "-" * (w - 1) + ":"
         for w, to_left in zip(widths, left, strict=True)
@@ -86,42 +115,87 @@ def to_markdown(table: Table) -> str:
 
 
 def to_latex(table: Table) -> str:
-    """Return a table for the booktabs package, a rule between the paper's lines and ours."""
-    spans, rules, column = [], [], 1
-    for group, width in table.groups():
-        spans.append(rf"\multicolumn{{{width}}}{{c}}{{{latex(group)}}}")
-        rules += [rf"\cmidrule(lr){{{column}-{column + width - 1}}}"] if group else []
-        column += width
+    """Return a table for the booktabs package, a rule between the paper's lines and ours.
+
+    So that its text stays readable at a page's width, an interval stands below its figure and text is
+    wrapped. A table that is still too wide, and not too long, lies on its side, by the rotating package.
+    """
+    head = [_wrapped(name, HEAD_WIDTH) for _, name in table.header]
+    deepest = max(map(len, head))
+    head = [[""] * (deepest - len(lines)) + lines for lines in head]
+    bodies = [
+        [_latex_lines(*cell) for cell in zip(row.cells, table.align, strict=True)] for row in table.rows
+    ]
     body = []
-    for previous, row in zip([None, *table.rows], table.rows, strict=False):
+    for previous, row, lines in zip([None, *table.rows], table.rows, bodies, strict=False):
         if previous and previous.ours != row.ours:
             body.append(r"\midrule")
-        body.append(" & ".join(map(latex, row.cells)) + r" \\")
+        body += _latex_rows(lines)
+    columns = zip(head, *bodies, strict=True)
+    # Beside its letters each column takes the space of two.
+    width = sum(2 + max(len(line) for lines in column for line in lines) for column in columns)
+    kind = "sidewaystable" if width > PAGE_WIDTH and len(body) <= SIDE_LINES else "table"
     return "\n".join(
         [
-            r"\begin{table}[p]",
+            rf"\begin{{{kind}}}[p]",
             r"\centering",
             rf"\caption{{{latex(table.title)}. {latex(table.note)}}}",
+            r"\footnotesize\setlength{\tabcolsep}{3pt}",
             r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-            rf"\begin{{tabular}}{{{table.align}}}",
+            rf"\begin{{tabular}}{{{table.align.replace('w', 'l')}}}",
             r"\toprule",
-            *([" & ".join(spans) + r" \\", "".join(rules)] if rules else []),
-            " & ".join(latex(name) for _, name in table.header) + r" \\",
+            *_latex_groups(table),
+            *_latex_rows(head),
             r"\midrule",
             *body,
             r"\bottomrule",
             r"\end{tabular}}",
-            r"\end{table}",
+            rf"\end{{{kind}}}",
             "",
         ]
     )
 
 
-def to_html(table: Table) -> str:
-    """Return a <figure> with the table; its lines are of class "paper" or "ours"."""
-    groups = [f'<th colspan="{width}">{html.escape(g)}</th>' for g, width in table.groups()]
+def _latex_groups(table: Table) -> list[str]:
+    """Return the line of group names and the rules below them, none if no group has a name."""
+    spans, rules, column = [], "", 1
+    for group, width in table.groups():
+        spans.append(rf"\multicolumn{{{width}}}{{c}}{{{latex(group)}}}")
+        rules += rf"\cmidrule(lr){{{column}-{column + width - 1}}}" if group else ""
+        column += width
+    return [" & ".join(spans) + r" \\", rules] if rules else []
+
+
+def _latex_lines(cell: str, letter: str) -> list[str]:
+    """Return the lines of a cell: wrapped text, or a figure above its interval."""
+    if letter == "r":
+        figure, bracket, bounds = cell.partition(" [")
+        return [figure, f"[{bounds}"] if bracket else [cell]
+    return _wrapped(cell, SENTENCE_WIDTH if letter == "w" else TEXT_WIDTH)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+
+
+def _latex_rows(cells: list[list[str]]) -> list[str]:
+    """Return the lines of a row whose cells have several, set apart from the next row if they do."""
+    rows = [" & ".join(map(latex, line)) for line in itertools.zip_longest(*cells, fillvalue="")]
+    # Behind a line's end LaTeX would take a bracket or star for an option of its own.
+    rows = [f"{{}}{row}" if row.startswith(("[", "*")) else row for row in rows]
+    ends = [r" \\"] * (len(rows) - 1) + [r" \\[2pt]" if len(rows) > 1 else r" \\"]
+    return [row + end for row, end in zip(rows, ends, strict=True)]
+
+
+def to_html(table: Table, dataset: str = "") -> str:
+    """Return a <figure> with the table; its lines are of class "paper" or "ours".
+
+    The first cell of a line that shows runs, of `dataset` if they do not say of which, leads to where
+    they come from.
+    """
+    groups = [_group(name, width) for name, width in table.groups()]
     heads = [
-        f'<th class="{letter}">{html.escape(name)}</th>'
+        f'<th scope="col" class="{letter}">{html.escape(name)}</th>'
         for (_, name), letter in zip(table.header, table.align, strict=True)
     ]
     lines = []
@@ -130,19 +204,22 @@ def to_html(table: Table) -> str:
     lines.append(f"<tr>{''.join(heads)}</tr>")
     body = []
     for row in table.rows:
-        name, *rest = (html.escape(cell) for cell in row.cells)
+        name, *rest = row.cells
         data = "".join(
-            f'<td class="{letter}">{_below(cell) if letter == "r" else cell}</td>'
+            f'<td class="{letter}">{_below(html.escape(cell)) if letter == "r" else html.escape(cell)}</td>'
             for cell, letter in zip(rest, table.align[1:], strict=True)
         )
-        kind = "ours" if row.ours else "paper"
-        body.append(f'<tr class="{kind}"><th scope="row">{name}</th>{data}</tr>')
+        runs = [run if "/" in run else f"{dataset}/{run}" for run in row.runs]
+        shown = origin_link(name, runs) if runs else html.escape(name)
+        body.append(f'<tr class="{"ours" if row.ours else "paper"}"><th scope="row">{shown}</th>{data}</tr>')
+    title = html.escape(table.title)
     return "\n".join(
         [
             '<figure class="table">',
-            f"<figcaption><b>{html.escape(table.title)}.</b>",
+            f"<figcaption><b>{title}.</b>",
             f"{html.escape(table.note)}</figcaption>",
-            '<div class="scroll"><table>',
+            f'<div class="scroll" tabindex="0" role="region" aria-label="{title}"><table class="sortable">',
+            f'<caption class="unseen">{title}</caption>',
             "<thead>",
             *lines,
             "</thead>",
@@ -153,6 +230,28 @@ def to_html(table: Table) -> str:
             "</figure>",
         ]
     )
+
+
+def _group(name: str, width: int) -> str:
+    if not name:
+        return f'<td colspan="{width}"></td>'
+    return f'<th scope="colgroup" colspan="{width}">{html.escape(name)}</th>'
+
+
+def origin_link(text: str, runs: Sequence[str]) -> str:
+    """Return a link to where runs come from; without JavaScript it leads to the first of them.
+
+    Args:
+        text: plain text to click on.
+        runs: the runs' folders below runs/, at least one.
+    """
+    named = html.escape(" ".join(runs))
+    return f'<a class="origin" href="#{origin_id(runs[0])}" data-runs="{named}">{html.escape(text)}</a>'
+
+
+def origin_id(run: str) -> str:
+    """Return the id of the page's element that says where a run, named by its folder, comes from."""
+    return f"run-{run.replace('/', '-')}"
 
 
 def _below(cell: str) -> str:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from convttlstm.config import Run, Settings, Something, read_run, shown_runs
 from convttlstm.evaluation.bootstrap import wilson
 from convttlstm.files import UserError, write_text
-from convttlstm.reporting.markup import Row, Table, to_latex, to_markdown
+from convttlstm.reporting.markup import LATEX_HEAD, Row, Table, to_latex, to_markdown
 from convttlstm.reporting.results import (
     EvaluatedBy,
     Interval,
@@ -21,7 +21,7 @@ from convttlstm.reporting.results import (
     read_table,
     what_it_proves,
 )
-from convttlstm.reporting.table2 import LATEX_HEAD, interval_cells, short_commit, table2_caption, whose
+from convttlstm.reporting.table2 import interval_cells, short_commit, table2_caption, whose
 
 READINGS = {"top1": "very activity", "group": "any of the group"}
 TABLE1_NOTE = (
@@ -102,10 +102,17 @@ def load_recognitions(results: Path, settings: Settings) -> list[Recognition]:
     """
     recognised = [name for name in settings.experiments if settings.datasets[name].recognition]
     folder = results / "runs"
-    return [_load(folder / name / run) for name in recognised for run in shown_runs(settings, name)]
+    return [
+        load_recognition(folder / name / run) for name in recognised for run in shown_runs(settings, name)
+    ]
 
 
-def _load(folder: Path) -> Recognition:
+def load_recognition(folder: Path) -> Recognition:
+    """Return what a recogniser's folder holds.
+
+    Raises:
+        UserError: a file is missing, damaged, or belongs to another run.
+    """
     config = read_run(folder)
     metrics = read_checked(folder / "metrics.json", RecognitionMetrics)
     if metrics.run != config.id:
@@ -216,7 +223,8 @@ def table1_tables(table: pd.DataFrame) -> list[Table]:
         ):
             by_group = {row["group"]: _share(row) for _, row in cells.iterrows()}
             lead = [method, whose(cells.iloc[0]), READINGS.get(reading, "not said")]
-            rows.append(Row([*lead, *(by_group.get(group, "-") for group in groups)], origin == "reproduced"))
+            shares = [by_group.get(group, "-") for group in groups]
+            rows.append(Row([*lead, *shares], origin == "reproduced", _runs_of(cells)))
         title = f"Table 1, first {_percent(fraction)} of the frames"
         note = f"{table2_caption(table)} {TABLE1_NOTE}"
         tables.append(Table(title, note, header, "lll" + "r" * len(groups), rows))
@@ -242,12 +250,18 @@ def table3_tables(table: pd.DataFrame) -> list[Table]:
             row = found.iloc[0]
             line += [_share(row, "top1"), _share(row, "top5")]
             line.append(f"{float(row['calibration_error']):.1f}" if row["calibration_error"] else "-")
-        rows.append(Row(line, origin == "reproduced"))
+        rows.append(Row(line, origin == "reproduced", _runs_of(cells)))
     ours = table[table["origin"] == "reproduced"].iloc[0]
     percent = 100 / int(ours["classes"])
     chance = f"{ours['clips']} clips of {ours['classes']} activities here, so chance is {percent:.1f} %."
     note = f"{table2_caption(table)} {chance} {TABLE3_NOTE}"
     return [Table("Table 3, early activity recognition", note, header, "ll" + "r" * (len(header) - 2), rows)]
+
+
+def _runs_of(cells: pd.DataFrame) -> list[str]:
+    """Return the folders, below runs/, of the runs that a row shows: one for each data set."""
+    ours = cells[cells["run"] != ""]
+    return list(dict.fromkeys(ours["dataset"] + "/" + ours["run"]))
 
 
 def _share(row: pd.Series, column: str = "accuracy") -> str:

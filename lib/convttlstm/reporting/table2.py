@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from convttlstm.files import write_text
-from convttlstm.reporting.markup import Row, Table, latex, latex_code, to_latex, to_markdown
+from convttlstm.reporting.markup import LATEX_HEAD, Row, Table, latex, latex_code, to_latex, to_markdown
 from convttlstm.reporting.results import (
     Interval,
     Result,
@@ -45,7 +45,6 @@ STANDARD_PROTOCOL = (
     "SSIM with data range 1 and LPIPS on inputs in [-1, 1]. The paper has no figures under this "
     "protocol; MSE and PSNR are the same under both."
 )
-LATEX_HEAD = r"% \usepackage{booktabs, graphicx}"
 
 
 def write_table2(results: Path, dataset: str, runs: list[str], paper: Path, output: Path) -> None:
@@ -228,7 +227,7 @@ def _metric_table(
     rows = []
     for _, row in table.iterrows():
         cells = [metric_cell(row, f"{c}_{horizon}") for horizon in horizons for c in columns]
-        rows.append(Row([_method(row), whose(row), *cells], _is_ours(row)))
+        rows.append(Row([_method(row), whose(row), *cells], _is_ours(row), runs_of(row)))
     return Table(title, note, header, "ll" + "r" * (len(header) - 2), rows)
 
 
@@ -259,7 +258,7 @@ def _cost_table(table: pd.DataFrame) -> Table:
             source += f", {row['recipe']} recipe"
         cells = [count if millions else "", samples, minutes, device, source]
         cells = [_method(row), whose(row), *(cell or "-" for cell in cells)]
-        rows.append(Row(cells, _is_ours(row)))
+        rows.append(Row(cells, _is_ours(row), runs_of(row)))
     note = (
         "Samples seen in training, and minutes of training for 10,000 of them (the paper's epoch) on the "
         "device named. The recipe is the paper's where no other is named."
@@ -277,6 +276,11 @@ def whose(row: pd.Series) -> str:
         return "paper"
     seeds = f"{row['seeds']} seeds" if row.get("seeds", "1") != "1" else ""
     return ", ".join(part for part in ("here", seeds, row["caveat"]) if part)
+
+
+def runs_of(row: pd.Series) -> list[str]:
+    """Return the ids of the runs that a row shows, none for the paper's."""
+    return str(row["runs"]).split()
 
 
 def _is_ours(row: pd.Series) -> bool:

@@ -7,7 +7,7 @@ import pandas as pd
 from convttlstm.config import Settings, run_id
 from convttlstm.config.catalogue import Ablation
 from convttlstm.files import write_text
-from convttlstm.reporting.markup import Row, Table, latex, to_latex, to_markdown
+from convttlstm.reporting.markup import LATEX_HEAD, Row, Table, latex, to_latex, to_markdown
 from convttlstm.reporting.results import (
     Result,
     across_seeds,
@@ -17,7 +17,6 @@ from convttlstm.reporting.results import (
     what_it_proves,
 )
 from convttlstm.reporting.table2 import (
-    LATEX_HEAD,
     PAPER_PROTOCOL,
     SCALES,
     UNITS_OF_ONE,
@@ -25,6 +24,7 @@ from convttlstm.reporting.table2 import (
     interval_cells,
     mean_of,
     metric_cell,
+    runs_of,
     short_commit,
     table2_caption,
     whose,
@@ -130,7 +130,7 @@ def table4_table(table: pd.DataFrame) -> Table:
         count = f"{int(row['parameters']):,}" if reproduced else "-"
         cells = [row["filters"], row["order"], row["method"] or "-", whose(row), count]
         cells += [metric_cell(row, SCALES[metric][0]) for metric in METRICS]
-        rows.append(Row(cells, reproduced))
+        rows.append(Row(cells, reproduced, runs_of(row)))
     units = UNITS_OF_SEVERAL if set(ours["seeds"]) != {"1"} else UNITS_OF_ONE
     note = f"{table2_caption(table)} {READINGS} {PAPER_PROTOCOL} {units}"
     return Table("Table 4, ablations", note, header, "llllrrrr", rows)
