@@ -1,0 +1,264 @@
+"""The page of the results, used as its readers use it: with mouse, keyboard, screen reader or paper."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.browser.conftest import CONTEXT, HORIZON, KEPT, SIZE, Reader
+from tests.unit.test_reporting import DATASET, RUNS
+
+PAPER_TABLE = "table.sortable >> nth=0"
+
+pytestmark = pytest.mark.slow
+
+# By way of a second canvas: Chromium has a word to say to those who read one often that is drawn on.
+PIXELS = """canvas => {
+  const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", {willReadFrequently: true});
+  copy.drawImage(canvas, 0, 0);
+  return [...copy.getImageData(0, 0, canvas.width, canvas.height).data];
+}"""
+
+
+def table2(results: Path) -> pd.DataFrame:
+    return pd.read_csv(results / f"tables/table2_{DATASET}.csv")
+
+
+def methods(page: Any) -> list[str]:
+    return list(page.locator(PAPER_TABLE).locator("tbody th").all_inner_texts())
+
+
+def head(page: Any, place: int) -> Any:
+    """Return the button in the head of a column of Table 2."""
+    return page.locator(PAPER_TABLE).locator("thead tr").last.locator("th button").nth(place)
+
+
+@pytest.mark.parametrize(
+    ("place", "column"),
+    [(2, "mse_x1e3_10"), (3, "ssim_paper_10"), (4, "lpips_paper_x1e3_10"), (5, "mse_x1e3_30")],
+)
+def test_tables_sort_by_the_mean_and_back(reader: Reader, results: Path, place: int, column: str) -> None:
+    page, table = reader.open(), table2(results)
+    table["shown"] = table["method"] + table["reference"].map(lambda x: f" {x}" if isinstance(x, str) else "")
+    known, unknown = table.dropna(subset=column), table[table[column].isna()]
+    in_file = list(table["shown"])
+    assert methods(page) == in_file and len(unknown) and len(known) > 8
+    assert page.get_by_role("button", name="Paper order").count() == 0
+    for order in ("ascending", "descending"):
+        head(page, place).press("Enter")
+        rows = known.sort_values(column, ascending=order == "ascending", kind="stable")
+        assert methods(page) == [*rows["shown"], *unknown["shown"]]
+        sorted_by = page.locator(PAPER_TABLE).locator("[aria-sort]")
+        assert sorted_by.count() == 1 and sorted_by.get_attribute("aria-sort") == order
+    page.get_by_role("button", name="Paper order").first.press("Enter")
+    assert methods(page) == in_file
+    assert page.locator("[aria-sort]").count() == 0
+
+
+def test_names_sort_as_words(reader: Reader) -> None:
+    page = reader.open()
+    before = methods(page)
+    head(page, 0).click()
+    assert methods(page) == sorted(before, key=str.lower)
+
+
+def pixels(page: Any, panel: int) -> np.ndarray:
+    """Return the (height, width, 3) pixels of a panel's canvas, top left first."""
+    values = page.locator(".panels canvas").nth(panel).evaluate(PIXELS)
+    shown = np.array(values, np.uint8).reshape(SIZE, SIZE, 4)
+    assert (shown[..., 3] == 255).all()
+    return shown[..., :3]
+
+
+def kept(results: Path, run: str) -> dict[str, np.ndarray]:
+    with np.load(results / "runs" / DATASET / run / "examples.npz") as arrays:
+        return dict(arrays)
+
+
+def go_to(page: Any, frame: int) -> None:
+    page.locator(".frame").fill(str(frame))
+
+
+@pytest.mark.parametrize(("rank", "place"), [("best", 0), ("median", 1), ("worst", 2)])
+def test_each_frame_is_the_one_in_examples_npz(reader: Reader, results: Path, rank: str, place: int) -> None:
+    page = reader.open()
+    example = page.locator(".example")
+    label = example.locator("option").nth(place).inner_text()
+    assert label.startswith(f"{rank} of 3 kept: test sequence {KEPT[place]}")
+    example.select_option(label=label)
+    page.wait_for_selector(f'.scrubber[data-shown="{place}"]')
+    shown = [name.splitlines()[0] for name in page.locator(".panels figcaption").all_inner_texts()]
+    assert shown == ["Truth", "Copy last frame", "ConvLSTM (baseline)", "Conv-TT-LSTM"]
+    for frame in (1, CONTEXT, CONTEXT + 1, 27, CONTEXT + HORIZON):
+        go_to(page, frame)
+        for panel, run in enumerate(RUNS):  # of black frames nothing is shown; the truth is any run's
+            arrays = kept(results, run)
+            predicted = panel > 0 and frame > CONTEXT
+            source, t = ("prediction", frame - CONTEXT) if predicted else ("truth", frame)
+            grey = arrays[source][place, t - 1, 0]
+            np.testing.assert_array_equal(pixels(page, panel), np.repeat(grey[..., None], 3, axis=2))
+
+
+def test_the_difference_is_prediction_minus_truth(reader: Reader, results: Path) -> None:
+    page = reader.open()
+    page.get_by_label("Difference: prediction minus truth").check()
+    assert page.get_by_text("brighter than the truth").is_visible()
+    go_to(page, 20)
+    for panel, run in enumerate(RUNS[1:], start=1):
+        arrays = kept(results, run)
+        truth = arrays["truth"][1, 19, 0] / 255.0
+        apart = arrays["prediction"][1, 19 - CONTEXT, 0] / 255.0 - truth
+        blue, orange = np.array([0, 114, 178]), np.array([213, 94, 0])
+        full = np.where(apart[..., None] < 0, blue, orange)
+        expected = 255 + (full - 255) * np.abs(apart[..., None])
+        assert np.abs(pixels(page, panel) - expected).max() <= 0.5 + 1e-6
+        error = page.locator(".panels .error").nth(panel).inner_text()
+        assert error == f"MSE {1e3 * (apart**2).mean():.2f}"
+    np.testing.assert_array_equal(pixels(page, 0)[..., 0], kept(results, RUNS[0])["truth"][1, 19, 0])
+    go_to(page, 3)
+    assert page.locator(".panels .error").all_inner_texts() == ["input"] * 4
+
+
+def test_frames_step_by_keyboard_and_say_where_they_are(reader: Reader) -> None:
+    page = reader.open(reduced_motion="reduce")
+    slider, now = page.locator(".frame"), page.locator(".now")
+    assert now.get_attribute("aria-live") == "polite"
+    slider.focus()
+    page.keyboard.press("Home")
+    assert now.inner_text() == "t = 1: input"
+    page.keyboard.press("ArrowRight")
+    assert slider.get_attribute("aria-valuetext") == "t = 2: input"
+    page.keyboard.press("End")
+    assert now.inner_text() == f"t = {CONTEXT + HORIZON}: predicted frame {HORIZON}"
+
+
+def test_it_plays_only_when_asked_and_stops(reader: Reader) -> None:
+    page = reader.open()
+    now = page.locator(".now")
+    page.wait_for_timeout(500)
+    assert now.inner_text() == "t = 11: predicted frame 1"
+    page.get_by_role("button", name="Play").press("Enter")
+    page.wait_for_function("document.querySelector('.now').value.startsWith('t = 13:')")
+    assert now.get_attribute("aria-live") == "off"
+    page.get_by_role("button", name="Pause").press("Enter")
+    there = now.inner_text()
+    page.wait_for_timeout(500)
+    assert now.inner_text() == there and now.get_attribute("aria-live") == "polite"
+
+
+@pytest.mark.parametrize("from_where", ["row", "claim", "figure"])
+def test_where_it_comes_from_opens_and_closes_by_keyboard(
+    reader: Reader, results: Path, from_where: str
+) -> None:
+    page = reader.open()
+    link = {
+        "row": page.locator(PAPER_TABLE).get_by_role("link", name="Conv-TT-LSTM, seed 0"),
+        "claim": page.locator("#claim-mse a.origin"),
+        "figure": page.locator("figure.drawing a.origin").first,
+    }[from_where]
+    link.focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")
+    assert dialog.is_visible()
+    assert page.evaluate("document.querySelector('dialog').contains(document.activeElement)")
+    runs = [run.split("/")[1] for run in (link.get_attribute("data-runs") or "").split()]
+    assert dialog.locator("details").count() == len(runs) == {"row": 1, "claim": 2, "figure": 4}[from_where]
+    for place, run in enumerate(runs):
+        facts = dialog.locator("details").nth(place).text_content()
+        assert f"runs/{DATASET}/{run}/" in facts
+        metrics = json.loads((results / "runs" / DATASET / run / "metrics.json").read_text())
+        assert metrics["evaluated_by"]["command"] in facts and metrics["lpips_weights"] in facts
+        path = results / "runs" / DATASET / run / "provenance.json"
+        if path.is_file():
+            made = json.loads(path.read_text())
+            for fact in (
+                *made["data"].values(),
+                made["weights_sha256"],
+                made["source_digest"],
+                made["command"],
+            ):
+                assert fact in facts
+    page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+    assert link.evaluate("link => link === document.activeElement")
+
+
+def test_figures_enlarge_and_the_focus_returns(reader: Reader) -> None:
+    page = reader.open()
+    small = page.locator("a.enlarge").first
+    width = small.locator("img").evaluate("image => image.clientWidth")
+    small.focus()
+    page.keyboard.press("Enter")
+    large = page.locator("dialog img")
+    assert large.evaluate("image => image.complete && image.naturalWidth > 0")
+    assert large.evaluate("image => image.clientWidth") > 1.2 * width
+    page.get_by_role("button", name="Close").press("Enter")
+    assert not page.locator("dialog").is_visible()
+    assert small.evaluate("link => link === document.activeElement")
+
+
+def test_all_figures_can_be_seen(reader: Reader) -> None:
+    page = reader.open()
+    sizes = page.locator("img").evaluate_all("images => images.map(image => image.naturalWidth)")
+    assert len(sizes) >= 5 and min(sizes) > 100
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+@pytest.mark.parametrize("opened", [False, True])
+def test_axe_finds_nothing_serious(reader: Reader, colours: str, opened: bool) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    page = reader.open(color_scheme=colours)
+    page.get_by_label("Difference: prediction minus truth").check()
+    head(page, 2).click()
+    page.evaluate("document.querySelectorAll('details').forEach(folded => { folded.open = true; })")
+    if opened:
+        page.locator("tbody a.origin").first.click()
+    found = axe.Axe().run(page).response["violations"]
+    serious = [
+        (rule["id"], rule["nodes"][0]["html"]) for rule in found if rule["impact"] in ("serious", "critical")
+    ]
+    assert not serious
+
+
+def test_headings_descend_by_one_and_landmarks_are_there(reader: Reader) -> None:
+    page = reader.open()
+    levels = page.locator("main :is(h1, h2, h3, h4), header h1").evaluate_all(
+        "heads => heads.map(head => Number(head.tagName[1]))"
+    )
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    assert page.get_by_role("main").count() == page.get_by_role("banner").count() == 1
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the verdicts"
+
+
+@pytest.mark.parametrize("width", [360, 768])
+def test_narrow_screens_scroll_down_only(reader: Reader, width: int) -> None:
+    page = reader.open(width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.locator("tbody a.origin").first.click()
+    assert page.locator("dialog").evaluate("dialog => dialog.scrollWidth <= dialog.clientWidth")
+
+
+def test_everything_can_be_read_without_javascript(reader: Reader, results: Path) -> None:
+    page = reader.open(java_script_enabled=False)
+    for text in ("What holds at this scale", "The paper's own figures contradict it.", "Film strip."):
+        assert page.get_by_text(text).first.is_visible()
+    assert methods(page)[-1] == "Conv-TT-LSTM, seed 0"
+    assert page.locator("noscript p").is_visible()
+    assert page.locator("button:visible").count() == 0
+    facts = page.locator(f"#run-{DATASET}-conv_tt_lstm-seed0")
+    assert not facts.is_visible()
+    page.locator(PAPER_TABLE).get_by_role("link", name="Conv-TT-LSTM, seed 0").click()
+    assert facts.is_visible()  # the browser opens what the link leads into
+
+
+def test_print_shows_tables_and_no_controls(reader: Reader) -> None:
+    page = reader.open()
+    page.emulate_media(media="print")
+    assert page.locator(PAPER_TABLE).is_visible()
+    assert not page.locator(".scrubber").is_visible() and not page.locator("nav").is_visible()
