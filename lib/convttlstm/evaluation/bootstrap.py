@@ -74,6 +74,28 @@ def paired_interval(
     return float(ours.mean() - theirs.mean()), *_bounds(difference)
 
 
+def unpaired_interval(
+    ours: np.ndarray, theirs: np.ndarray, resamples: int, seed: int = 0
+) -> tuple[float, float, float]:
+    """Return what `paired_interval` does, where the two were judged on different sequences.
+
+    Args:
+        ours: (trainings, sequences).
+        theirs: (trainings, other sequences), more or fewer of both.
+        resamples: how often to draw.
+        seed: of the draws.
+
+    Raises:
+        ValueError: there is no value, or one is not finite.
+    """
+    random = np.random.default_rng(seed)
+    difference = [
+        _means(values, _drawn_sequences(values.shape[1], resamples, random), random)
+        for values in (ours, theirs)
+    ]
+    return float(ours.mean() - theirs.mean()), *_bounds(difference[0] - difference[1])
+
+
 def _drawn_sequences(sequences: int, resamples: int, random: np.random.Generator) -> np.ndarray:
     """Return the share of each sequence in each resample, (sequences, resamples)."""
     counts = random.multinomial(sequences, np.full(sequences, 1 / sequences), size=resamples)
