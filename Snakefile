@@ -30,9 +30,14 @@ localrules:
     recognition_table,
     recognition_figure,
     figure,
+    seeds,
+    protocols,
     groups,
     example,
     complexity_table,
+    claims,
+    complexity_figure,
+    runtime,
     page,
 
 
@@ -63,7 +68,7 @@ rule trained:
 
 rule evaluated:
     input:
-        f"{RESULTS}/complexity.csv",
+        rules.complexity.output,
         [metrics_of(dataset) for dataset in DATASETS],
         rules.summary.output,
 

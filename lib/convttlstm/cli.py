@@ -27,8 +27,8 @@ from convttlstm.config import (
 from convttlstm.files import UserError, write_json, write_text
 
 REPORTS = ["table1", "table2", "table3", "table4", "figure4", "activities", "confusion"]
-REPORTS += ["grid", "complexity", "figure2", "loss", "per_frame"]
-REPORTS += ["strip", "gallery", "groups", "example", "weights", "summary", "page"]
+REPORTS += ["grid", "complexity", "orders", "runtime", "figure2", "loss", "per_frame", "seeds", "protocols"]
+REPORTS += ["strip", "gallery", "groups", "example", "weights", "summary", "claims", "page"]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -94,6 +94,11 @@ def _parser() -> argparse.ArgumentParser:
     sub = add("verify", _verify, "Check prepared data, or a bundle, by checksum; nothing is unpacked.")
     sub.add_argument("path", type=Path, help="a folder such as data/processed/demo, or a bundle's file")
 
+    sub = add("compare", _compare, "Set two folders of results beside each other: scales, commits, devices.")
+    sub.add_argument("a", metavar="A", type=Path, help="a folder such as results/laptop")
+    sub.add_argument("b", metavar="B", type=Path, help="another; differences are B - A")
+    sub.add_argument("-o", "--output", type=Path, help="file: .md, or .csv of the differences alone")
+
     sub = add("train", _train, "Train a run, or go on with it where it stopped.")
     add_config(sub)
     add_model(sub)
@@ -158,13 +163,14 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--config", type=Path, nargs="+", required=True, help="settings, one for each scale")
     add_model(sub)
     sub.add_argument("-o", "--output", type=Path, required=True, help="CSV file")
+    sub.add_argument("--orders", type=Path, help="CSV file of what the orders N = 1, 2, ... cost")
 
     sub = add("report", _report, "Make a table, a figure or the page from finished runs.")
     sub.add_argument("what", choices=REPORTS)
     sub.add_argument(
         "--config",
         type=Path,
-        help="settings, needed by tables 1, 3, 4, grid, recognition, weights, summary and page",
+        help="settings, needed by all but table2, complexity, orders and most figures",
     )
     add_model(sub)
     sub.add_argument("--dataset", default="", help="the data set's name")
@@ -292,6 +298,17 @@ def _prepare(options: argparse.Namespace) -> None:
     print(f"wrote {options.output}")
 
 
+def _compare(options: argparse.Namespace) -> None:
+    from convttlstm.reporting.compare import compare
+
+    found = compare(options.a, options.b)
+    if options.output:
+        found.write(options.output)
+        print(f"wrote {options.output}")
+    else:
+        print(found.to_text())
+
+
 def _verify(options: argparse.Namespace) -> None:
     if options.path.is_dir():
         from convttlstm.data.verify import verify_data
@@ -396,11 +413,14 @@ def _bundle(options: argparse.Namespace) -> None:
 
 
 def _complexity(options: argparse.Namespace) -> None:
-    from convttlstm.evaluation.complexity import write_complexity
+    from convttlstm.evaluation.complexity import write_complexity, write_orders
 
     scales = {path.stem: _settings(path, options.model) for path in options.config}
     write_complexity(scales, options.output)
     print(f"wrote {options.output}")
+    if options.orders:
+        write_orders(options.orders)
+        print(f"wrote {options.orders}")
 
 
 def _report(options: argparse.Namespace) -> None:

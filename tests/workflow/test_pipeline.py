@@ -61,6 +61,7 @@ def test_the_slurm_profile_plans_the_papers_scale(project):
         "evaluate": 2 * 9 + 11 - 2 + 2 * 2 * 3,
         "complexity": 1,
         "complexity_table": 1,
+        "claims": 1,
         "table2": 2,
         "table4": 1,
         "figure": 2 * 5,
@@ -70,7 +71,7 @@ def test_the_slurm_profile_plans_the_papers_scale(project):
         "summary": 1,
         "page": 1,
         "all": 1,
-        "total": 225,
+        "total": 226,
     }
 
 
@@ -101,13 +102,19 @@ def test_from_digits_to_the_page_and_then_nothing_to_do(project):
         "tables/table2_moving_mnist_2": ["csv", "md", "tex"],
         "tables/table4_moving_mnist_2": ["csv", "md", "tex"],
         "tables/complexity": ["md", "tex"],
-        "figures/figure2_moving_mnist_2": ["svg", "png"],
-        "figures/loss_moving_mnist_2": ["svg", "png"],
-        "figures/per_frame_moving_mnist_2": ["svg", "png"],
+        "tables/claims": ["csv", "md", "tex"],
+        "figures/figure2_moving_mnist_2": ["svg", "pdf"],
+        "figures/loss_moving_mnist_2": ["svg", "pdf"],
+        "figures/per_frame_moving_mnist_2": ["svg", "pdf"],
+        "figures/seeds_moving_mnist_2": ["svg", "pdf"],
+        "figures/protocols_moving_mnist_2": ["svg", "pdf"],
+        "figures/complexity": ["svg", "pdf"],
+        "figures/runtime": ["svg", "pdf"],
+        "tables/runtime": ["csv", "md", "tex"],
         "figures/example_moving_mnist_2": ["gif"],
         "selection/moving_mnist_2": ["json"],
         "tables/grid_moving_mnist_2": ["csv", "md", "tex"],
-        "figures/grid_moving_mnist_2": ["svg", "png"],
+        "figures/grid_moving_mnist_2": ["svg", "pdf"],
     }.items():
         assert {f"{stem}.{suffix}" for suffix in suffixes} <= made
     assert "index.html" in made

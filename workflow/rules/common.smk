@@ -59,6 +59,13 @@ SEARCHED = [name for name in DATASETS if SETTINGS.experiments[name].grid]
 ABLATED = [name for name in DATASETS if SETTINGS.experiments[name].ablations]
 # Measured outside the workflow, on every device that somebody had.
 TIMES = sorted(map(str, Path("benchmarks/results").glob("system_times-*.csv")))
+# What claims on cost are decided by.
+BENCHMARKS = TIMES + sorted(
+    str(path)
+    for name in ("algorithms", "receptive_fields", "scaling")
+    for path in Path("benchmarks/results").glob(f"{name}-*.csv")
+)
+STEP_TIMES = sorted(map(str, Path("benchmarks/results").glob("train_step-*.csv")))
 GPUS = SETTINGS.compute.accelerator != "cpu"
 # Processes that train one run together. On one machine the first starts the others; Slurm wants to.
 DEVICES, NODES = SETTINGS.compute.devices, SETTINGS.compute.nodes

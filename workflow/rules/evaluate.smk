@@ -94,7 +94,8 @@ rule recognise:
 
 rule complexity:
     output:
-        f"{RESULTS}/complexity.csv",
+        systems=f"{RESULTS}/complexity.csv",
+        orders=f"{RESULTS}/orders.csv",
     log:
         f"{RESULTS}/logs/complexity.log",
     benchmark:
@@ -115,5 +116,6 @@ rule complexity:
         "python -m convttlstm complexity"
         " --config {params.configs}"
         " {params.model}"
-        " --output {output}"
+        " --output {output.systems}"
+        " --orders {output.orders}"
         " 2>&1 | write_log {log}"

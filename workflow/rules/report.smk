@@ -93,7 +93,7 @@ rule grid:
             category="Tables",
         ),
         multiext(f"{RESULTS}/tables/grid_{{dataset}}", ".md", ".tex"),
-        multiext(f"{RESULTS}/figures/grid_{{dataset}}", ".svg", ".png"),
+        multiext(f"{RESULTS}/figures/grid_{{dataset}}", ".svg", ".pdf"),
     log:
         f"{RESULTS}/logs/grid/{{dataset}}.log",
     benchmark:
@@ -165,7 +165,7 @@ rule recognition_figure:
             caption="../report/recognition_figure.rst",
             category="Figures",
         ),
-        f"{RESULTS}/figures/{{picture}}.png",
+        f"{RESULTS}/figures/{{picture}}.pdf",
     log:
         f"{RESULTS}/logs/figure/{{picture}}.log",
     benchmark:
@@ -202,7 +202,7 @@ rule figure:
             caption="../report/figure.rst",
             category="Figures",
         ),
-        f"{RESULTS}/figures/{{figure}}_{{dataset}}.png",
+        f"{RESULTS}/figures/{{figure}}_{{dataset}}.pdf",
     log:
         f"{RESULTS}/logs/figure/{{figure}}_{{dataset}}.log",
     benchmark:
@@ -228,6 +228,86 @@ rule figure:
         " 2>&1 | write_log {log}"
 
 
+rule seeds:
+    input:
+        run_files("metrics.json", evaluated_runs),
+        "data/paper/table2.csv",
+        "data/paper/table4.csv",
+    output:
+        report(
+            f"{RESULTS}/figures/seeds_{{dataset}}.svg",
+            caption="../report/seeds.rst",
+            category="Figures",
+        ),
+        f"{RESULTS}/figures/seeds_{{dataset}}.pdf",
+    log:
+        f"{RESULTS}/logs/seeds/{{dataset}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/seeds/{{dataset}}.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+        gpu=0,
+    params:
+        config=CONFIG,
+        model=MODEL_FLAG,
+        results=subpath(output[0], ancestor=2),
+        stem=subpath(output[0], strip_suffix=".svg"),
+        runs=lambda wildcards: evaluated_runs(SETTINGS, wildcards.dataset),
+        rows=lambda wildcards: [
+            row.model_dump_json()
+            for row in SETTINGS.experiments[wildcards.dataset].ablations
+        ],
+    message:
+        "Drawing every training of {wildcards.dataset}'s systems beside their mean"
+    shell:
+        "python -m convttlstm report seeds"
+        " --config {params.config}"
+        " {params.model}"
+        " --dataset {wildcards.dataset}"
+        " --results {params.results}"
+        " --output {params.stem}"
+        " --runs {params.runs}"
+        " 2>&1 | write_log {log}"
+
+
+rule protocols:
+    input:
+        run_files("metrics.json", shown_runs),
+    output:
+        report(
+            f"{RESULTS}/figures/protocols_{{dataset}}.svg",
+            caption="../report/protocols.rst",
+            category="Figures",
+        ),
+        f"{RESULTS}/figures/protocols_{{dataset}}.pdf",
+    log:
+        f"{RESULTS}/logs/protocols/{{dataset}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/protocols/{{dataset}}.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+        gpu=0,
+    params:
+        results=subpath(output[0], ancestor=2),
+        stem=subpath(output[0], strip_suffix=".svg"),
+        runs=lambda wildcards: shown_runs(SETTINGS, wildcards.dataset),
+    message:
+        "Drawing {wildcards.dataset}'s systems in the order of both metric protocols"
+    shell:
+        "python -m convttlstm report protocols"
+        " --dataset {wildcards.dataset}"
+        " --results {params.results}"
+        " --output {params.stem}"
+        " --runs {params.runs}"
+        " 2>&1 | write_log {log}"
+
+
 rule groups:
     input:
         run_files("metrics.json", table_runs),
@@ -237,7 +317,7 @@ rule groups:
             caption="../report/groups.rst",
             category="Figures",
         ),
-        multiext(f"{RESULTS}/figures/groups_{{dataset}}", ".png", ".csv"),
+        multiext(f"{RESULTS}/figures/groups_{{dataset}}", ".pdf", ".csv"),
     log:
         f"{RESULTS}/logs/groups/{{dataset}}.log",
     benchmark:
@@ -326,6 +406,120 @@ rule complexity_table:
         " 2>&1 | write_log {log}"
 
 
+rule claims:
+    input:
+        [metrics_of(dataset) for dataset in DATASETS],
+        f"{RESULTS}/complexity.csv",
+        "data/paper/claims.yaml",
+        expand("data/paper/table{number}.csv", number=[1, 2, 3, 4]),
+        BENCHMARKS,
+    output:
+        report(
+            f"{RESULTS}/tables/claims.csv",
+            caption="../report/claims.rst",
+            category="Tables",
+        ),
+        multiext(f"{RESULTS}/tables/claims", ".md", ".tex"),
+    log:
+        f"{RESULTS}/logs/claims.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/claims.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+        gpu=0,
+    params:
+        config=CONFIG,
+        results=subpath(output[0], ancestor=2),
+        stem=subpath(output[0], strip_suffix=".csv"),
+        # Which trainings can be compared, and what others would take.
+        settings=[report_digest(SETTINGS), report_digest(settings_of_scale("paper"))],
+        measured=BENCHMARKS,
+    message:
+        "Deciding which of the paper's claims hold"
+    shell:
+        "python -m convttlstm report claims"
+        " --config {params.config}"
+        " --results {params.results}"
+        " --output {params.stem}"
+        " --times {params.measured}"
+        " 2>&1 | write_log {log}"
+
+
+rule complexity_figure:
+    input:
+        f"{RESULTS}/orders.csv",
+    output:
+        report(
+            f"{RESULTS}/figures/complexity.svg",
+            caption="../report/complexity.rst",
+            category="Figures",
+        ),
+        f"{RESULTS}/figures/complexity.pdf",
+    log:
+        f"{RESULTS}/logs/complexity_figure.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/complexity_figure.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+        gpu=0,
+    params:
+        results=subpath(input[0], parent=True),
+        stem=subpath(output[0], strip_suffix=".svg"),
+    message:
+        "Drawing what a higher order costs"
+    shell:
+        "python -m convttlstm report orders"
+        " --results {params.results}"
+        " --output {params.stem}"
+        " 2>&1 | write_log {log}"
+
+
+rule runtime:
+    input:
+        f"{RESULTS}/complexity.csv",
+        "data/paper/table2.csv",
+        TIMES,
+        STEP_TIMES,
+        [run for dataset in PREDICTED for run in metrics_of(dataset)],
+    output:
+        report(
+            f"{RESULTS}/figures/runtime.svg",
+            caption="../report/runtime.rst",
+            category="Figures",
+        ),
+        f"{RESULTS}/figures/runtime.pdf",
+        multiext(f"{RESULTS}/tables/runtime", ".csv", ".md", ".tex"),
+    log:
+        f"{RESULTS}/logs/runtime.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/runtime.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+        gpu=0,
+    params:
+        config=CONFIG,
+        results=subpath(input[0], parent=True),
+        times=TIMES + STEP_TIMES,
+    message:
+        "Comparing multiplications with run-times, the paper's and those measured"
+    shell:
+        "python -m convttlstm report runtime"
+        " --config {params.config}"
+        " --results {params.results}"
+        " --output {params.results}"
+        " --times {params.times}"
+        " 2>&1 | write_log {log}"
+
+
 # For `dvc metrics show` and `dvc plots show`.
 rule summary:
     input:
@@ -370,13 +564,24 @@ rule page:
         TIMES,
         expand(
             f"{RESULTS}/figures/{{figure}}_{{dataset}}.svg",
-            figure=["figure2", "loss", "per_frame", "strip", "gallery"],
+            figure=[
+                "figure2",
+                "loss",
+                "per_frame",
+                "seeds",
+                "protocols",
+                "strip",
+                "gallery",
+            ],
             dataset=PREDICTED,
         ),
         expand(f"{RESULTS}/figures/groups_{{dataset}}.svg", dataset=GROUPED),
         expand(f"{RESULTS}/figures/example_{{dataset}}.gif", dataset=PREDICTED),
         RECOGNITION_REPORTS,
         f"{RESULTS}/tables/complexity.md",
+        f"{RESULTS}/tables/claims.csv",
+        f"{RESULTS}/figures/complexity.svg",
+        f"{RESULTS}/tables/runtime.md",
         expand(f"{RESULTS}/tables/grid_{{dataset}}.md", dataset=SEARCHED),
         [metrics_of(dataset) for dataset in DATASETS],
     output:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from convttlstm.config import Settings, shown_runs
+from convttlstm.config import Settings, settings_of_scale, shown_runs
 from convttlstm.files import UserError
 
 
@@ -20,17 +20,20 @@ def write_report(
     """Write one table, figure, animation or page.
 
     Args:
-        what: table1, table2, table3, table4, grid, complexity, figure2, loss, per_frame, strip, gallery,
-            groups, figure4, activities, confusion, example, weights, summary or page.
+        what: table1, table2, table3, table4, grid, complexity, orders, runtime, figure2, loss, per_frame,
+            seeds, protocols, strip, gallery, groups, figure4, activities, confusion, example, weights,
+            summary, claims or page.
         results: folder of a scale, such as results/demo.
-        dataset: name of the data set; the complexity table, the page and reports on recognition need none.
+        dataset: name of the data set; the complexity table, claims, the page and reports on recognition
+            need none.
         runs: ids of evaluated runs, in the order to show; the page shows those of Table 2.
         paper: folder of the paper's own numbers.
-        output: a file for example, weights and page, the results' folder for grid and summary, else a path
-            without suffix.
+        output: a file for example, weights and page, the results' folder for grid, runtime and summary, else
+            a path without suffix.
         settings: of the scale, which say what Table 4's rows, the page's data sets, the recognisers and the
             grid are.
-        times: CSV files of measured times, for the complexity table and the page.
+        times: CSV files of measured times, for the complexity table, runtime and the page; for claims, of
+            benchmarks.
 
     Raises:
         UserError: `what` is unknown, or a file that is read is missing or damaged.
@@ -52,6 +55,22 @@ def write_report(
         from convttlstm.reporting.costs import write_complexity
 
         write_complexity(results, times, output)
+    elif what == "orders":
+        from convttlstm.reporting.cost_figures import write_orders
+
+        write_orders(results, output)
+    elif what == "runtime":
+        from convttlstm.reporting.runtime import write_runtime
+
+        write_runtime(results, _needed(settings), times, paper / "table2.csv", output)
+    elif what == "seeds":
+        from convttlstm.reporting.seeds import write_seeds
+
+        write_seeds(_needed(settings), results, dataset, runs, paper, output)
+    elif what == "protocols":
+        from convttlstm.reporting.protocols import write_protocols
+
+        write_protocols(results, dataset, runs, output)
     elif what == "figure2":
         from convttlstm.reporting.figures import write_figure2
 
@@ -108,6 +127,10 @@ def write_report(
         from convttlstm.reporting.summary import write_summary
 
         write_summary(results, _needed(settings))
+    elif what == "claims":
+        from convttlstm.reporting.claim_table import write_claims
+
+        write_claims(results, _needed(settings), settings_of_scale("paper"), times, paper, output)
     elif what == "page":
         from convttlstm.reporting.page import write_page
         from convttlstm.reporting.recognition import load_recognitions
