@@ -24,22 +24,13 @@ from convttlstm.reporting.protocols import draw_protocols, standings, swapped
 from convttlstm.reporting.results import load_results, read_table
 from convttlstm.reporting.runtime import measures_of
 from convttlstm.reporting.seeds import draw_seeds, paper_values
-from tests.unit.test_reporting import COMPLEXITY, DATASET, MSE, PAPER, ROOT, make_run
+from tests.unit.test_reporting import COMPLEXITY, DATASET, MSE, ORDERS, PAPER, ROOT, make_run
 
 SYSTEMS = ["conv_lstm", "conv_tt_lstm"]
 SEEDS = [0, 1, 2]
 RUNS = ["copy_last", *(f"{system}-seed{seed}" for system in SYSTEMS for seed in SEEDS)]
 TESTED = 200  # all that there are, or names would have a star
 CHARTS = ["figure2", "loss", "per_frame", "seeds", "protocols"]
-SHORTENED = """\
-model,order,parameters,multiplications
-Ours,1,2000000,10000000000
-Ours,2,3000000,12000000000
-Equal,1,4000000,16000000000
-Equal,2,6000000,24000000000
-Growing,1,4000000,16000000000
-Growing,2,10000000,43000000000
-"""
 
 
 def make_trainings(results: Path, scale: str = "demo") -> Path:
@@ -60,7 +51,7 @@ def make_trainings(results: Path, scale: str = "demo") -> Path:
         table.to_csv(folder / "per_sequence.csv", index=False)
         rewrite_metrics(folder, table, metrics)
     (results / "complexity.csv").write_text(COMPLEXITY + more_counts())
-    (results / "orders.csv").write_text(SHORTENED)
+    (results / "orders.csv").write_text(ORDERS)
     return results
 
 

@@ -21,12 +21,14 @@ from convttlstm.config import load_settings, resolve_run
 from convttlstm.files import UserError
 from convttlstm.reporting import write_report
 from convttlstm.reporting.animation import BORDER, GAP, HEAD
+from convttlstm.reporting.cost_figures import draw_runtime
 from convttlstm.reporting.drawing import spread
 from convttlstm.reporting.markup import Row, Table, latex, to_html, to_latex, to_markdown
 from convttlstm.reporting.page import animation, headline, standouts, write_page
 from convttlstm.reporting.page.embedding import sheet, smaller
 from convttlstm.reporting.page.verdicts import COLUMNS
 from convttlstm.reporting.results import load_results, read_table, short_names, without_short
+from convttlstm.reporting.runtime import read_runtime
 
 ROOT = Path(__file__).parents[2]
 PAPER = ROOT / "data/paper"
@@ -58,6 +60,22 @@ paper,conv_lstm,ConvLSTM (baseline),3973201,16270000000,64000000,57190000000,224
 15880000000,55828125000
 demo,conv_lstm,ConvLSTM (baseline),85217,348000000,640000,1223000000,2240000,1300000000,2500000,360000000,\
 1265625000
+"""
+
+
+ORDERS = """\
+model,order,parameters,multiplications
+Ours,1,2000000,10000000000
+Ours,2,3000000,12000000000
+Equal,1,4000000,16000000000
+Equal,2,6000000,24000000000
+Growing,1,4000000,16000000000
+Growing,2,10000000,43000000000
+"""
+RUNTIME = """\
+dataset,models,what,source,device,unit,conv_lstm,conv_tt_lstm,ratio
+moving_mnist_2,the paper's models,"training, original code",the paper,,min,14.8,29.6,2
+moving_mnist_2,the paper's models,multiplications at 64x64,counted here,,G,16.27,11,0.676
 """
 
 
@@ -180,6 +198,7 @@ def make_results(results: Path, runs: list[str] = RUNS, **options: Any) -> Path:
     for run in runs:
         make_run(results, run, **options)
     (results / "complexity.csv").write_text(COMPLEXITY)
+    (results / "orders.csv").write_text(ORDERS)
     (results / "selection").mkdir()
     (results / f"selection/{DATASET}.json").write_text(json.dumps(SELECTION))
     return results
@@ -195,8 +214,15 @@ def write_all(results: Path, runs: list[str] = RUNS) -> None:
         "example": f"figures/example_{DATASET}.gif",
         "strip": f"figures/strip_{DATASET}",
         "gallery": f"figures/gallery_{DATASET}",
+        "seeds": f"figures/seeds_{DATASET}",
+        "protocols": f"figures/protocols_{DATASET}",
+        "orders": "figures/complexity",
     }.items():
-        write_report(what, results, DATASET, runs, PAPER, results / output)
+        settings = load_settings(ROOT / "config/demo.yaml")
+        write_report(what, results, DATASET, runs, PAPER, results / output, settings)
+    for suffix in ("csv", "md", "tex"):
+        (results / f"tables/runtime.{suffix}").write_text(RUNTIME)
+    draw_runtime(read_runtime(results), "made up", results / "figures/runtime")
     write_claims(results)
     write_page(results, {DATASET: runs}, [], results / "index.html")
 

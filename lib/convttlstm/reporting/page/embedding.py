@@ -29,10 +29,11 @@ def sheet(frames: np.ndarray) -> str:
     return webp(Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels))
 
 
-def webp(picture: Image.Image) -> str:
-    """Return a picture as a data URI, to the pixel what it was."""
+def webp(picture: Image.Image, lossless: bool = True) -> str:
+    """Return a picture as a data URI, to the pixel what it was or, smaller, what it looks like."""
     buffer = io.BytesIO()
-    picture.save(buffer, "WEBP", lossless=True, exact=True, quality=100, method=4)
+    quality = 100 if lossless else 85
+    picture.save(buffer, "WEBP", lossless=lossless, exact=True, quality=quality, method=4)
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
@@ -55,15 +56,16 @@ def drawing(path: Path) -> str:
 def smaller(svg: str) -> str:
     """Return one of matplotlib's drawings without what nobody sees: about half as long.
 
-    Coordinates keep hundredths of a point, pictures in the drawing become lossless WebP, names are
-    shortened; comments, metadata and line breaks go.
+    Coordinates keep hundredths of a point, pictures in the drawing become WebP, names are shortened;
+    comments, metadata and line breaks go. The files beside the page keep every pixel.
     """
     svg = re.sub(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>|<!--.*?-->", "", svg, flags=re.S)
     svg = re.sub(r"data:image/png;base64,([^\"]+)", lambda found: _recoded(found[1]), svg)
     # Each letter of a text is a <use>.
     svg = re.sub(r'(<use [^>]*)transform="translate\((\S+) (\S+)\)"', r'\1x="\2" y="\3"', svg)
     svg = re.sub(r"(?:scale|matrix)\([^)]*\)|-?\d+\.\d{3,}", _rounded, svg)
-    svg = svg.replace(' y="0"/>', "/>")
+    # A letter's place in its line is in hundredths of the text's size.
+    svg = re.sub(r' x="([\d.]+)" y="0"/>', lambda found: f' x="{float(found[1]):.0f}"/>', svg)
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
     names = {name: f"n{i:x}" for i, name in enumerate(dict.fromkeys(re.findall(r' id="([^"]+)"', svg)))}
     svg = re.sub(r'( id="|#)([\w-]+)(?=["\)])', lambda m: m[1] + names.get(m[2], m[2]), svg)
@@ -84,4 +86,5 @@ def _recoded(png: str) -> str:
     if alpha.min() < 255:
         return webp(picture)
     grey = np.array_equal(red, green) and np.array_equal(green, blue)
-    return webp(picture.convert("L" if grey else "RGB"))
+    opaque = picture.convert("L" if grey else "RGB")
+    return min(webp(opaque), webp(opaque, lossless=False), key=len)
