@@ -32,7 +32,7 @@ NOTE = (
     "marks those that leave out zero. Where a folder holds tables only, as in git, * says that the two "
     "intervals do not overlap, which asks for more."
 )
-SAME, OTHER, TABLES = "the same sequences", "other sequences", "of tables"
+SAME, OTHER, TABLES = "the same sequences", "other sequences", "not known: tables only"
 
 
 @dataclass(frozen=True)
@@ -147,10 +147,12 @@ class Comparison:
         known = [key for key in self.common if self.of_a[key].run and self.of_b[key].run]
         for (what, a, b), runs in found.items():
             yield what, a, b, "all" if len(runs) == len(known) else ", ".join(runs)
-        for side, mine, other in (("A", self.of_a, self.of_b), ("B", self.of_b, self.of_a)):
-            for key in mine:
-                if key not in other:
-                    yield f"only in {side}", *(("yes", "-") if side == "A" else ("-", "yes")), "/".join(key)
+        only_a = ["/".join(key) for key in self.of_a if key not in self.of_b]
+        only_b = ["/".join(key) for key in self.of_b if key not in self.of_a]
+        if only_a:
+            yield "only in A", "yes", "-", ", ".join(only_a)
+        if only_b:
+            yield "only in B", "-", "yes", ", ".join(only_b)
 
     def to_text(self) -> str:
         """Return the whole comparison as Markdown."""
