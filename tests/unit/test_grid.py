@@ -218,7 +218,7 @@ def test_the_grid_s_table_holds_every_point_best_first(searched) -> None:
         assert int(row["parameters"]) == sum(value.numel() for value in model.parameters())
         assert float(row["validation_loss"]) == losses[row["run"]] and row["epoch"] == "1"
     text = (results / f"tables/grid_{DATASET}.md").read_text()
-    assert "0.00100 ahead of the next" in text and "demo scale" in text
+    assert "0.00100 ahead of the next" in text and "Demo scale" in text
 
 
 def test_heat_maps_write_every_loss_and_say_their_scale(searched) -> None:

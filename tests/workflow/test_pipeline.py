@@ -61,17 +61,21 @@ def test_the_slurm_profile_plans_the_papers_scale(project):
         "evaluate": 2 * 9 + 11 - 2 + 2 * 2 * 3,
         "complexity": 1,
         "complexity_table": 1,
+        "complexity_figure": 1,
+        "runtime": 1,
         "claims": 1,
         "table2": 2,
         "table4": 1,
         "figure": 2 * 5,
+        "seeds": 2,
+        "protocols": 2,
         "groups": 1,
         "example": 2,
         "weights": 1,
         "summary": 1,
         "page": 1,
         "all": 1,
-        "total": 226,
+        "total": 232,
     }
 
 
