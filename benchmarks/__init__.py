@@ -9,14 +9,11 @@ from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 import pandas as pd
 import torch
-from matplotlib.axes import Axes
 
 from convttlstm.files import write_text
 from convttlstm.provenance import device_name
-from convttlstm.reporting.drawing import Look, spread
 from convttlstm.reporting.results import beside
 
 Key = TypeVar("Key", bound=Hashable)
@@ -88,23 +85,3 @@ def snakemake(folder: Path, *arguments: str) -> str:
     command = ["snakemake", *arguments]
     done = subprocess.run(command, cwd=folder, env=environment, check=True, text=True, stdout=subprocess.PIPE)
     return done.stdout
-
-
-def label_log_ends(axes: Axes, ends: list[tuple[float, float, Look]]) -> None:
-    """Write each line's name at its end (x, y), like `drawing.label_ends`, on a logarithmic axis."""
-    axes.figure.draw_without_rendering()  # the layout decides how far names must stand apart
-    low, high = np.log10(axes.get_ylim())
-    gap = (high - low) * 9 / (axes.get_window_extent().height / axes.figure.dpi * 72)
-    ordered = sorted(ends, key=lambda end: end[1])
-    heights = spread([float(np.log10(end[1])) for end in ordered], gap)
-    for (x, _, look), height in zip(ordered, heights, strict=True):
-        axes.annotate(
-            look.name,
-            (x, 10**height),
-            xytext=(6, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=7,
-            color=look.colour,
-            annotation_clip=False,
-        )

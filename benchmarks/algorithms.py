@@ -24,9 +24,9 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import RESULTS, conditions, label_log_ends, result_path
+from benchmarks import RESULTS, conditions, result_path
 from convttlstm.files import write_text
-from convttlstm.reporting.drawing import GREY, STYLE, WIDTH, Look, save
+from convttlstm.reporting.drawing import GREY, STYLE, WIDTH, Look, label_ends, save
 
 ORDERS, KERNEL_SIZES = range(1, 8), (3, 5)
 RANK, HIDDEN, SIDE = 8, 32, 64
@@ -176,7 +176,7 @@ def _draw_cost(axes: Axes, table: pd.DataFrame, column: str) -> None:
     axes.xaxis.set_major_locator(ticker.FixedLocator(list(ORDERS)))
     axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%d"))
     axes.xaxis.set_minor_locator(ticker.NullLocator())
-    label_log_ends(axes, ends)
+    label_ends(axes, ends)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -23,7 +23,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from benchmarks import RESULTS, conditions, label_log_ends, result_path
+from benchmarks import RESULTS, conditions, result_path
 from convttlstm.config import MovingMnist
 from convttlstm.data.digits import load_digits
 from convttlstm.data.moving_mnist import generate
@@ -31,7 +31,7 @@ from convttlstm.files import write_text
 from convttlstm.models.conv_tt_lstm import ConvTtLstmCell, conv_tt_lstm
 from convttlstm.models.higher_order import higher_order
 from convttlstm.models.recurrent import RecurrentPredictor
-from convttlstm.reporting.drawing import STYLE, WIDTH, Look, save
+from convttlstm.reporting.drawing import STYLE, WIDTH, Look, label_ends, save
 from convttlstm.training.recipes.base import l1_l2
 
 SIZE, STEPS, ORDER, RANK, HIDDEN = 3, 5, 3, 4, 8  # S, M, N (of the sliding window and the tube), C(i), C
@@ -197,7 +197,7 @@ def draw_gradients(table: pd.DataFrame, where: str, output: Path) -> None:
                 axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
                 axes.set_title(f"{what}, {f'after {updates} updates' if updates else 'fresh'}", loc="left")
                 if column:
-                    label_log_ends(axes, ends)
+                    label_ends(axes, ends)
             panels[row, 0].set_ylabel("norm of gradient")
             for axes in panels[row]:
                 axes.set_xlabel("lag, steps" if measure == "layer" else "lag, frames")

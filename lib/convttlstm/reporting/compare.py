@@ -259,7 +259,7 @@ def _predictor(runs: list[Result]) -> System:
     for horizon, metrics in first.metrics.horizons.items():
         for metric in SCALES:
             if metric in metrics and all(metric in run.metrics.horizons.get(horizon, {}) for run in runs):
-                values = [run.values(horizon, metric) * SCALES[metric][1] for run in runs]
+                values = [run.values(horizon, metric).to_numpy() * SCALES[metric][1] for run in runs]
                 figures[f"{NAMES[metric]}, {horizon} frames"] = _figure(values, first.folder)
     return System(figures | _costs(runs), len(runs), first.config, _origin(first))
 

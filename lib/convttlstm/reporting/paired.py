@@ -24,7 +24,7 @@ def sequence_values(run: Result, horizon: int, metric: str) -> pd.Series:
     """Return a metric of each test sequence, by the sequence's number."""
     if metric not in run.metrics.horizons.get(horizon, {}):
         raise Missing(f"{run.config.title} was not judged by {NAMES[metric]} at {horizon} frames")
-    return pd.Series(run.values(horizon, metric), index=run.values(horizon, "sequence").astype(int))
+    return run.values(horizon, metric)
 
 
 def late_values(run: Result, horizon: int, after: int | None, metric: str) -> pd.Series:

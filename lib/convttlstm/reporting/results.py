@@ -1,6 +1,7 @@
 """What one finished run left in its folder, read and checked."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -113,14 +114,19 @@ class Result:
         parts += [f"seed {self.config.seed}"] if self.config.trained else []
         return ", ".join(part for part in parts if part)
 
-    def values(self, horizon: int, metric: str) -> np.ndarray:
-        """Return a metric of each test sequence, in the sequences' order, raw units.
+    @cached_property
+    def _per_sequence(self) -> pd.DataFrame:
+        return read_csv(self.folder / "per_sequence.csv", ["horizon", "sequence"])
+
+    def values(self, horizon: int, metric: str) -> pd.Series:
+        """Return a metric of each test sequence, by the sequence's number and in that order, raw units.
 
         Raises:
             UserError: per_sequence.csv is missing, damaged, or lacks the metric.
         """
-        table = read_csv(self.folder / "per_sequence.csv", ["horizon", "sequence", metric])
-        return table[table["horizon"] == horizon].sort_values("sequence")[metric].to_numpy(float)
+        check_columns(self._per_sequence, [metric], self.folder / "per_sequence.csv")
+        own = self._per_sequence[self._per_sequence["horizon"] == horizon]
+        return own.set_index("sequence")[metric].sort_index().astype(float)
 
 
 def load_result(results: Path, dataset: str, run: str) -> Result:
@@ -251,11 +257,16 @@ def read_csv(path: Path, columns: list[str], as_text: bool = False) -> pd.DataFr
     except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: not a valid CSV ({reason}); delete it and make it anew") from None
-    if missing := [column for column in columns if column not in table.columns]:
-        raise UserError(f"{path}: no column {missing[0]!r}; delete the file and make it anew")
+    check_columns(table, columns, path)
     if table.empty:
         raise UserError(f"{path}: has no rows; delete it and make it anew")
     return table
+
+
+def check_columns(table: pd.DataFrame, columns: list[str], path: Path) -> None:
+    """Raise a UserError that names a column which a file's table lacks."""
+    if missing := [column for column in columns if column not in table.columns]:
+        raise UserError(f"{path}: no column {missing[0]!r}; delete the file and make it anew")
 
 
 def read_checked(path: Path, kind: type[Content]) -> Content:

@@ -399,10 +399,6 @@ def _selection(results: Path, dataset: str, run: Run, loaded: list[Result]) -> s
     return to_html(grid_table(selection, run.dataset.title, run.label)) + drawn
 
 
-def _link(target: str, text: str) -> str:
-    return f'<li><a href="{target}">{html.escape(text)}</a></li>'
-
-
 def _items(texts: Iterable[str]) -> str:
     return "\n".join(f"<li>{html.escape(text)}</li>" for text in texts)
 
