@@ -22,7 +22,7 @@ from tests.workflow.test_dvc import repository
 from tests.workflow.test_pipeline import assert_only_what_changed_is_made_again
 
 SCRIPT = Path(__file__).parent / "slurm.sh"
-# A model whose training takes its time on any machine, as long as a test wants: seconds for each of 6 steps.
+# A model whose training takes its time on any machine: seconds for each of 6 steps, until a test wants it to end.
 SLOW = """
 import time
 from pathlib import Path
@@ -85,7 +85,7 @@ def project(undisturbed: Project, tmp_path: Path) -> Project:
     """A copy of the prepared project, whose runs are still to be trained."""
     shutil.copytree(undisturbed.folder, tmp_path / "project", symlinks=True)
     project = Project(tmp_path / "project")
-    pause(project, 0.15)
+    pause(project, 1)
     return project
 
 
@@ -196,7 +196,6 @@ def test_jobs_that_end_early_go_on(project: Project):
 
 def test_time_and_memory_that_do_not_suffice(project: Project):
     """The first job is killed for its memory; of the second's 144 seconds the limit leaves 108 at most."""
-    pause(project, 1)
     limits = ["train:mem_mb=150*attempt**4", "train:runtime=2"]
     snakemake = Snakemake(project, *published(RUN), "--set-resources", *limits)
     log = project.folder / FOLDER / RUN / "train.log"
@@ -209,7 +208,6 @@ def test_time_and_memory_that_do_not_suffice(project: Project):
 
 def test_jobs_of_a_killed_snakemake_are_ended_first(project: Project):
     """The second Snakemake's job runs on a node that is drained then: it is finished there."""
-    pause(project, 1)
     snakemake = Snakemake(project, *published(RUN))
     snakemake.until_trained_further(RUN)
     orphan = job_of(snakemake, RUN)
