@@ -62,6 +62,11 @@ def overlay(tmp_path: Path):
             "systems.conv_tt_lstm.model.rank",
             "greater than 0, not 0",
         ),
+        (
+            "systems: {conv_lstm: {model: {checkpointing: [1, 5]}}}",
+            "systems.conv_lstm.model.checkpointing.1",
+            "less than or equal to 4, not 5",
+        ),
         ("experiments: {moving_mnist_2: {table: [conv_lsm]}}", "", "did you mean 'conv_lstm'?"),
         ("datasets: {moving_mnist_2: {size: 20}}", "datasets.moving_mnist_2", "digit_size 28 leaves no room"),
         (

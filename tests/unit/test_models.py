@@ -171,10 +171,14 @@ def test_a_longer_horizon_begins_like_a_shorter_one(name):
     torch.testing.assert_close(longer, shorter, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", TRAINED)
-def test_checkpointing_changes_nothing_but_memory(name):
+@pytest.mark.parametrize(
+    "name, choice, most",
+    [(name, True, 0.6) for name in TRAINED]
+    + [(name, [2, 3], 0.8) for name in ("conv_lstm", "conv_lstm_ttd", "conv_tt_lstm", "higher_order")],
+)
+def test_checkpointing_changes_nothing_but_memory(name, choice, most):
     frames, gradients, results, saved = random_frames(), [], [], []
-    for checkpointing in (False, True):
+    for checkpointing in (False, choice):
         model, sizes = tiny_model(name, checkpointing=checkpointing), []
 
         def note(tensor: Tensor, sizes: list[int] = sizes) -> Tensor:
@@ -189,7 +193,7 @@ def test_checkpointing_changes_nothing_but_memory(name):
         gradients.append([weight.grad for weight in model.parameters()])
     torch.testing.assert_close(results[0], results[1], rtol=0, atol=0)
     torch.testing.assert_close(gradients[0], gradients[1])
-    assert saved[1] < 0.6 * saved[0]
+    assert saved[1] < most * saved[0]
 
 
 @pytest.mark.parametrize("name", TRAINED)

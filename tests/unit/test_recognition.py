@@ -54,13 +54,14 @@ def test_frames_after_those_seen_change_nothing_unless_fed_back(cell):
 @pytest.mark.parametrize("cell", CELLS)
 def test_checkpointing_changes_no_gradient(cell):
     frames, gradients = torch.rand(2, 5, 3, 16, 16), []
-    for checkpointing in (False, True):
+    for checkpointing in (False, True, [2, 3]):
         model = tiny(cell, checkpointing=checkpointing)
         outputs, logits = model(frames, 3, 2)
         (outputs.square().mean() + logits.square().mean()).backward()
         gradients.append([p.grad for p in model.parameters()])
-    for plain, recomputed in zip(*gradients, strict=True):
+    for plain, recomputed, in_blocks in zip(*gradients, strict=True):
         torch.testing.assert_close(plain, recomputed)
+        torch.testing.assert_close(plain, in_blocks)
 
 
 def test_the_causal_cell_is_a_3d_convolution_padded_in_front():

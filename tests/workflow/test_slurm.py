@@ -22,7 +22,7 @@ from tests.workflow.test_dvc import repository
 from tests.workflow.test_pipeline import assert_only_what_changed_is_made_again
 
 SCRIPT = Path(__file__).parent / "slurm.sh"
-# A model whose training takes its time on any machine: seconds for each of 6 steps, until a test wants it to end.
+# A model whose training takes its time: seconds for each of 6 steps, until a test wants it to end.
 SLOW = """
 import time
 from pathlib import Path

@@ -236,8 +236,8 @@ def settings_of_scale(scale: str) -> Settings:
 def _one_line(error: ValidationError, path: Path, overlay: dict[str, Any]) -> str:
     first = error.errors()[0]
     location = [str(part) for part in first["loc"]]
-    # Pydantic adds "[key]" and the kind of the model or data set, which are no keys of the file.
-    kinds = {location.index("model") + 1} if "model" in location else set()
+    # Pydantic adds "[key]" and the kind that it took a setting for, which are no keys of the file.
+    kinds = {location.index(key) + 1 for key in ("model", "checkpointing") if key in location}
     kinds |= {2} if location[0:1] == ["datasets"] else set()
     keys = [key for i, key in enumerate(location) if key != "[key]" and i not in kinds]
     keys += [first["ctx"]["key"]] if first["type"] == "unknown_setting" else []
@@ -251,6 +251,8 @@ def _one_line(error: ValidationError, path: Path, overlay: dict[str, Any]) -> st
 
 def _mentions(overlay: Any, keys: list[str]) -> bool:
     for key in keys:
+        if isinstance(overlay, list):  # is laid over as a whole
+            return True
         if not isinstance(overlay, dict) or key not in overlay:
             return False
         overlay = overlay[key]

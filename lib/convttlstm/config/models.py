@@ -53,9 +53,21 @@ class TrainedModel(ModelChoice):
     )
 
 
-class StackSettings(TrainedModel):
+Block = Annotated[int, Field(ge=1, le=4)]
+Checkpointing = Annotated[
+    Annotated[bool, Tag("all")] | Annotated[list[Block], Field(min_length=1), Tag("blocks")],
+    Discriminator(lambda value: "blocks" if isinstance(value, list) else "all"),
+]
+
+
+class StackSettings(ModelChoice):
     """The recurrent stack of the paper's own predictors (Appendix B)."""
 
+    checkpointing: Checkpointing = Field(
+        False,
+        description="recompute activations in the backward pass, less memory for more time: true for all, or "
+        "the blocks, such as [1, 4], whose layers do so",
+    )
     channels: list[PositiveInt] = Field(
         [32, 48, 48, 32], min_length=4, max_length=4, description="channels of each block's layers"
     )

@@ -15,13 +15,15 @@ from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-import av
 from tqdm import tqdm
 
 from convttlstm.config import Something
 from convttlstm.files import UserError, atomic_path, listed, read_json, sha256_of, write_json
+
+if TYPE_CHECKING:
+    from av import VideoFrame
 
 CLIPS = "20bn-something-something-v2"  # the folder in the archive, and the parts' name
 PARTS = re.compile(rf"{CLIPS}-\d+")
@@ -279,12 +281,14 @@ def _look_at(folder: Path, clip: str) -> tuple[int, str]:
         return 0, str(error)
 
 
-def frames_of(path: Path) -> Iterator[av.VideoFrame]:
+def frames_of(path: Path) -> Iterator["VideoFrame"]:
     """Yield a clip's frames.
 
     Raises:
         UserError: it cannot be decoded, or has no frame; the message does not name it.
     """
+    import av  # a quarter of a second, which jobs without clips need not lose
+
     count = 0
     try:
         with av.open(str(path), "r") as container:

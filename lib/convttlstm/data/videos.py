@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-import av
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
@@ -79,6 +78,8 @@ def decode(video: str | IO[bytes], size: int, colour: bool = False, step: int = 
     Raises:
         UserError: it is no video, is damaged, or ends too early; the message does not name it.
     """
+    import av  # a quarter of a second, which jobs without videos need not lose
+
     number = 0
     try:
         with av.open(video, "r") as container:

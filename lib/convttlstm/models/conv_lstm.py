@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from convttlstm.models.fused_update import lstm_update
-from convttlstm.models.recurrent import RecurrentPredictor, RecurrentStack, same_conv
+from convttlstm.models.recurrent import Checkpointing, RecurrentPredictor, RecurrentStack, same_conv
 
 
 class ConvLstmCell(nn.Module):
@@ -40,7 +40,7 @@ def conv_lstm(
     kernel_size: int = 5,
     channels: Sequence[int] = (32, 48, 48, 32),
     layers_per_block: int = 3,
-    checkpointing: bool = False,
+    checkpointing: Checkpointing = False,
 ) -> RecurrentPredictor:
     """Return the ConvLSTM baseline: 3,973,201 parameters with one input channel."""
 

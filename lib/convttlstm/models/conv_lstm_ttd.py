@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from convttlstm.models.fused_update import lstm_update
-from convttlstm.models.recurrent import RecurrentPredictor, RecurrentStack, same_conv
+from convttlstm.models.recurrent import Checkpointing, RecurrentPredictor, RecurrentStack, same_conv
 
 TtdState = tuple[Tensor, Tensor, Tensor]  # H(t-1), C(t-1), and the kernel [W, K] of all steps
 
@@ -111,7 +111,7 @@ def conv_lstm_ttd(
     rank: int = 8,
     channels: Sequence[int] = (32, 48, 48, 32),
     layers_per_block: int = 3,
-    checkpointing: bool = False,
+    checkpointing: Checkpointing = False,
 ) -> RecurrentPredictor:
     """Return the ConvLSTM with classic TTD: 2,204,497 parameters with one input channel."""
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from convttlstm.models.fused_update import lstm_update
-from convttlstm.models.recurrent import RecurrentPredictor, RecurrentStack, same_conv
+from convttlstm.models.recurrent import Checkpointing, RecurrentPredictor, RecurrentStack, same_conv
 
 # C(t-1), and for each of the last M hidden states, newest first, its shares in the windows.
 ConvTtState = tuple[Tensor, list[tuple[Tensor, ...]]]
@@ -114,7 +114,7 @@ def conv_tt_lstm(
     rank: int = 8,
     channels: Sequence[int] = (32, 48, 48, 32),
     layers_per_block: int = 3,
-    checkpointing: bool = False,
+    checkpointing: Checkpointing = False,
 ) -> RecurrentPredictor:
     """Return Conv-TT-LSTM: 2,687,281 parameters with Table 2's settings and one input channel."""
 

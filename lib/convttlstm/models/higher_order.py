@@ -36,7 +36,7 @@ from torch import Tensor, nn
 
 from convttlstm.models.conv_tt_lstm import ConvTtLstmCell
 from convttlstm.models.fused_update import lstm_update
-from convttlstm.models.recurrent import RecurrentPredictor, RecurrentStack, same_conv
+from convttlstm.models.recurrent import Checkpointing, RecurrentPredictor, RecurrentStack, same_conv
 
 HistoryState = tuple[Tensor, list[Tensor]]  # C(t-1), and H(t-1) ... H(t-M)
 
@@ -158,7 +158,7 @@ def higher_order(
     rank: int = 8,
     channels: Sequence[int] = (32, 48, 48, 32),
     layers_per_block: int = 3,
-    checkpointing: bool = False,
+    checkpointing: Checkpointing = False,
 ) -> RecurrentPredictor:
     """Return a higher-order ConvLSTM.
 
@@ -174,7 +174,7 @@ def higher_order(
         rank: C(i); "equal", "growing" and "raw" have none.
         channels: hidden channels of each block's layers, four numbers.
         layers_per_block: layers in a block.
-        checkpointing: recompute each time step in the backward pass instead of storing it.
+        checkpointing: what the backward pass recomputes, see `recurrent.Checkpointing`.
 
     Raises:
         ValueError: there is no such transition, or it cannot look back at M states with N terms.

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from convttlstm.files import UserError
 from convttlstm.models.conv_lstm import ConvLstmCell
 from convttlstm.models.conv_tt_lstm import ConvTtLstmCell
-from convttlstm.models.recurrent import RecurrentStack, State, same_conv, unroll
+from convttlstm.models.recurrent import Checkpointing, RecurrentStack, State, same_conv, unroll
 
 SLOPE = 0.2  # of the leaky rectifiers [I]
 
@@ -71,7 +71,7 @@ class Recognizer(nn.Module):
         encoder_channels: of encoder and decoder.
         classifier_channels: of the classifier's convolutions.
         classified: how many of the last steps the classifier sees.
-        checkpointing: recompute each time step in the backward pass instead of storing it.
+        checkpointing: what the backward pass recomputes, see `recurrent.Checkpointing`.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Recognizer(nn.Module):
         encoder_channels: int = 64,
         classifier_channels: int = 64,
         classified: int = 16,
-        checkpointing: bool = False,
+        checkpointing: Checkpointing = False,
     ) -> None:
         super().__init__()
         cells: dict[str, Callable[[int, int], nn.Module]] = {
@@ -103,12 +103,13 @@ class Recognizer(nn.Module):
         }
         if cell not in cells:
             raise UserError(_no_such_cell(cell, size, cells))
-        self.hidden_channels, self.classified, self.checkpointing = channels[-1], classified, checkpointing
+        self.hidden_channels, self.classified = channels[-1], classified
         wide = encoder_channels
         self.encoder = nn.Sequential(
             _halving(in_channels, wide), nn.LeakyReLU(SLOPE), _halving(wide, wide), nn.LeakyReLU(SLOPE)
         )
         self.stack = RecurrentStack(cells[cell], wide, channels, layers_per_block)
+        self.checkpointing = self.stack.recompute(checkpointing)
         self.decoder = nn.Sequential(
             _doubling(self.stack.out_channels, wide), nn.LeakyReLU(SLOPE), _doubling(wide, in_channels)
         )

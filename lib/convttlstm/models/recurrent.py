@@ -8,6 +8,9 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 State = Any  # each cell keeps what it needs from one step to the next
+# What the backward pass recomputes instead of storing it: nothing, each whole time step, or the layers of
+# these blocks, counted from 1.
+Checkpointing = bool | Sequence[int]
 
 
 def same_conv(in_channels: int, out_channels: int, kernel_size: int) -> nn.Conv2d:
@@ -107,6 +110,7 @@ class RecurrentStack(nn.Module):
             for width, hidden in zip(block_inputs, channels, strict=True)
         )
         self.out_channels = fourth + second
+        self.checkpointed_blocks: Sequence[int] = ()
 
     def cells(self) -> list[nn.Module]:
         """Return the layers, first to last."""
@@ -128,11 +132,18 @@ class RecurrentStack(nn.Module):
         for index, block in enumerate(self.blocks):
             if index == 3:
                 x = torch.cat([x, outputs[0]], dim=1)
+            recomputed = index + 1 in self.checkpointed_blocks and torch.is_grad_enabled()
             for cell in block:  # type: ignore[attr-defined]
-                x, cell_state = cell(x, next(old) or cell.initial_state(x))
-                new.append(cell_state)
+                before = next(old) or cell.initial_state(x)
+                x, after = checkpoint(cell, x, before, use_reentrant=False) if recomputed else cell(x, before)
+                new.append(after)
             outputs.append(x)
         return torch.cat([outputs[3], outputs[1]], dim=1), new
+
+    def recompute(self, checkpointing: Checkpointing) -> bool:
+        """Take up a choice of blocks; return whether it is whole time steps that are to be recomputed."""
+        self.checkpointed_blocks = () if isinstance(checkpointing, bool) else checkpointing
+        return checkpointing is True
 
 
 class RecurrentPredictor(nn.Module):
@@ -141,14 +152,14 @@ class RecurrentPredictor(nn.Module):
     Args:
         stack: the recurrent layers.
         in_channels: channels of a frame.
-        checkpointing: recompute each time step in the backward pass instead of storing it.
+        checkpointing: what the backward pass recomputes, see `Checkpointing`.
     """
 
-    def __init__(self, stack: RecurrentStack, in_channels: int, checkpointing: bool = False) -> None:
+    def __init__(self, stack: RecurrentStack, in_channels: int, checkpointing: Checkpointing = False) -> None:
         super().__init__()
         self.stack = stack
         self.output = same_conv(stack.out_channels, in_channels, kernel_size=1)
-        self.checkpointing = checkpointing
+        self.checkpointing = stack.recompute(checkpointing)
         # Convolutions on few channels run faster with the channels last.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
