@@ -43,18 +43,19 @@ def conditions(kind: str) -> str:
     return f"{device_name(kind)}{on}, torch {torch.__version__}"
 
 
-def publish(table: pd.DataFrame, folder: Path, measured: str, digits: int = 4) -> None:
-    """Print what was measured on the CPU, and write it to a CSV file named after the device.
+def publish(table: pd.DataFrame, folder: Path, measured: str, digits: int = 4, kind: str = "cpu") -> None:
+    """Print what was measured, and write it to a CSV file named after the device.
 
     Args:
         table: a line for each figure; its column "device" is written only.
         folder: where results go.
         measured: such as "loader".
         digits: significant ones.
+        kind: "cpu" or "cuda".
     """
     precision = f"%.{digits}g"
     print(table.drop(columns="device").to_string(index=False, float_format=precision))
-    path = beside(result_path(folder, measured, "cpu"), ".csv")
+    path = beside(result_path(folder, measured, kind), ".csv")
     write_text(path, table.to_csv(index=False, float_format=precision))
     print(f"wrote {path}")
 

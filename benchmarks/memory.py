@@ -45,9 +45,8 @@ def main() -> None:
 def row(size: int, name: str, precision: str, checkpointing: bool) -> dict[str, object]:
     """Return a line of the table."""
     model = create_model(name, checkpointing=checkpointing)
-    one, two = (peak_bytes(training(model, batch, size, precision)) for batch in (1, 2))
-    sequence = (two - one) / 1e9
-    fixed = (one - (two - one) + 3 * 4 * count_parameters(model)) / 1e9
+    own, besides = sequence_bytes(model, size, precision)
+    sequence, fixed = own / 1e9, (besides + 3 * 4 * count_parameters(model)) / 1e9
     return {
         "size": size,
         "model": name,
@@ -58,6 +57,12 @@ def row(size: int, name: str, precision: str, checkpointing: bool) -> dict[str, 
         "gb_besides": fixed,
         "gb_of_batch_16": 16 * sequence + fixed,
     } | {f"batch_of_{gpu}_gb": max(0, int((gpu - RESERVED - fixed) // sequence)) for gpu in GPUS}
+
+
+def sequence_bytes(model: nn.Module, size: int, precision: str) -> tuple[int, int]:
+    """Return what one more sequence adds to the most bytes held at once, and what does not grow."""
+    one, two = (peak_bytes(training(model, batch, size, precision)) for batch in (1, 2))
+    return two - one, 2 * one - two
 
 
 def training(

@@ -1,11 +1,15 @@
 """What the benchmarks rest on: equal algorithms, counted costs, receptive fields; no timing."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from benchmarks import algorithms, scaling, section5, textbook
+from benchmarks.memory import peak_bytes
 from tests import oracle
 
 
@@ -139,3 +143,21 @@ def test_figures_and_tables_are_written(tmp_path):
     assert (table["norm"] > 0).all()
     lags = table.groupby(["measure", "variant", "updates"]).size()
     assert set(lags["layer"]) == {section5.STEPS} and set(lags["model"]) == {section5.FRAMES}
+
+
+@pytest.mark.parametrize("recomputed, kept", [(False, 10), (True, 2)])
+def test_each_kept_result_is_counted_until_it_is_freed(recomputed, kept):
+    """Exponentials keep their results: ten more of a chain, or, recomputed by fives, two inputs of these."""
+    x = torch.empty(1000, requires_grad=True)
+
+    def five(y: torch.Tensor) -> torch.Tensor:
+        return y.exp().exp().exp().exp().exp()
+
+    def work(fives: int) -> None:
+        y = x
+        for _ in range(fives):
+            y = checkpoint(five, y, use_reentrant=False) if recomputed else five(y)
+        torch.autograd.grad(y, x, torch.ones(1000))
+
+    more, less = (peak_bytes(partial(work, fives)) for fives in (5, 3))
+    assert more - less == kept * 4 * 1000

@@ -140,6 +140,13 @@ class RecurrentStack(nn.Module):
             outputs.append(x)
         return torch.cat([outputs[3], outputs[1]], dim=1), new
 
+    def compile_cells(self) -> None:
+        """Have torch.compile make code of each layer, at its first steps."""
+        # One variant for each shape of layer, with and without gradients: more than torch's eight.
+        torch._dynamo.config.recompile_limit = 64
+        for cell in self.cells():
+            cell.compile()
+
     def recompute(self, checkpointing: Checkpointing) -> bool:
         """Take up a choice of blocks; return whether it is whole time steps that are to be recomputed."""
         self.checkpointed_blocks = () if isinstance(checkpointing, bool) else checkpointing

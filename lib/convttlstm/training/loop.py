@@ -177,10 +177,7 @@ class Trainer:
         if run.compute.compile and not hasattr(model, "stack"):
             self.say(f"{run.id}: compute.compile serves the recurrent stack only; trained uncompiled")
         elif run.compute.compile:
-            # One variant for each shape of layer, with and without gradients: more than torch's eight.
-            torch._dynamo.config.recompile_limit = 64
-            for cell in model.stack.cells():  # type: ignore[operator, union-attr]
-                cell.compile()
+            model.stack.compile_cells()  # type: ignore[operator, union-attr]
         self.recipe = RECIPES[run.training.recipe](run, fabric, model)
         self.model = self.recipe.model
         self.best: dict[str, Tensor] = {}
