@@ -72,6 +72,7 @@ def main() -> None:
     parser.add_argument("--codes", nargs="+", default=CODES[:3], choices=CODES, metavar="CODE")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder")
+    parser.add_argument("--name", default="train_step", help="of the CSV file, before the device's")
     options = parser.parse_args()
     print(conditions(options.device))
     for name in MODELS:
@@ -81,7 +82,7 @@ def main() -> None:
     rows = measure([Variant(*choice) for choice in choices], work, options.rounds)
     found = {"device": device_name(work.kind), "threads": torch.get_num_threads(), "torch": torch.__version__}
     found |= {"batch": work.batch, "side": work.side}
-    publish(pd.DataFrame([found | row for row in rows]), options.output, "train_step", kind=work.kind)
+    publish(pd.DataFrame([found | row for row in rows]), options.output, options.name, kind=work.kind)
 
 
 def measure(variants: list[Variant], work: Work, rounds: int) -> list[dict[str, object]]:
