@@ -106,7 +106,6 @@ class Evaluation(Strict):
 
     lpips: bool = Field(True, description="needs AlexNet's weights, which a rule fetches")
     batch_size: PositiveInt = 16
-    bootstrap_resamples: PositiveInt = Field(2_000, description="for the 95 % intervals")
     sequences: PositiveInt | None = Field(
         None, description="judge the first so many test sequences only; null: all of them"
     )

@@ -42,14 +42,14 @@ class ClipSource(Protocol):
 def open_clips(dataset: Dataset, folder: Path, split: str, horizon: int | None = None) -> ClipSource:
     """Return the sequences of a split of a prepared data set.
 
-    In videos these are windows of context + horizon frames: all of them in training, in validation and
-    test those that follow one another without a common frame.
+    In videos these are windows of context + horizon frames: all of them in training, else those that follow
+    one another without a common frame.
 
     Args:
         dataset: its settings.
         folder: where it was prepared.
         split: "train", "validation" or "test".
-        horizon: frames to predict, of videos' test windows; None in training and validation.
+        horizon: frames to predict, to evaluate on videos; None in training and validation.
 
     Raises:
         UserError: files are missing or do not belong together, or no video is long enough.
@@ -58,10 +58,11 @@ def open_clips(dataset: Dataset, folder: Path, split: str, horizon: int | None =
         return Clips(folder, split)
     assert isinstance(dataset, VideoDataset)  # clips of activities have a feed of their own
     frames = dataset.context + (horizon or dataset.horizon)
-    if split == "train":
+    if split == "train" and horizon is None:
         windows = Windows(folder, split, frames, stride=1)
-        return First(windows, FIRST) if dataset.train_windows == "first_10000" else windows
-    size = dataset.test_size if split == "test" and dataset.test_size != dataset.size else None
+        first = np.arange(min(FIRST, len(windows)))
+        return Subset(windows, first) if dataset.train_windows == "first_10000" else windows
+    size = dataset.test_size if horizon and dataset.test_size != dataset.size else None
     return Windows(folder, split, frames, stride=frames, size=size)
 
 
@@ -177,21 +178,21 @@ class Windows:
         return torch.unflatten(resized, 0, batch.shape[:2])
 
 
-class First:
-    """The first few sequences of a source."""
+class Subset:
+    """Some sequences of a source, by their numbers in it."""
 
-    def __init__(self, clips: ClipSource, count: int) -> None:
-        self.clips, self.count = clips, min(count, len(clips))
+    def __init__(self, clips: ClipSource, chosen: np.ndarray) -> None:
+        self.clips, self.chosen = clips, chosen
         self.sha256 = clips.sha256
-        self.labels = {name: values[: self.count] for name, values in clips.labels.items()}
+        self.labels = {name: values[chosen] for name, values in clips.labels.items()}
 
     def __len__(self) -> int:
         """Return the number of sequences."""
-        return self.count
+        return len(self.chosen)
 
     def batch(self, indices: Sequence[int] | np.ndarray, device: torch.device | str = "cpu") -> Tensor:
         """Return these sequences, as the source does."""
-        return self.clips.batch(indices, device)
+        return self.clips.batch(self.chosen[np.asarray(indices, dtype=int)], device)
 
 
 def as_floats(frames: np.ndarray | Tensor, device: torch.device | str) -> Tensor:

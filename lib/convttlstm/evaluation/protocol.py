@@ -14,10 +14,10 @@ from tqdm import tqdm
 
 from convttlstm import provenance
 from convttlstm.config import Dataset, MovingMnist, Run, write_run
-from convttlstm.data.clips import ClipSource, First, as_bytes, open_clips
+from convttlstm.data.clips import ClipSource, Subset, as_bytes, open_clips
 from convttlstm.evaluation import metrics
-from convttlstm.evaluation.bootstrap import interval
 from convttlstm.evaluation.complexity import count_parameters
+from convttlstm.evaluation.intervals import mean
 from convttlstm.evaluation.lpips_metric import Lpips
 from convttlstm.evaluation.recognition import evaluate_recognizer
 from convttlstm.files import UserError, atomic_path, write_json, write_text
@@ -46,6 +46,18 @@ def test_passes(dataset: Dataset, data: Path) -> list[Pass]:
     return [Pass([h], open_clips(dataset, data, "test", h)) for h in dataset.test_horizons]
 
 
+def training_pass(dataset: Dataset, data: Path) -> Pass | None:
+    """Return training sequences, read as test sequences are; None if none is as long as the shortest horizon.
+
+    Raises:
+        UserError: the prepared data are missing or damaged.
+    """
+    horizon = min(dataset.test_horizons)
+    if isinstance(dataset, MovingMnist) and dataset.train.frames < dataset.context + horizon:
+        return None
+    return Pass([horizon], open_clips(dataset, data, "train", horizon))
+
+
 def evaluate_run(run: Run, data: Path, output: Path, weights: Path | None) -> dict[str, Any]:
     """Judge a finished run on the test split of its data set; see `evaluate`.
 
@@ -70,7 +82,8 @@ def evaluate_run(run: Run, data: Path, output: Path, weights: Path | None) -> di
         if run.evaluation.lpips and weights is None:
             raise UserError("LPIPS needs AlexNet's weights: give --lpips, or set evaluation.lpips: false")
         lpips = Lpips(weights) if run.evaluation.lpips and weights else None
-        result = evaluate(run, model, test_passes(run.dataset, data), output, lpips, kind, made_by)
+        passes, training = test_passes(run.dataset, data), training_pass(run.dataset, data)
+        result = evaluate(run, model, passes, output, lpips, kind, made_by, training)
     write_run(output, run)
     return result
 
@@ -110,13 +123,15 @@ def evaluate(
     lpips: Lpips | None,
     device: torch.device | str,
     made_by: dict[str, Any],
+    training: Pass | None = None,
 ) -> dict[str, Any]:
-    """Judge a model on test sequences, and write what came out to the folder `output`.
+    """Evaluate a model on test sequences, and write the metrics to the folder `output`.
 
     In each pass the model predicts its longest horizon once; shorter ones are its first frames.
-    Predictions are clamped to [0, 1]. Intervals are over sequences. metrics.json is written last, beside
-    per_frame.csv and examples.npz, which are of the longest horizon, and per_sequence.csv; all are in raw
-    units, not times 1,000.
+    Predictions are clamped to [0, 1]. Intervals are over test sequences, in groups of one video's, and
+    speak of this run only. metrics.json is written last, after per_frame.csv and examples.npz (at the longest
+    horizon), per_sequence.csv and training_sequences.csv (the MSE of as many training sequences); all are in
+    raw units, not times 1,000.
 
     Args:
         run: settings; its dataset, evaluation and names are used.
@@ -126,6 +141,7 @@ def evaluate(
         lpips: None leaves LPIPS out, and its columns are absent.
         device: where to compute.
         made_by: stored as `evaluated_by`.
+        training: training sequences; None leaves training_sequences.csv without rows.
 
     Returns:
         The content of metrics.json.
@@ -134,19 +150,19 @@ def evaluate(
         UserError: sequences are too short, a prediction is not finite, or a file cannot be written.
     """
     model = model.to(device).eval()
-    longest, resamples = max(run.dataset.test_horizons), run.evaluation.bootstrap_resamples
+    longest = max(run.dataset.test_horizons)
     sequences, available, horizons, tables = {}, {}, {}, []
     per_frame, examples = {}, {}
     for part in passes:
         clips: ClipSource = part.clips
         if run.evaluation.sequences:
-            clips = First(clips, run.evaluation.sequences)
+            clips = Subset(clips, np.arange(min(run.evaluation.sequences, len(clips))))
         values, kept = _judge_all(run, model, clips, max(part.horizons), lpips, device)
         if longest in part.horizons:
             per_frame, examples = {name: value.mean(axis=0) for name, value in values.items()}, kept
         for horizon in part.horizons:
             means = {name: value[:, :horizon].mean(axis=1) for name, value in values.items()}
-            horizons[str(horizon)] = _intervals(means, resamples)
+            horizons[str(horizon)] = _intervals(means, groups_of(clips))
             sequences[str(horizon)], available[str(horizon)] = len(clips), len(part.clips)
             numbers = {"horizon": horizon, "sequence": np.arange(len(clips))}
             tables.append(pd.DataFrame(numbers | clips.labels | means))
@@ -165,10 +181,32 @@ def evaluate(
     }
     _write_csv(output / "per_frame.csv", pd.DataFrame({"frame": np.arange(1, longest + 1)} | per_frame))
     _write_csv(output / "per_sequence.csv", pd.concat(tables))
+    fewest = min(sequences.values())
+    _write_csv(output / "training_sequences.csv", _on_training(run, model, training, fewest, device))
     with atomic_path(output / "examples.npz") as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **examples)
     write_json(output / "metrics.json", result)
     return result
+
+
+def groups_of(clips: ClipSource) -> np.ndarray:
+    """Return the group of each sequence: its video, or itself where each is drawn on its own."""
+    return clips.labels.get("video", np.arange(len(clips)))
+
+
+def _on_training(
+    run: Run, model: torch.nn.Module, training: Pass | None, count: int, device: torch.device | str
+) -> pd.DataFrame:
+    """Return horizon, sequence, group and MSE of `count` training sequences, evenly spread."""
+    if training is None:
+        return pd.DataFrame(columns=["horizon", "sequence", "group", "mse"])
+    (horizon,) = training.horizons
+    available = len(training.clips)
+    chosen = np.unique(np.linspace(0, available - 1, min(count, available)).round().astype(int))
+    clips = Subset(training.clips, chosen)
+    values, _ = _judge_all(run, model, clips, horizon, None, device)
+    columns = {"horizon": horizon, "sequence": chosen, "group": groups_of(clips)}
+    return pd.DataFrame(columns | {"mse": values["mse"].mean(axis=1)})
 
 
 @torch.inference_mode()
@@ -236,12 +274,8 @@ def judge(prediction: Tensor, truth: Tensor, lpips: Lpips | None) -> dict[str, n
     return {name: value.double().cpu().numpy() for name, value in values.items()}
 
 
-def _intervals(columns: dict[str, np.ndarray], resamples: int) -> dict[str, dict[str, float]]:
-    bounds = interval(np.stack(list(columns.values()), axis=1), resamples)
-    return {
-        name: {"mean": float(mean), "low": float(low), "high": float(high)}
-        for name, mean, low, high in zip(columns, *bounds, strict=True)
-    }
+def _intervals(columns: dict[str, np.ndarray], groups: np.ndarray) -> dict[str, dict[str, float | None]]:
+    return {name: mean(values[None], groups).as_json() for name, values in columns.items()}
 
 
 def _write_csv(path: Path, table: pd.DataFrame) -> None:

@@ -12,8 +12,8 @@ from tqdm import tqdm
 from convttlstm.config import Run, Something
 from convttlstm.data.activities import Activities, Part, judging_plan
 from convttlstm.data.clips import as_bytes, as_floats
-from convttlstm.evaluation.bootstrap import interval
 from convttlstm.evaluation.complexity import count_parameters
+from convttlstm.evaluation.intervals import proportion
 from convttlstm.files import UserError, atomic_path, write_json, write_text
 
 BINS = 10  # of confidence, for the calibration error
@@ -26,7 +26,7 @@ def evaluate_recognizer(
 
     metrics.json is written last, beside predictions.csv, with a line for each clip and fraction, and
     examples.npz: at each fraction the clip that was named right, and the one that was named wrong, with the
-    greatest confidence. Accuracies are shares of 1; intervals are over clips.
+    greatest confidence. Accuracies are shares of 1 with Wilson's intervals, which speak of other clips.
 
     Args:
         run: its settings; the data set is of the kind something.
@@ -53,7 +53,7 @@ def evaluate_recognizer(
     for fraction in dataset.fractions:
         table = _name_all(run, model, clips, fraction, groups, device)
         tables.append(table)
-        fractions[str(fraction)] = accuracies(table, run.evaluation.bootstrap_resamples)
+        fractions[str(fraction)] = accuracies(table)
         examples |= _examples(run, model, clips, table, device)
     result = {
         "run": run.id,
@@ -121,7 +121,7 @@ def _name_all(
     return pd.concat(rows)
 
 
-def accuracies(table: pd.DataFrame, resamples: int) -> dict[str, Any]:
+def accuracies(table: pd.DataFrame) -> dict[str, Any]:
     """Return top-1 and top-5 accuracy, the calibration error, and both readings of a group's accuracy.
 
     A group's `top1` is the share of its clips whose very activity was named; its `group` the share of
@@ -131,15 +131,14 @@ def accuracies(table: pd.DataFrame, resamples: int) -> dict[str, Any]:
 
     Args:
         table: label, named, confidence, rank, group and named_group of each clip.
-        resamples: of the bootstrap.
     """
     right = (table["label"] == table["named"]).to_numpy()
     top5 = (table["rank"] <= 5).to_numpy()
     same_group = (table["group"] == table["named_group"]).to_numpy()
     found: dict[str, Any] = {
-        "top1": _share(right, resamples),
-        "top5": _share(top5, resamples),
-        "group": _share(same_group, resamples),
+        "top1": _share(right),
+        "top5": _share(top5),
+        "group": _share(same_group),
         "calibration_error": calibration_error(table["confidence"].to_numpy(), right),
         "groups": {},
     }
@@ -147,8 +146,8 @@ def accuracies(table: pd.DataFrame, resamples: int) -> dict[str, Any]:
         own = (table["group"] == group).to_numpy()
         found["groups"][group] = {
             "clips": int(own.sum()),
-            "top1": _share(right[own], resamples),
-            "group": _share(same_group[own], resamples),
+            "top1": _share(right[own]),
+            "group": _share(same_group[own]),
         }
     return found
 
@@ -163,9 +162,8 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
     return float(sum(gaps) / len(confidence))
 
 
-def _share(hits: np.ndarray, resamples: int) -> dict[str, float]:
-    mean, low, high = interval(hits.astype(float), resamples)
-    return {"mean": float(mean), "low": float(low), "high": float(high)}
+def _share(hits: np.ndarray) -> dict[str, float | None]:
+    return proportion(hits[None].astype(float), np.arange(len(hits))).as_json()
 
 
 def _examples(

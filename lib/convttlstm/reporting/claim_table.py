@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from convttlstm.config import Settings, evaluated_runs, read_run
-from convttlstm.files import write_text
+from convttlstm.files import listed, write_text
 from convttlstm.reporting.claims import load_claims
 from convttlstm.reporting.evidence import Evidence
 from convttlstm.reporting.markup import LATEX_HEAD, Row, Table, to_latex, to_markdown
@@ -15,18 +15,30 @@ from convttlstm.reporting.measured import Scale
 from convttlstm.reporting.printed import Paper, printed_groups
 from convttlstm.reporting.requirements import REFERENCE_MINUTES, Requirements
 from convttlstm.reporting.results import beside, what_it_proves
-from convttlstm.reporting.verdicts import SHOWN, VERDICTS, Judgement, judge
+from convttlstm.reporting.verdicts import SHOWN, Judgement, decide
 
 HOLDS = {True: "yes", False: "no", None: ""}
+SEPARATOR = "\n"  # between the comparisons in a cell of the CSV
+# How a verdict came about, in the order in which reports show them.
+GROUPS = {
+    "training": "From training at this scale",
+    "counting": "By counting, at the paper's sizes",
+    "timing": "By measured time, on the devices named",
+    "undecidable": "Not decidable by a program",
+    "lacking": "Not tested, as runs are lacking",
+}
 RULE = (
-    "A claim is reproduced if every one of its comparisons lies on the claimed side with its whole 95 % "
-    "interval (paired bootstrap over shared test sequences and trainings), contradicted if one lies wholly "
-    "on the other, undecided if zero lies in one. Counts are of the paper's sizes and hold at every scale; "
-    "timings in benchmarks/results hold for the machine that they name. Differences are the first system's "
-    "figure less the second's; less is better in MSE and LPIPS, more in PSNR, SSIM and accuracy."
+    "A claim is reproduced if all its comparisons lie on the claimed side with their whole 95 % "
+    "intervals, over seeds and test sequences; contradicted if one lies on the other side after Holm's "
+    "correction for their number; there is no difference if what is not as claimed is smaller than a "
+    "stated margin, interval and all; else it is undecided. Intervals take seeds and groups of sequences "
+    "(videos, clips) as independent random samples of all others, and values as close to normal; a single "
+    "seed of a trained model decides nothing. Counts hold at every scale. Times hold for the device named "
+    "and say nothing about the authors' hardware. Differences are the first model's value less the "
+    "second's; less is better in MSE and LPIPS, more in PSNR, SSIM and accuracy."
 )
 HOURS = (
-    "Hours are for one training of each system, on the paper's number of samples, by a device that trains "
+    "Hours are for three seeds of each model, on the paper's number of samples, by a device that trains "
     f"Conv-TT-LSTM on 10,000 sequences of Moving-MNIST-2 in {REFERENCE_MINUTES:.1f} minutes, as the authors' "
     "optimized code did on theirs."
 )
@@ -40,7 +52,7 @@ def write_claims(
     paper: Path,
     output: Path,
 ) -> None:
-    """Write what became of each of the paper's claims at a scale.
+    """Write the verdict on each of the paper's claims at a scale.
 
     Args:
         results: folder of the scale, such as results/laptop, with complexity.csv.
@@ -54,16 +66,16 @@ def write_claims(
         UserError: a file that is read is missing or damaged, or claims.yaml names something unknown.
     """
     catalogue = load_claims(paper / "claims.yaml", paper_settings, printed_groups(paper))
-    figures, scale = Paper(paper, catalogue), Scale(results, settings, catalogue, measured)
+    printed = Paper(paper, catalogue)
+    scale = Scale(results, settings, catalogue, printed, measured)
     requirements = Requirements(catalogue, scale.counts, measured)
-    judged = [judge(claim, figures, scale, requirements) for claim in catalogue.claims.claims]
-    table = pd.DataFrame([_cells(judgement) for judgement in judged])
+    decided = [decide(claim, printed, scale, requirements) for claim in catalogue.claims.claims]
+    table = pd.DataFrame([_cells(judgement) for judgement in decided])
     first = next(iter(settings.experiments))
     label = what_it_proves(read_run(results / "runs" / first / evaluated_runs(settings, first)[0]))
     write_text(beside(output, ".csv"), table.to_csv(index=False))
-    tables = claim_tables(table, label)
-    said = f"**{_capital(label)}.** {_capital(summary(table, label))}."
-    head = f"# The paper's claims\n\n{said}\n\n{RULE} {HOURS}\n"
+    tables = claim_tables(table)
+    head = f"# The paper's claims\n\n**{opening(table, label)}**\n\n{others(table)}\n\n{RULE} {HOURS}\n"
     notes = "\n".join(f"- {note}" for note in claim_notes(table))
     listed = f"## Reservations about the paper's figures\n\n{notes}\n"
     write_text(beside(output, ".md"), "\n".join([head, *map(to_markdown, tables), listed]))
@@ -75,6 +87,7 @@ def _cells(judgement: Judgement) -> dict[str, str]:
     compared = [part for part in evidence if part.runs]
     return {
         "claim": claim.id,
+        "group": "lacking" if judgement.verdict == "not tested" else claim.basis,
         "topic": claim.topic,
         "place": claim.place,
         "statement": claim.statement,
@@ -94,13 +107,13 @@ def _cells(judgement: Judgement) -> dict[str, str]:
 
 
 def _measured(evidence: Sequence[Evidence]) -> str:
-    """Return all that was measured, what speaks against the claim first, then what does not tell."""
-    several = len({part.dataset for part in evidence if part.text}) > 1
-    ordered = sorted(evidence, key=lambda part: (part.high >= 0, part.low > 0))
-    return "; ".join(
+    """Return all that was measured: first what speaks against the claim, then what does not decide."""
+    measured = [part for part in evidence if part.text]
+    several = len({part.dataset for part in measured}) > 1
+    order = ("contradicted", "undecided", "no difference", "reproduced", "not tested")
+    return SEPARATOR.join(
         f"{part.text}{part.where}" + (f" ({part.dataset})" if several else "")
-        for part in ordered
-        if part.text
+        for part in sorted(measured, key=lambda part: order.index(part.found))
     )
 
 
@@ -113,27 +126,68 @@ def _brief(table: Table) -> Table:
 
 
 def _few(text: str) -> str:
-    """Return the first comparisons of a cell, and how many there are besides."""
-    parts = text.split("; ")
-    if len(parts) <= SHOWN + 1:
-        return text
-    return "; ".join(parts[:SHOWN]) + f"; and {len(parts) - SHOWN} more"
+    """Return the first comparisons of a cell, and the number of the others."""
+    parts = text.split(SEPARATOR)
+    kept = parts if len(parts) <= SHOWN + 1 else [*parts[:SHOWN], f"and {len(parts) - SHOWN} more"]
+    return "; ".join(kept)
 
 
 def _distinct(texts: Iterable[str]) -> str:
     return " ".join(dict.fromkeys(text for text in texts if text))
 
 
-def summary(table: pd.DataFrame, label: str) -> str:
-    """Return how many claims came to which verdict, and how many the paper's own figures contradict."""
-    counts = ", ".join(f"{(table['verdict'] == verdict).sum()} {verdict}" for verdict in VERDICTS)
-    against = (table["paper_holds"] == "no").sum()
-    where = label.partition(":")[0]
-    return f"of {len(table)} claims {counts}, at {where}; the paper's own figures contradict {against}"
+def opening(table: pd.DataFrame, label: str) -> str:
+    """Return in words what training at a scale shows, from claims.csv read as text.
+
+    Args:
+        table: claims.csv.
+        label: what the scale is; see `what_it_proves`.
+    """
+    scale = label.partition(":")[0]
+    tested = table[table["group"] == "training"]
+    if tested.empty:
+        return f"Training at {scale} shows nothing about the paper's claims."
+    lacking = int((table["group"] == "lacking").sum())
+    verbs = {
+        "reproduced": "reproduces",
+        "contradicted": "contradicts",
+        "no difference": "finds no difference in",
+        "undecided": "leaves undecided",
+    }
+    parts = []
+    for verdict, verb in verbs.items():
+        names = [name.replace("-", " ") for name in tested[tested["verdict"] == verdict]["claim"]]
+        parts.append(f"{verb} {len(names)} ({', '.join(names)})" if names else f"{verb} none")
+    said = f"Training at {scale} tests {len(tested)} of {len(tested) + lacking} claims: it {listed(parts)}."
+    return said if scale == "paper scale" else f"{said} Other scales may come out differently."
 
 
-def claim_tables(table: pd.DataFrame, label: str) -> list[Table]:
-    """Return a table for each topic, from claims.csv read as text."""
+def others(table: pd.DataFrame) -> str:
+    """Return in words what does not rest on training, and what the paper's own figures contradict."""
+    held = {name: table[table["group"] == name]["verdict"] for name in GROUPS}
+    counted, timed, against = held["counting"], held["timing"], (table["paper_holds"] == "no").sum()
+    parts = [
+        f"By counting, {_held(counted)}.",
+        f"By measured time, on the devices named and not the authors', {_held(timed)}.",
+        f"No program can decide {len(held['undecidable'])}.",
+        f"The paper's own figures contradict {against} of its {len(table)} claims.",
+    ]
+    return " ".join(parts)
+
+
+def _held(verdicts: pd.Series) -> str:
+    counts = {word: int((verdicts == word).sum()) for word in ("holds", "fails", "undecided")}
+    words = {
+        "holds": ("claim holds", "claims hold"),
+        "fails": ("fails", "fail"),
+        "undecided": ("is undecided",) * 2,
+    }
+    said = [f"{n} {words[word][n != 1]}" for word, n in counts.items() if n or word != "undecided"]
+    return listed(said)
+
+
+def claim_tables(table: pd.DataFrame) -> list[Table]:
+    """Return a table for each group of verdicts, from claims.csv read as text."""
     names = (
         "Verdict",
         "Claim",
@@ -145,12 +199,10 @@ def claim_tables(table: pd.DataFrame, label: str) -> list[Table]:
     )
     header = [("", name) for name in names]
     tables = []
-    for topic in dict.fromkeys(table["topic"]):
-        own = table[table["topic"] == topic]
-        rows = [Row(_line(row), ours=True) for _, row in own.iterrows()]
-        title = f"Claims: {topic}"
-        note = f"{_capital(label)}. {_capital(summary(own, label))}."
-        tables.append(Table(title, note, header, "lwwwlww", rows))
+    for group, title in GROUPS.items():
+        rows = [Row(_line(row), ours=True) for _, row in table[table["group"] == group].iterrows()]
+        if rows:
+            tables.append(Table(title, "", header, "lwwwlww", rows))
     return tables
 
 

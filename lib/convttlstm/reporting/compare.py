@@ -10,14 +10,13 @@ import numpy as np
 import pandas as pd
 
 from convttlstm.config import Run, read_run
-from convttlstm.evaluation.bootstrap import interval_over_seeds, paired_interval, unpaired_interval
+from convttlstm.evaluation.intervals import Estimate, difference, independent_difference, mean
 from convttlstm.files import UserError, write_text
 from convttlstm.reporting.markup import Row, Table, to_markdown
 from convttlstm.reporting.recognition import Recognition, load_recognition
-from convttlstm.reporting.results import Result, load_result, read_table, seed_by_seed
+from convttlstm.reporting.results import GROUP, Result, load_result, read_table, seed_by_seed
 from convttlstm.reporting.table2 import NOT_COMPUTED, SCALES
 
-RESAMPLES = 2_000
 NAMES = {
     "mse": "MSE x 1000",
     "psnr": "PSNR, dB",
@@ -27,8 +26,8 @@ NAMES = {
     "lpips_standard": "LPIPS x 1000, standard protocol",
 }
 NOTE = (
-    "B - A, with 95 % bootstrap intervals over test sequences, and over trainings where a side has several. "
-    "Where both were judged on the same sequences, the interval is of their differences, pair by pair; * "
+    "B - A, with 95 % intervals over test sequences, and over seeds where a side has several. "
+    "Where both were evaluated on the same sequences, the interval is of their differences, pair by pair; * "
     "marks those that leave out zero. Where a folder holds tables only, as in git, * says that the two "
     "intervals do not overlap, which asks for more."
 )
@@ -43,7 +42,8 @@ class Figure:
         mean: as tables show it.
         low: the lower bound of its interval.
         high: the upper bound.
-        values: (trainings, sequences), None where only a table is left, and of costs.
+        values: (seeds, sequences), None where only a table is left, and of costs.
+        groups: (sequences,); see `convttlstm.evaluation.intervals`.
         cost: whether it is one, which has no test sequences.
     """
 
@@ -51,6 +51,7 @@ class Figure:
     low: float
     high: float
     values: np.ndarray | None = None
+    groups: np.ndarray | None = None
     cost: bool = False
 
 
@@ -180,9 +181,14 @@ def _difference(key: tuple[str, str], name: str, a: System, b: System) -> Differ
     if ours.values is None or theirs.values is None:
         apart = ours.low > theirs.high or ours.high < theirs.low
         return Difference(*key, name, theirs.mean, ours.mean, None, None, apart, TABLES)
+    assert ours.groups is not None and theirs.groups is not None
     same = _same_sequences(a.run, b.run) and ours.values.shape[1] == theirs.values.shape[1]
-    interval = paired_interval if same else unpaired_interval
-    _, low, high = interval(ours.values, theirs.values, RESAMPLES)
+    found: Estimate = (
+        difference(ours.values, theirs.values, ours.groups)
+        if same
+        else independent_difference(mean(ours.values, ours.groups), mean(theirs.values, theirs.groups))
+    )
+    low, high = found.interval
     judged_on = SAME if same else OTHER
     return Difference(*key, name, theirs.mean, ours.mean, low, high, not (low <= 0 <= high), judged_on)
 
@@ -260,7 +266,8 @@ def _predictor(runs: list[Result]) -> System:
         for metric in SCALES:
             if metric in metrics and all(metric in run.metrics.horizons.get(horizon, {}) for run in runs):
                 values = [run.values(horizon, metric).to_numpy() * SCALES[metric][1] for run in runs]
-                figures[f"{NAMES[metric]}, {horizon} frames"] = _figure(values, first.folder)
+                groups = first.groups(horizon, GROUP).to_numpy()
+                figures[f"{NAMES[metric]}, {horizon} frames"] = _figure(values, groups, first.folder)
     return System(figures | _costs(runs), len(runs), first.config, _origin(first))
 
 
@@ -272,17 +279,19 @@ def _recogniser(runs: list[Recognition]) -> System:
             (own["label"] == own["named"]).to_numpy(float)
             for own in (table.sort_values("clip") for table in tables)
         ]
+        clips = np.arange(len(right[0]))
         figures[f"accuracy in %, first {fraction:.0%}"] = _figure(
-            [100 * hits for hits in right], runs[0].folder
+            [100 * hits for hits in right], clips, runs[0].folder
         )
     return System(figures | _costs(runs), len(runs), runs[0].config, _origin(runs[0]))
 
 
-def _figure(values: list[np.ndarray], first: Path) -> Figure:
+def _figure(values: list[np.ndarray], groups: np.ndarray, first: Path) -> Figure:
     if len({len(own) for own in values}) > 1:
         raise UserError(f"{first}: its seeds were judged on different test sequences; evaluate them again")
     stacked = np.stack(values)
-    return Figure(*interval_over_seeds(stacked, RESAMPLES), stacked)
+    found = mean(stacked, groups)
+    return Figure(found.value, *found.interval, stacked, groups)
 
 
 def _costs(runs: list[Result] | list[Recognition]) -> dict[str, Figure]:
@@ -331,6 +340,7 @@ def _cells(row: pd.Series) -> dict[str, Figure]:
         for name in row.index:
             horizon = name.removeprefix(f"{column}_")
             if horizon.isdigit() and row[name] not in ("", NOT_COMPUTED):
-                bounds = (float(row[name]), float(row[f"{name}_low"]), float(row[f"{name}_high"]))
+                ends = (float(row[f"{name}_{end}"] or "nan") for end in ("low", "high"))
+                bounds = (float(row[name]), *ends)
                 figures[f"{NAMES[metric]}, {horizon} frames"] = Figure(*bounds)
     return figures

@@ -1,36 +1,45 @@
-"""What one comparison of a claim came to, and what decides nothing."""
+"""The outcome of one comparison of a claim, and the reasons why a comparison decides nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from convttlstm.config import Run
+from convttlstm.evaluation.intervals import Estimate
 
-Verdict = Literal["reproduced", "contradicted", "undecided", "not assessed"]
-TIMING_NOISE = 0.05  # by how much a timing, taken again, may differ: less decides nothing
+Verdict = Literal[
+    "reproduced",
+    "contradicted",
+    "no difference",
+    "undecided",
+    "not tested",
+    "holds",
+    "fails",
+    "not decidable",
+]
+TIMING_NOISE = 0.05  # share by which a timing may differ when it is repeated; less decides nothing
 TIE = 1e-12
 
 
 class Missing(Exception):
-    """Something that a comparison needs is not there; the message says what."""
+    """A comparison needs something that is not there; the message names it."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was measured of one system against one other.
+    """One model against another, or against a printed value.
 
     Attributes:
-        what: is compared, such as "LPIPS".
-        where: and of whom, such as " at 30 frames, Conv-TT-LSTM against ConvLSTM (baseline)".
-        low: of the lead, which is positive where it is as claimed; with `high` a 95 % interval, or a range.
-        high: see `low`.
-        text: the figures in words.
+        what: the quantity that is compared, such as "LPIPS".
+        where: the conditions and the models, such as " at 30 frames, Conv-TT-LSTM against ConvLSTM
+            (baseline)".
+        lead: by how much it is as claimed, negative if it is the other way round.
+        margin: leads smaller than this, either way, count as no difference.
+        ties_hold: whether no difference is as claimed.
+        text: the numbers in words.
         refused: why they decide nothing, "" if they do.
-        exact: whether it is a count or a range of timings, and no interval.
-        seeds: trainings of each side, of the two the fewer; 0 where none is compared.
-        sequences: test sequences, or clips, that both were judged on; 0 where none is.
+        seeds: runs of each model, of the two the fewer; 0 where none is compared.
+        sequences: test sequences, or clips, that both models saw; 0 where none is compared.
         dataset: its name, "" where none is compared.
         horizon: numbers of frames, or the share of them, separated by spaces.
         runs: folders below runs/.
@@ -38,11 +47,11 @@ class Evidence:
 
     what: str
     where: str
-    low: float = 0.0
-    high: float = 0.0
+    lead: Estimate | None = None
+    margin: float = 0.0
+    ties_hold: bool = False
     text: str = ""
     refused: str = ""
-    exact: bool = False
     seeds: int = 0
     sequences: int = 0
     dataset: str = ""
@@ -50,29 +59,63 @@ class Evidence:
     runs: tuple[str, ...] = ()
 
     @property
+    def interval(self) -> tuple[float, float]:
+        """Low and high of the lead at 95 %."""
+        return self.lead.interval if self.lead else (float("nan"), float("nan"))
+
+    @property
     def found(self) -> Verdict:
-        """What this comparison alone says of the claim."""
+        """What this comparison alone says: one of the first five verdicts."""
+        low, high = self.interval
         if self.refused:
-            return "not assessed"
-        return "reproduced" if self.low > 0 else "contradicted" if self.high < 0 else "undecided"
+            return "not tested"
+        if self.ties_hold and low > -self.margin:
+            return "reproduced"
+        if -self.margin < low and high < self.margin:
+            return "no difference"
+        return "reproduced" if low > 0 else "contradicted" if high < 0 else "undecided"
+
+
+def exactly(low: float, high: float | None = None) -> Estimate:
+    """Return an estimate that is a count, or a range of timings."""
+    bounds = low, low if high is None else high
+    return Estimate(sum(bounds) / 2, lambda tail: bounds)
+
+
+def within(estimate: Estimate, target: float, tolerance: float) -> Estimate:
+    """Return by how much an estimate is nearer to `target` than `tolerance`; negative where it is farther."""
+
+    def bounds(tail: float) -> tuple[float, float]:
+        low, high = (bound - target for bound in estimate.bounds(tail))
+        nearest = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
+        return tolerance - max(abs(low), abs(high)), tolerance - nearest
+
+    return Estimate(tolerance - abs(estimate.value - target), bounds)
 
 
 def refused(configs: Sequence[Run]) -> str:
-    """Return why runs say nothing of a claim when they are compared, "" if they do."""
+    """Return why runs say nothing about a claim when they are compared, "" if they do."""
     first = configs[0]
     if not first.judges_claims:
-        return f"{first.label} proves nothing about the paper"
+        return f"{first.label} shows nothing about the paper"
     if first.dataset.stand_in:
         return f"the data are a {first.dataset.stand_in}"
     if any(config.dataset != first.dataset for config in configs):
-        return "the two were trained or judged on different data"
+        return "the two were trained or evaluated on different data"
     for config in configs:
         if config.short:
-            return f"{config.title} saw fewer samples in training than this scale's other systems"
+            return f"{config.title} saw fewer samples in training than this scale's other models"
     samples = {config.title: config.training.samples for config in configs if config.trained}
     if len(set(samples.values())) > 1:
         seen = " and ".join(f"{title} {count:,}" for title, count in samples.items())
         return f"the two saw different numbers of samples in training: {seen}"
+    seeds: dict[str, set[int]] = {}
+    for config in configs:
+        if config.trained:
+            seeds.setdefault(f"{config.title}, {config.id.rpartition('-')[0]}", set()).add(config.seed)
+    single = [name.partition(", ")[0] for name, found in seeds.items() if len(found) == 1]
+    if single:
+        return f"one seed of {' and '.join(dict.fromkeys(single))} says nothing about others"
     return ""
 
 
@@ -85,32 +128,10 @@ def ratio(
         ours: all measurements of it.
         theirs: the same of the other.
         factor: an exact tie with it is as claimed.
-        noise: share by which a measurement may differ when it is taken again.
+        noise: share by which a measurement may differ when it is repeated.
     """
     least, most = min(ours) / max(theirs) / (1 + noise), max(ours) / min(theirs) * (1 + noise)
     return factor - most + TIE, factor - least + TIE
-
-
-def difference_of_independent(
-    first: tuple[float, float, float], second: tuple[float, float, float]
-) -> tuple[float, float, float]:
-    """Return the difference of two independent estimates with its interval, from theirs.
-
-    By Zou and Donner's method of variance estimates recovery (Statistics in Medicine 2008).
-
-    Args:
-        first: mean, low and high.
-        second: the same, from other sequences.
-    """
-    (a, a_low, a_high), (b, b_low, b_high) = first, second
-    low = a - b - float(np.hypot(a - a_low, b_high - b))
-    high = a - b + float(np.hypot(a_high - a, b - b_low))
-    return a - b, low, high
-
-
-def mean(values: Sequence[float]) -> float:
-    """Return the mean of at least one value."""
-    return sum(values) / len(values)
 
 
 def percent(share: float) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from convttlstm.config import Run, Settings, Something, read_run, shown_runs
-from convttlstm.evaluation.bootstrap import wilson
+from convttlstm.evaluation.intervals import wilson
 from convttlstm.files import UserError, write_text
 from convttlstm.reporting.markup import LATEX_HEAD, Row, Table, to_latex, to_markdown
 from convttlstm.reporting.results import (
@@ -26,12 +26,13 @@ from convttlstm.reporting.table2 import interval_cells, short_commit, table2_cap
 READINGS = {"top1": "very activity", "group": "any of the group"}
 TABLE1_NOTE = (
     "Percent of a group's clips. The paper does not say when a clip counts as right: when its very activity "
-    "was named, or any activity of its group; both stand here. Brackets hold 95 % intervals over clips; "
-    "those of the paper's cells are Wilson's, from numbers of clips that its percentages fit [I]."
+    "was named, or any activity of its group; both stand here. Brackets hold Wilson's 95 % "
+    "intervals over clips; for the paper's cells from numbers of clips that its percentages fit [I]."
 )
 TABLE3_NOTE = (
-    "Percent of test clips whose activity was named, first or among the first five. Brackets hold 95 % "
-    "intervals over clips. The calibration error is the mean distance of confidence and accuracy, in points."
+    "Percent of test clips whose activity was named, first or among the first five. Brackets hold Wilson's "
+    "95 % intervals over clips. The calibration error is the mean distance of confidence "
+    "and accuracy, in points."
 )
 
 
@@ -148,7 +149,7 @@ def write_table1(results: Path, settings: Settings, paper: Path, output: Path) -
 
 def _paper_group(row: pd.Series) -> dict[str, str]:
     clips, accuracy = int(row["clips"]), float(row["accuracy"]) / 100
-    low, high = wilson(round(accuracy * clips), clips)
+    low, high = wilson(round(accuracy * clips) / clips, clips)
     cells = {"origin": "paper", "scale": "paper", "method": row["method"], "fraction": row["fraction"]}
     cells |= {"group": row["group"], "clips": row["clips"], "accuracy": row["accuracy"], "note": row["note"]}
     return cells | {"accuracy_low": f"{100 * low:.6g}", "accuracy_high": f"{100 * high:.6g}"}

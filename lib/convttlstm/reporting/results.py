@@ -3,27 +3,39 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from convttlstm.config import Run, read_run
-from convttlstm.evaluation.bootstrap import interval_over_seeds
+from convttlstm.evaluation.intervals import Estimate
+from convttlstm.evaluation.intervals import mean as estimate_mean
 from convttlstm.files import UserError, read_json
 
 Content = TypeVar("Content", bound=BaseModel)
 
 
+GROUP = "video"  # windows of one video resemble each other
+
+Bound = Annotated[float, BeforeValidator(lambda value: float("nan") if value is None else value)]
+
+
 class Interval(BaseModel):
-    """A mean over sequences with its 95 % interval."""
+    """A mean with its 95 % interval; the bounds are NaN where a single group of sequences gives none."""
 
     model_config = ConfigDict(frozen=True)
 
     mean: float
-    low: float
-    high: float
+    low: Bound
+    high: Bound
+
+    @classmethod
+    def of(cls, estimate: Estimate) -> "Interval":
+        """Return an estimate at 95 %."""
+        low, high = estimate.interval
+        return cls(mean=estimate.value, low=low, high=high)
 
 
 class EvaluatedBy(BaseModel):
@@ -125,8 +137,30 @@ class Result:
             UserError: per_sequence.csv is missing, damaged, or lacks the metric.
         """
         check_columns(self._per_sequence, [metric], self.folder / "per_sequence.csv")
+        return self._at(horizon)[metric].astype(float)
+
+    def groups(self, horizon: int, *labels: str) -> pd.Series:
+        """Return the first of `labels` that test sequences have, or their numbers.
+
+        Raises:
+            UserError: per_sequence.csv is missing or damaged.
+        """
+        own = self._at(horizon)
+        return next((own[label] for label in labels if label in own), own.index.to_series())
+
+    def _at(self, horizon: int) -> pd.DataFrame:
         own = self._per_sequence[self._per_sequence["horizon"] == horizon]
-        return own.set_index("sequence")[metric].sort_index().astype(float)
+        return own.set_index("sequence").sort_index()
+
+    @cached_property
+    def on_training(self) -> pd.DataFrame:
+        """Horizon, group and MSE of training sequences, by their numbers; no rows where none is long enough.
+
+        Raises:
+            UserError: training_sequences.csv is missing or damaged.
+        """
+        path, columns = self.folder / "training_sequences.csv", ["horizon", "sequence", "group", "mse"]
+        return read_csv(path, columns, may_be_empty=True).set_index("sequence").sort_index()
 
 
 def load_result(results: Path, dataset: str, run: str) -> Result:
@@ -179,9 +213,9 @@ def seed_by_seed(results: list[Result]) -> list[list[Result]]:
 
 
 def across_seeds(runs: list[Result], horizon: int, metric: str) -> Interval | None:
-    """Return a metric's mean over the trainings, with the interval over trainings and sequences.
+    """Return a metric's mean over the runs, with the interval over seeds and test sequences.
 
-    None if one of the runs was not judged by the metric. For one training it is the one in metrics.json.
+    None if one of the runs lacks the metric. For one run it is the one in metrics.json.
 
     Raises:
         UserError: per_sequence.csv of a run is missing or damaged.
@@ -190,8 +224,7 @@ def across_seeds(runs: list[Result], horizon: int, metric: str) -> Interval | No
     if len(runs) == 1 or None in intervals:
         return None if None in intervals else intervals[0]
     values = np.stack([run.values(horizon, metric) for run in runs])
-    mean, low, high = interval_over_seeds(values, runs[0].config.evaluation.bootstrap_resamples)
-    return Interval(mean=mean, low=low, high=high)
+    return Interval.of(estimate_mean(values, runs[0].groups(horizon, GROUP).to_numpy()))
 
 
 STARRED = "* trained for a few updates, or judged on a few sequences, only: see Table 2"
@@ -230,7 +263,7 @@ def what_it_proves(run: Run) -> str:
         return run.label
     if run.judges_claims and not data:
         return f"{run.label}: says what holds at this scale, not at the paper's"
-    return f"{run.label}{data}: proves nothing about the paper"
+    return f"{run.label}{data}: shows nothing about the paper"
 
 
 def beside(stem: Path, suffix: str) -> Path:
@@ -247,8 +280,10 @@ def read_table(path: Path, columns: list[str]) -> pd.DataFrame:
     return read_csv(path, columns, as_text=True)
 
 
-def read_csv(path: Path, columns: list[str], as_text: bool = False) -> pd.DataFrame:
-    """Return a CSV file that has `columns`, and rows; see `read_table`."""
+def read_csv(
+    path: Path, columns: list[str], as_text: bool = False, may_be_empty: bool = False
+) -> pd.DataFrame:
+    """Return a CSV file that has `columns`, and rows unless it may be empty; see `read_table`."""
     try:
         options = {"dtype": str, "keep_default_na": False} if as_text else {}
         table: pd.DataFrame = pd.read_csv(path, **options)
@@ -258,7 +293,7 @@ def read_csv(path: Path, columns: list[str], as_text: bool = False) -> pd.DataFr
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: not a valid CSV ({reason}); delete it and make it anew") from None
     check_columns(table, columns, path)
-    if table.empty:
+    if table.empty and not may_be_empty:
         raise UserError(f"{path}: has no rows; delete it and make it anew")
     return table
 

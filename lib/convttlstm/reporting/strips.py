@@ -12,11 +12,12 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from convttlstm.evaluation.bootstrap import interval
+from convttlstm.evaluation.intervals import mean
 from convttlstm.files import UserError, write_text
 from convttlstm.reporting.drawing import COLUMN, GREY, SMALL, STYLE, WIDTH, save, series_of
 from convttlstm.reporting.figures import footnote
 from convttlstm.reporting.results import (
+    GROUP,
     STARRED,
     Interval,
     Result,
@@ -321,7 +322,7 @@ def _marks(context: int, frames: int) -> tuple[list[int], list[int]]:
 def write_groups(results: Path, dataset: str, runs: list[str], label: str, output: Path) -> None:
     """Draw PSNR, SSIM and LPIPS at the longest horizon by a label of the sequences, such as the action.
 
-    Points are means over the sequences of a label, lines their 95 % bootstrap intervals. The CSV has
+    Points are means over the sequences of a label, lines their 95 % intervals. The CSV has
     the same numbers, in Table 2's units and names: columns run, the label, horizon and n; then each
     metric's mean under its name, with _low and _high its interval.
 
@@ -339,7 +340,7 @@ def write_groups(results: Path, dataset: str, runs: list[str], label: str, outpu
     groups = [by_label(result, label) for result in loaded]
     run = loaded[0].config
     longest = max(run.dataset.test_horizons)
-    note = f"mean over {longest} predicted frames and the sequences of each {label}, 95 % bootstrap interval"
+    note = f"mean over {longest} predicted frames and the sequences of each {label}, 95 % interval"
     note += f"\n{seeds}\n"
     note += STARRED if any(result.caveat for result in loaded) else ""
     with style.context(["default", STYLE]):
@@ -372,10 +373,11 @@ def by_label(result: Result, label: str) -> dict[str, Group]:
     metrics = [metric for metric in GROUPED if metric in table]
     found = {}
     for value, part in table.groupby(label):
-        values = part[metrics].to_numpy()
-        bounds = np.stack(interval(values, result.config.evaluation.bootstrap_resamples), axis=1)
-        intervals = [Interval(mean=mean, low=low, high=high) for mean, low, high in bounds]
-        found[str(value)] = Group(len(part), dict(zip(metrics, intervals, strict=True)))
+        groups = part[GROUP if GROUP in part else "sequence"].to_numpy()
+        values = {metric: part[metric].to_numpy(float) for metric in metrics}
+        found[str(value)] = Group(
+            len(part), {metric: Interval.of(mean(own[None], groups)) for metric, own in values.items()}
+        )
     return found
 
 

@@ -5,6 +5,7 @@ The CSV holds everything that is known of a row. The other forms, and the page, 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import isnan
 from pathlib import Path
 
 import pandas as pd
@@ -157,11 +158,9 @@ def interval_cells(column: str, interval: Interval | None, scale: float) -> dict
     """Return the cells of a mean and its interval."""
     if interval is None:
         return {column: NOT_COMPUTED}
-    return {
-        column: f"{interval.mean * scale:.6g}",
-        f"{column}_low": f"{interval.low * scale:.6g}",
-        f"{column}_high": f"{interval.high * scale:.6g}",
-    }
+    bounds = {"_low": interval.low, "_high": interval.high}
+    cells = {column + end: f"{bound * scale:.6g}" for end, bound in bounds.items() if not isnan(bound)}
+    return {column: f"{interval.mean * scale:.6g}"} | cells
 
 
 def sequences_in_words(sequences: Mapping[int, int]) -> str:
@@ -236,10 +235,10 @@ def metric_cell(row: pd.Series, column: str) -> str:
     mean = row[column]
     if row["origin"] == "paper" or mean == NOT_COMPUTED:
         return mean or "-"
-    low, high = row[f"{column}_low"], row[f"{column}_high"]
     digits = 3 if column.startswith("ssim") else 1 if float(mean) >= 100 else 2
-    mean, low, high = (f"{float(value):.{digits}f}" for value in (mean, low, high))
-    return f"{mean} [{low}, {high}]"
+    ends = [row.get(f"{column}_{end}", "") for end in ("low", "high")]
+    mean, *ends = (f"{float(value):.{digits}f}" for value in (mean, *ends) if value)
+    return f"{mean} [{', '.join(ends)}]" if ends else mean
 
 
 def _cost_table(table: pd.DataFrame) -> Table:

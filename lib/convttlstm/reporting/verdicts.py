@@ -1,23 +1,26 @@
-"""Whether the paper's claims hold at a scale: one verdict each, with its reason."""
+"""Which of the paper's claims hold at a scale: a verdict on each, with its reason.
 
-from collections import Counter
+A claim is the conjunction of its comparisons. docs/statistics.md explains the rules and their error rates.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from convttlstm.evaluation.intervals import below_zero
 from convttlstm.files import listed
-from convttlstm.reporting.claims import Claim
+from convttlstm.reporting.claims import Claim, TimeClaim
 from convttlstm.reporting.evidence import Evidence, Verdict
 from convttlstm.reporting.measured import Scale
 from convttlstm.reporting.printed import Figures, Paper
 from convttlstm.reporting.requirements import Requirements
 
-VERDICTS: tuple[Verdict, ...] = ("reproduced", "contradicted", "undecided", "not assessed")
 SHOWN = 3  # comparisons that a reason names
 LACKS = "this scale has no "
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """A claim, what the paper's figures say of it, and what this scale's do."""
+    """A claim, what the paper's numbers say about it, and what this scale's runs do."""
 
     claim: Claim
     figures: Figures
@@ -27,47 +30,101 @@ class Judgement:
     needs: str
 
 
-def judge(claim: Claim, paper: Paper, scale: Scale, requirements: Requirements) -> Judgement:
+def decide(claim: Claim, paper: Paper, scale: Scale, requirements: Requirements) -> Judgement:
     """Return the verdict on one claim.
-
-    A claim is the conjunction of its comparisons: one that lies wholly on the other side contradicts it,
-    whatever the rest is; else one that could not be made leaves it unassessed; else one whose interval
-    holds zero leaves it undecided.
 
     Raises:
         UserError: a file that is read is missing or damaged.
     """
     evidence = tuple(found for comparison in claim.comparisons for found in scale.evidence(comparison))
-    verdict = verdict_of(evidence)
-    needs = requirements.of(claim) if verdict == "not assessed" else ""
+    verdict = verdict_of(claim, evidence)
+    needs = requirements.of(claim) if verdict in ("not tested", "not decidable") else ""
     return Judgement(claim, paper.figures(claim), evidence, verdict, _why(claim, verdict, evidence), needs)
 
 
-def verdict_of(evidence: tuple[Evidence, ...]) -> Verdict:
-    """Return the verdict on a conjunction of comparisons; see `judge`."""
-    found = Counter(part.found for part in evidence)
-    decisive: tuple[Verdict, ...] = ("contradicted", "not assessed", "undecided", "reproduced")
-    return next((verdict for verdict in decisive if found[verdict]), "not assessed")
+def verdict_of(claim: Claim, evidence: Sequence[Evidence]) -> Verdict:
+    """Return the verdict on a claim, the first of these that applies.
+
+    - not decidable: no program can compare anything.
+    - contradicted: a comparison lies on the other side, after Holm's correction for their number.
+    - not tested: a comparison could not be made.
+    - undecided: an interval holds both zero and leads that matter.
+    - no difference: all comparisons are as claimed or smaller than the margin, some the latter.
+    - reproduced: all are as claimed. No correction is due, as all of them must be.
+
+    Counts and times hold or fail instead. A claim that something exists holds once it is seen, else it is
+    open.
+    """
+    if claim.basis == "undecidable":
+        return "not decidable"
+    found = [part.found for part in evidence]
+    if claim.basis != "training":
+        return _exact_verdict(claim, found)
+    if contradicting(evidence):
+        return "contradicted"
+    if "not tested" in found:
+        return "not tested"
+    if {"undecided", "contradicted"} & {*found}:
+        return "undecided"
+    return "no difference" if "no difference" in found else "reproduced"
+
+
+def contradicting(evidence: Sequence[Evidence]) -> list[Evidence]:
+    """Return the comparisons that lie on the other side after Holm's correction, and matter."""
+    made = [part for part in evidence if part.lead and not part.refused]
+    below = below_zero([part.lead for part in made if part.lead])
+    return [part for i, part in enumerate(made) if i in below and part.found == "contradicted"]
+
+
+def _exact_verdict(claim: Claim, found: Sequence[Verdict]) -> Verdict:
+    if any(isinstance(comparison, TimeClaim) and comparison.exists for comparison in claim.comparisons):
+        return (
+            "holds" if "reproduced" in found else "undecided" if {*found} - {"not tested"} else "not tested"
+        )
+    if "contradicted" in found:
+        return "fails"
+    if "not tested" in found:
+        return "not tested"
+    return "undecided" if "undecided" in found else "holds"
 
 
 def _why(claim: Claim, verdict: Verdict, evidence: tuple[Evidence, ...]) -> str:
-    if claim.undecidable:
-        return f"No program can decide it: {claim.undecidable[0].lower()}{claim.undecidable[1:].rstrip('.')}."
-    parts = [part for part in evidence if part.found == verdict]
-    if verdict == "not assessed":
-        return _sentence(_reasons(parts))
-    count = f"{len(parts)} of {len(evidence)} comparisons" if len(evidence) > 1 else "the comparison"
-    one, exact = len(parts) == 1, all(part.exact for part in parts)
-    whole = "" if exact else ", with its whole interval"
-    if verdict == "reproduced":
-        each = "the comparison is" if one else f"each of {len(parts)} comparisons is"
-        said = f"{each} as claimed{whole}"
-    elif verdict == "contradicted":
-        said = f"{count} {'is' if one else 'are'} the other way{whole}: {_labels(parts)}"
-    else:
-        reason = "timings are too close" if exact else "zero lies in the interval"
-        said = f"{count} {'does' if one else 'do'} not tell, as {reason}: {_labels(parts)}"
-    return _sentence(said + _reservations(claim, evidence))
+    if verdict == "not decidable":
+        return f"{claim.undecidable[0].upper()}{claim.undecidable[1:].rstrip('.')}."
+    if verdict == "not tested":
+        return _sentence(_reasons([part for part in evidence if part.found == "not tested"]))
+    said = _outcome(claim, verdict, evidence)
+    return _sentence(said + (f"; a proxy: {claim.proxy}" if claim.proxy else ""))
+
+
+def _outcome(claim: Claim, verdict: Verdict, evidence: tuple[Evidence, ...]) -> str:
+    training = claim.basis == "training"
+    whole = " with the whole interval" if training else ""
+    if verdict in ("reproduced", "holds"):
+        count = len([part for part in evidence if part.found == "reproduced"])
+        each = "the comparison is" if count == 1 else f"each of {count} comparisons is"
+        return f"{each} as claimed{whole}"
+    if verdict in ("contradicted", "fails"):
+        parts = contradicting(evidence) if training else _with(evidence, "contradicted")
+        said = f"{_number(parts, evidence)} the other way{whole}"
+        corrected = f", corrected for {len(evidence)} comparisons" if training and len(evidence) > 1 else ""
+        return f"{said}{corrected}: {_labels(parts)}"
+    if verdict == "no difference":
+        parts = _with(evidence, "no difference")
+        return f"{_number(parts, evidence)} smaller than the margin with the whole interval: {_labels(parts)}"
+    parts = _with(evidence, "undecided") or _with(evidence, "contradicted")
+    reason = "the intervals are too wide" if training else "the timings are too close"
+    return f"{_number(parts, evidence)} undecided, as {reason}: {_labels(parts)}"
+
+
+def _with(evidence: Sequence[Evidence], verdict: Verdict) -> list[Evidence]:
+    return [part for part in evidence if part.found == verdict]
+
+
+def _number(parts: Sequence[Evidence], evidence: Sequence[Evidence]) -> str:
+    if len(evidence) == 1:
+        return "the comparison is"
+    return f"{len(parts)} of {len(evidence)} comparisons {'is' if len(parts) == 1 else 'are'}"
 
 
 def _reasons(parts: list[Evidence]) -> str:
@@ -78,14 +135,7 @@ def _reasons(parts: list[Evidence]) -> str:
     return "; ".join(said + [reason for reason in reasons if not reason.startswith(LACKS)])
 
 
-def _reservations(claim: Claim, evidence: tuple[Evidence, ...]) -> str:
-    said = f"; a proxy: {claim.proxy}" if claim.proxy else ""
-    if any(part.seeds == 1 and not part.exact for part in evidence):
-        said += "; one training of each, so the interval speaks of other test sequences only"
-    return said
-
-
-def _labels(parts: list[Evidence]) -> str:
+def _labels(parts: Sequence[Evidence]) -> str:
     several = len({part.dataset for part in parts}) > 1
     labels = [f"{part.what}{part.where}" + (f" ({part.dataset})" if several else "") for part in parts]
     return "; ".join(labels[:SHOWN]) + (f"; and {len(labels) - SHOWN} more" if len(labels) > SHOWN else "")

@@ -157,7 +157,7 @@ def write_page(
     if recognised:
         sections.append(_recognition(results, recognised))
         titles["recognition"] = RECOGNITION
-    links = {"verdicts": "What holds"} | titles | {"complexity": "Complexity"}
+    links = {"verdicts": "Which claims hold"} | titles | {"complexity": "Complexity"}
     configs = [found[0].config for found in loaded.values()] + [result.config for result in recognised]
     origins = {folder_of(result) for found in every.values() for result in found}
     origins |= {folder_of(result) for result in recognised}
@@ -169,7 +169,7 @@ def write_page(
             f'<li><a href="#{id}">{html.escape(name)}</a></li>' for id, name in links.items()
         ),
         "proves": _items(dict.fromkeys(_sentence(f"{what_it_proves(run)}.") for run in configs)),
-        "verdicts": verdicts(claims, origins),
+        "verdicts": verdicts(claims, what_it_proves(configs[0]), origins),
         "sections": "\n".join(sections),
         "complexity": "\n".join(map(to_html, complexity_tables(results, times))),
         "runtime": to_html(runtime_table(read_runtime(results), configs[0].label)),

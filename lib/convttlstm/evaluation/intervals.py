@@ -1,0 +1,279 @@
+"""Confidence intervals of means over seeds and test sequences, and of differences of two models.
+
+The value of sequence i in group c under seed s is taken to be
+
+    y(s, c, i) = mean + seed(s) + group(c) + noise(s, c, i)
+
+Seeds are a random sample of all seeds, groups (videos, or single sequences where each is drawn by itself) a
+random sample of all that could be tested on. Sequences of one group may resemble each other, groups may not;
+seeds of two models have nothing in common, but both models see the same sequences. The variance of a mean is
+then the sum of
+
+- the variance over groups of the mean over seeds, which the cluster bootstrap estimates too, in closed form
+  (Davison and Hinkley 1997; Cameron and Miller 2015), and
+- the variance of the seeds' means divided by their number, one for each model that has several seeds,
+
+and the interval is Student's with Welch and Satterthwaite's degrees of freedom, which widen it where seeds or
+groups are few. Both parts hold the noise, so the interval errs to the wide side. docs/statistics.md says how
+well intervals cover the truth in simulations.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtrit
+
+TAIL = 0.025  # of a 95 % interval, on each side
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value and its uncertainty.
+
+    Attributes:
+        value: the estimate.
+        bounds: returns low and high of the interval that misses the truth by this probability on each side.
+    """
+
+    value: float
+    bounds: Callable[[float], tuple[float, float]]
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Low and high at 95 %; NaN where there is one group only."""
+        return self.bounds(TAIL)
+
+    def as_json(self) -> dict[str, float | None]:
+        """Return mean, low and high as metrics.json holds them; None where there is no interval."""
+        bounds = (bound if np.isfinite(bound) else None for bound in self.interval)
+        return dict(zip(("mean", "low", "high"), (self.value, *bounds), strict=True))
+
+    def times(self, factor: float) -> "Estimate":
+        """Return the estimate in other units, or of the opposite difference."""
+
+        def bounds(tail: float) -> tuple[float, float]:
+            low, high = (factor * bound for bound in self.bounds(tail))
+            return (high, low) if factor < 0 else (low, high)
+
+        return Estimate(factor * self.value, bounds)
+
+    def less(self, constant: float) -> "Estimate":
+        """Return the estimate less a constant."""
+
+        def bounds(tail: float) -> tuple[float, float]:
+            low, high = self.bounds(tail)
+            return low - constant, high - constant
+
+        return Estimate(self.value - constant, bounds)
+
+
+def mean(values: np.ndarray, groups: Sequence | np.ndarray) -> Estimate:
+    """Return the mean over seeds and sequences; of a single seed, the interval speaks of that run only.
+
+    Args:
+        values: (seeds, sequences), each seed evaluated on the same sequences.
+        groups: (sequences,), equal for sequences that may resemble each other.
+
+    Raises:
+        ValueError: there is no value, one is not finite, or the numbers of sequences differ.
+    """
+    _check(values, groups)
+    return _student(float(values.mean()), [_over_groups(values, groups), *_over_seeds(values)])
+
+
+def difference(ours: np.ndarray, theirs: np.ndarray, groups: Sequence | np.ndarray) -> Estimate:
+    """Return the mean of `ours` less that of `theirs`, both on the same sequences.
+
+    Args:
+        ours: (seeds, sequences).
+        theirs: (seeds, sequences), more or fewer seeds.
+        groups: (sequences,); see `mean`.
+
+    Raises:
+        ValueError: as for `mean`.
+    """
+    _check(ours, groups)
+    _check(theirs, groups)
+    paired = ours.mean(axis=0, keepdims=True) - theirs.mean(axis=0, keepdims=True)
+    parts = [_over_groups(paired, groups), *_over_seeds(ours), *_over_seeds(theirs)]
+    return _student(float(paired.mean()), parts)
+
+
+def gap_difference(
+    ours: tuple[np.ndarray, np.ndarray],
+    theirs: tuple[np.ndarray, np.ndarray],
+    groups: tuple[np.ndarray, np.ndarray],
+) -> Estimate:
+    """Return the generalisation gap of `ours` less that of `theirs`.
+
+    The gap is the mean on test sequences less that on training sequences.
+
+    Args:
+        ours: (seeds, test sequences) and (seeds, training sequences).
+        theirs: the same sequences, more or fewer seeds.
+        groups: of the test and of the training sequences.
+
+    Raises:
+        ValueError: as for `mean`.
+    """
+    parts, value = [], 0.0
+    for sign, own, other, group in zip((1, -1), ours, theirs, groups, strict=True):
+        _check(own, group)
+        _check(other, group)
+        paired = own.mean(axis=0, keepdims=True) - other.mean(axis=0, keepdims=True)
+        parts.append(_over_groups(paired, group))
+        value += sign * float(paired.mean())
+    for test, training in (ours, theirs):
+        parts += _over_seeds((test.mean(axis=1) - training.mean(axis=1))[:, None])
+    return _student(value, parts)
+
+
+def proportion(hits: np.ndarray, groups: Sequence | np.ndarray) -> Estimate:
+    """Return the share of hits with Wilson's interval (1927), widened for seeds and groups.
+
+    Wilson's interval is taken at the number of independent answers that would have the same variance (Korn
+    and Graubard 1998, Dean and Pagano 2015): for one seed and groups of one it is Wilson's own.
+
+    Args:
+        hits: (seeds, answers), 1 or 0.
+        groups: (answers,); see `mean`.
+
+    Raises:
+        ValueError: as for `mean`.
+    """
+    _check(hits, groups)
+    share, answers = float(hits.mean()), hits.shape[1]
+    parts = [_over_groups(hits, groups), *_over_seeds(hits)]
+    expected = share * (1 - share) / max(1, answers - 1)
+    effective = answers * expected / sum(part.size for part in parts) if expected else answers
+    # As Wilson's own, with the normal quantile where nothing but the answers varies.
+    freedom = _freedom([Variance(parts[0].size, np.inf), *parts[1:]])
+    return Estimate(share, lambda tail: wilson(share, effective, -stdtrit(freedom, tail)))
+
+
+def difference_of_proportions(
+    ours: np.ndarray, theirs: np.ndarray, groups: Sequence | np.ndarray
+) -> Estimate:
+    """Return the share of hits of `ours` less that of `theirs`, by Newcombe's method for pairs (1998).
+
+    It joins the two intervals of `proportion` with the correlation of the two models' answers.
+
+    Args:
+        ours: (seeds, answers), 1 or 0.
+        theirs: (seeds, answers), the same questions, more or fewer seeds.
+        groups: (answers,); see `mean`.
+
+    Raises:
+        ValueError: as for `mean`.
+    """
+    _check(ours, groups)
+    _check(theirs, groups)
+    ours_sums, theirs_sums = _group_sums(ours, groups), _group_sums(theirs, groups)
+    count = len(ours_sums)
+    shared = float(ours_sums @ theirs_sums) / ours.shape[1] ** 2 * count / max(1, count - 1)
+    both = [sum(p.size for p in (_over_groups(v, groups), *_over_seeds(v))) for v in (ours, theirs)]
+    scale = float(np.sqrt(both[0] * both[1]))
+    correlation = float(np.clip(shared / scale, -1, 1)) if scale > 0 else 0.0
+    return _difference_of(proportion(ours, groups), proportion(theirs, groups), correlation)
+
+
+def independent_difference(first: Estimate, second: Estimate) -> Estimate:
+    """Return `first` less `second`, estimates that share neither sequences nor seeds.
+
+    By recovery of the variances from the intervals (Zou and Donner, Statistics in Medicine 2008).
+    """
+    return _difference_of(first, second, correlation=0.0)
+
+
+def wilson(share: float, answers: float, quantile: float = 1.959964) -> tuple[float, float]:
+    """Return Wilson's interval of a share of so many independent answers.
+
+    Args:
+        share: of hits, 0 to 1.
+        answers: how many; need not be a whole number.
+        quantile: of the normal or Student's distribution.
+    """
+    spread = quantile**2 / answers
+    middle = (share + spread / 2) / (1 + spread)
+    half = quantile / (1 + spread) * (share * (1 - share) / answers + spread / (4 * answers)) ** 0.5
+    return middle - half, middle + half
+
+
+def below_zero(estimates: Sequence[Estimate], tail: float = TAIL) -> set[int]:
+    """Return which of several estimates lie below zero, by Holm's procedure (1979).
+
+    The chance that one of them is returned wrongly is at most `tail`, whatever their number.
+    """
+    left, found = set(range(len(estimates))), set[int]()
+    while new := {i for i in left if estimates[i].bounds(tail / len(left))[1] < 0}:
+        found, left = found | new, left - new
+        if not left:
+            break
+    return found
+
+
+@dataclass(frozen=True)
+class Variance:
+    """A part of a mean's variance, and its degrees of freedom."""
+
+    size: float
+    freedom: float
+
+
+def _check(values: np.ndarray, groups: Sequence | np.ndarray) -> None:
+    if values.ndim != 2 or values.size == 0 or not np.isfinite(values).all():
+        raise ValueError("an interval needs at least one seed and sequence, and finite values")
+    if values.shape[1] != len(groups):
+        raise ValueError(f"{values.shape[1]} sequences, but groups of {len(groups)}")
+
+
+def _group_sums(values: np.ndarray, groups: Sequence | np.ndarray) -> np.ndarray:
+    """Return by how much each group's sum is above what the mean would give it, seeds averaged."""
+    _, number = np.unique(np.asarray(groups), return_inverse=True)
+    return np.bincount(number, values.mean(axis=0) - values.mean())
+
+
+def _over_groups(values: np.ndarray, groups: Sequence | np.ndarray) -> Variance:
+    sums = _group_sums(values, groups)
+    count = len(sums)
+    if count == 1:
+        return Variance(np.nan, 1)  # one group says nothing of others
+    return Variance(float(sums @ sums) / values.shape[1] ** 2 * count / (count - 1), count - 1)
+
+
+def _over_seeds(values: np.ndarray) -> list[Variance]:
+    """Return the variance of the mean over seeds, nothing for a single one."""
+    means, seeds = values.mean(axis=1), len(values)
+    return [Variance(float(means.var(ddof=1)) / seeds, seeds - 1)] if seeds > 1 else []
+
+
+def _freedom(parts: Sequence[Variance]) -> float:
+    """Return the degrees of freedom of a sum of variances (Satterthwaite 1946, Welch 1947)."""
+    spread = sum(part.size**2 / part.freedom for part in parts)
+    total = sum(part.size for part in parts)
+    return total**2 / spread if spread else np.inf
+
+
+def _student(value: float, parts: Sequence[Variance]) -> Estimate:
+    error, freedom = sum(part.size for part in parts) ** 0.5, _freedom(parts)
+
+    def bounds(tail: float) -> tuple[float, float]:
+        half = float(-stdtrit(freedom, tail)) * error
+        return value - half, value + half
+
+    return Estimate(value, bounds)
+
+
+def _difference_of(first: Estimate, second: Estimate, correlation: float) -> Estimate:
+    def half(a: float, b: float) -> float:
+        return float(np.sqrt(max(0.0, a * a - 2 * correlation * a * b + b * b)))
+
+    def bounds(tail: float) -> tuple[float, float]:
+        (low, high), (other_low, other_high) = first.bounds(tail), second.bounds(tail)
+        below = half(first.value - low, other_high - second.value)
+        above = half(high - first.value, second.value - other_low)
+        middle = first.value - second.value
+        return middle - below, middle + above
+
+    return Estimate(first.value - second.value, bounds)
