@@ -44,6 +44,7 @@ class Ablation(Strict):
 
     system: str
     kernel_size: OddInt | None = None
+    factor_size: OddInt | None = None
     order: PositiveInt | None = None
     rank: PositiveInt | None = None
     steps: PositiveInt | None = None
@@ -65,6 +66,7 @@ class Grid(Strict):
         description="the system whose name the winner bears, of all grids with this role; its own if null",
     )
     kernel_size: list[OddInt] | None = None
+    factor_size: list[OddInt] | None = None
     order: list[PositiveInt] | None = None
     rank: list[PositiveInt] | None = None
     steps: list[PositiveInt] | None = None

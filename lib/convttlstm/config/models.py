@@ -12,7 +12,7 @@ from convttlstm.config.base import OddInt, Strict, known
 from convttlstm.config.datasets import DatasetSettings
 
 # The paper's symbols, in the paper's order; they name a run where it differs from the catalogue.
-HYPER = {"kernel_size": "S", "order": "N", "rank": "C", "steps": "M"}
+HYPER = {"kernel_size": "S", "factor_size": "G", "order": "N", "rank": "C", "steps": "M"}
 ENTRY_POINTS = "convttlstm.models"
 
 
@@ -79,6 +79,7 @@ class ConvLstmModel(StackSettings):
     """The paper's ConvLSTM baseline."""
 
     name: Literal["conv_lstm"]
+    factor_size: OddInt | None = Field(None, description="size of K, on the hidden state; null for S")
 
 
 class ConvTtLstmModel(StackSettings):
@@ -88,6 +89,9 @@ class ConvTtLstmModel(StackSettings):
     order: PositiveInt = Field(3, description="N, factors of the decomposition")
     steps: PositiveInt = Field(3, description="M, hidden states looked back at")
     rank: PositiveInt = Field(8, description="C(i), channels between the factors")
+    factor_size: OddInt | None = Field(
+        None, description="size of every G(i), null for S; 1 leaves the train without convolutions (Table 4)"
+    )
 
     @model_validator(mode="after")
     def _order_within_steps(self) -> "ConvTtLstmModel":

@@ -112,7 +112,7 @@ def resolve_run(
         twin = re.sub(r"seed\d+$", f"seed{seed}", winners[role])
         run = resolve_run(settings, scale, dataset, twin)
         values = run.model.hyper()
-        variant = " ".join(f"{symbol}{values[name]}" for name, symbol in HYPER.items() if name in values)
+        variant = " ".join(f"{symbol}{values[name]}" for name, symbol in HYPER.items() if values.get(name))
         return run.model_copy(update={"id": identifier, "title": f"{run.title} {variant}", "paper_row": None})
     try:
         known(dataset, settings.datasets, "data set")
@@ -181,7 +181,7 @@ def _parse_part(part: str, identifier: str) -> tuple[str, int]:
     names = {symbol: name for name, symbol in HYPER.items()} | {"seed": "seed"}
     match = re.fullmatch(r"([A-Za-z]+)(\d+)", part)
     if match is None or match[1] not in names:
-        raise ValueError(f"run {identifier!r}: expected SYSTEM[-S5][-N3][-C8][-M3]-seed0")
+        raise ValueError(f"run {identifier!r}: expected SYSTEM[-S5][-G1][-N3][-C8][-M3]-seed0")
     return names[match[1]], int(match[2])
 
 

@@ -59,7 +59,7 @@ def _configuration(settings: Settings, dataset: str, name: str) -> dict[str, Any
     with torch.device("meta"):
         model = create_model(run.model.name, run.dataset.channels, **run.model_arguments())
     return {
-        "settings": {symbol: values[name] for name, symbol in HYPER.items() if name in values},
+        "settings": {symbol: values[name] for name, symbol in HYPER.items() if values.get(name)},
         "parameters": count_parameters(model),
         "multiplications": step_cost(model, run.dataset.size, run.dataset.channels).multiplications,
     }

@@ -2,7 +2,7 @@
 
 [I; F; O; C~](t) = sigma(W * X(t) + K * H(t-1))
 
-W and K are one convolution over the concatenation [X(t), H(t-1)].
+W and K are one convolution over the concatenation [X(t), H(t-1)], unless their sizes differ.
 """
 
 from collections.abc import Sequence
@@ -11,16 +11,25 @@ import torch
 from torch import Tensor, nn
 
 from convttlstm.models.fused_update import lstm_update
-from convttlstm.models.recurrent import Checkpointing, RecurrentPredictor, RecurrentStack, same_conv
+from convttlstm.models.recurrent import Checkpointing, RecurrentPredictor, RecurrentStack, gate_conv
 
 
 class ConvLstmCell(nn.Module):
-    """One first-order layer (Eq. 2)."""
+    """One first-order layer (Eq. 2).
 
-    def __init__(self, in_channels: int, hidden_channels: int, kernel_size: int = 5) -> None:
+    Args:
+        in_channels: channels of X(t).
+        hidden_channels: channels of H(t).
+        kernel_size: size of W.
+        factor_size: size of K; None for that of W.
+    """
+
+    def __init__(
+        self, in_channels: int, hidden_channels: int, kernel_size: int = 5, factor_size: int | None = None
+    ) -> None:
         super().__init__()
         self.hidden_channels = hidden_channels
-        self.gates = same_conv(in_channels + hidden_channels, 4 * hidden_channels, kernel_size)
+        self.gates = gate_conv(in_channels, hidden_channels, hidden_channels, kernel_size, factor_size)
 
     def initial_state(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the zero state (H, C) for inputs like `x`."""
@@ -38,6 +47,7 @@ def conv_lstm(
     in_channels: int = 1,
     *,
     kernel_size: int = 5,
+    factor_size: int | None = None,
     channels: Sequence[int] = (32, 48, 48, 32),
     layers_per_block: int = 3,
     checkpointing: Checkpointing = False,
@@ -45,7 +55,7 @@ def conv_lstm(
     """Return the ConvLSTM baseline: 3,973,201 parameters with one input channel."""
 
     def make_cell(inputs: int, hidden: int) -> nn.Module:
-        return ConvLstmCell(inputs, hidden, kernel_size)
+        return ConvLstmCell(inputs, hidden, kernel_size, factor_size)
 
     stack = RecurrentStack(make_cell, in_channels, channels, layers_per_block)
     return RecurrentPredictor(stack, in_channels, checkpointing)

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from convttlstm.models.recurrent import same_conv
+from convttlstm.models.recurrent import xavier_conv
 
 PeepholeState = tuple[Tensor, Tensor]  # H(t-1) and C(t-1)
 
@@ -48,7 +48,7 @@ class PeepholeCell(nn.Module):
         super().__init__()
         self.hidden_channels = hidden_channels
         # Gates in the order i, f, o, c.
-        self.gates = same_conv(in_channels + hidden_channels, 4 * hidden_channels, kernel_size)
+        self.gates = xavier_conv(in_channels + hidden_channels, 4 * hidden_channels, kernel_size)
         self.peepholes = nn.Parameter(torch.zeros(3, hidden_channels, 1, 1))  # Wci, Wcf, Wco
 
     def initial_state(self, x: Tensor) -> PeepholeState:
@@ -101,7 +101,7 @@ class EncoderForecaster(nn.Module):
 
         self.encoder = layers(patch_channels)
         self.forecaster = layers(0)
-        self.output = same_conv(sum(channels), patch_channels, kernel_size=1)
+        self.output = xavier_conv(sum(channels), patch_channels, kernel_size=1)
 
     def forward(self, frames: Tensor, context: int, horizon: int, sampling: Tensor | None = None) -> Tensor:
         """Return the `horizon` predictions; see `convttlstm.models`. `sampling` has no effect.

@@ -13,7 +13,7 @@ The paper names neither the number of factors nor the ranks nor how channels are
 parameters, 2,204,497 with one input channel and 2,208,755 with three (Table 2's 2.21M): three factors,
 one train for each gate, ranks of 8, no bias beside K's; channels are split into two factors near a
 square, T1 >= T2 and S1 >= S2. [I]: t2 and s2 count slowest in the channel's number. [I]: the factors start
-uniform, with one variance for all, such that W has the variance of Xavier's uniform weights.
+uniform, with one variance for all, such that W has the variance of PyTorch's default.
 
 W and K are one convolution over the concatenation [X(t), H(t-1)]. Its kernel is built once a sequence,
 and handed on from step to step with the state.
@@ -82,9 +82,9 @@ class ConvLstmTtdCell(nn.Module):
     def __init__(self, in_channels: int, hidden_channels: int, kernel_size: int = 5, rank: int = 8) -> None:
         super().__init__()
         self.hidden_channels = hidden_channels
-        xavier = 2 / ((in_channels + 4 * hidden_channels) * kernel_size**2)
+        variance = 1 / (3 * in_channels * kernel_size**2)  # of W by PyTorch's default
         self.trains = nn.ModuleList(  # of the gates I, F, O and C~
-            TensorTrain(in_channels, hidden_channels, kernel_size, rank, xavier) for _ in range(4)
+            TensorTrain(in_channels, hidden_channels, kernel_size, rank, variance) for _ in range(4)
         )
         self.hidden_gates = same_conv(hidden_channels, 4 * hidden_channels, kernel_size)
 

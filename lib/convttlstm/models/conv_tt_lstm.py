@@ -12,8 +12,8 @@ With N factors the sum costs N convolutions, by Horner's scheme from the oldest 
 
     V(N) = H~(N);   V(i) = H~(i) + G(i+1) * V(i+1);   CTT = G(1) * V(1)
 
-W and G(1) are one convolution over [X(t), V(1)]. A hidden state enters all windows that will see it by
-one convolution too, when it is produced.
+W and G(1) are one convolution over [X(t), V(1)], unless their sizes differ. A hidden state enters all
+windows that will see it by one convolution too, when it is produced.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from convttlstm.models.fused_update import lstm_update
-from convttlstm.models.recurrent import Checkpointing, RecurrentPredictor, RecurrentStack, same_conv
+from convttlstm.models.recurrent import (
+    Checkpointing,
+    RecurrentPredictor,
+    RecurrentStack,
+    gate_conv,
+    same_conv,
+)
 
 # C(t-1), and for each of the last M hidden states, newest first, its shares in the windows.
 ConvTtState = tuple[Tensor, list[tuple[Tensor, ...]]]
@@ -35,10 +41,11 @@ class ConvTtLstmCell(nn.Module):
     Args:
         in_channels: channels of X(t).
         hidden_channels: channels of H(t).
-        kernel_size: S, size of every kernel.
+        kernel_size: S, size of W and of every P(i).
         order: N, number of factors and of windows.
         steps: M >= N, number of past hidden states.
         rank: C(i), channels of the windows and between the factors.
+        factor_size: size of every G(i); None for S. With 1 the train has no convolutions (Table 4).
     """
 
     def __init__(
@@ -49,6 +56,7 @@ class ConvTtLstmCell(nn.Module):
         order: int = 3,
         steps: int = 3,
         rank: int = 8,
+        factor_size: int | None = None,
     ) -> None:
         super().__init__()
         if not 1 <= order <= steps or rank < 1:
@@ -64,13 +72,15 @@ class ConvTtLstmCell(nn.Module):
         # P(i) is window_weight[i-1]: its kernel for H(t-i-j) is window_weight[i-1, j].
         shape = order, self.lags, rank, hidden_channels, kernel_size, kernel_size
         self.window_weight = nn.Parameter(torch.empty(shape))
-        self.window_bias = nn.Parameter(torch.zeros(order, rank))
-        fan = (self.lags * hidden_channels + rank) * kernel_size**2
-        nn.init.uniform_(self.window_weight, -((6 / fan) ** 0.5), (6 / fan) ** 0.5)
+        self.window_bias = nn.Parameter(torch.empty(order, rank))
+        for parameter in (self.window_weight, self.window_bias):  # as `same_conv` starts
+            bound = (self.lags * hidden_channels * kernel_size**2) ** -0.5
+            nn.init.uniform_(parameter, -bound, bound)
 
         # G(i) is factors[i-2], for i = 2 ... N; G(1) is a part of gates.
-        self.factors = nn.ModuleList(same_conv(rank, rank, kernel_size) for _ in range(order - 1))
-        self.gates = same_conv(in_channels + rank, 4 * hidden_channels, kernel_size)
+        size = factor_size or kernel_size
+        self.factors = nn.ModuleList(same_conv(rank, rank, size) for _ in range(order - 1))
+        self.gates = gate_conv(in_channels, rank, hidden_channels, kernel_size, factor_size)
 
     def forward(self, x: Tensor, state: ConvTtState) -> tuple[Tensor, ConvTtState]:
         """Return H(t) and the new state, from X(t), (batch, in_channels, height, width), and the old."""
@@ -112,6 +122,7 @@ def conv_tt_lstm(
     order: int = 3,
     steps: int = 3,
     rank: int = 8,
+    factor_size: int | None = None,
     channels: Sequence[int] = (32, 48, 48, 32),
     layers_per_block: int = 3,
     checkpointing: Checkpointing = False,
@@ -119,7 +130,7 @@ def conv_tt_lstm(
     """Return Conv-TT-LSTM: 2,687,281 parameters with Table 2's settings and one input channel."""
 
     def make_cell(inputs: int, hidden: int) -> nn.Module:
-        return ConvTtLstmCell(inputs, hidden, kernel_size, order, steps, rank)
+        return ConvTtLstmCell(inputs, hidden, kernel_size, order, steps, rank, factor_size)
 
     stack = RecurrentStack(make_cell, in_channels, channels, layers_per_block)
     return RecurrentPredictor(stack, in_channels, checkpointing)

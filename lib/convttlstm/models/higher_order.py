@@ -25,7 +25,7 @@ Three give the convolutional tensor train (Eq. 8 and 9) other inputs than the sl
 
 Read in the paper: Eq. 6 to 10 and, in words, Section 5's two alternatives. Inferred [I]: P(i) is S x S as
 in the paper's model, each input of "tube" has its own, and biases are in W and in every P(i) and G(i),
-but not in "growing"'s K(i), whose biases would repeat W's. Xavier's bounds are those of each convolution
+but not in "growing"'s K(i), whose biases would repeat W's. Weights start by the fan-in of each convolution
 as it is computed: one over [X(t), H(t-1), ..., H(t-N)] for "equal", N of them for "growing".
 """
 
@@ -87,7 +87,6 @@ class GrowingCell(HistoryCell):
         for i in range(2, order + 1):
             size = i * (kernel_size - 1) + 1
             kernel = nn.Conv2d(hidden_channels, 4 * hidden_channels, size, padding="same", bias=False)
-            nn.init.xavier_uniform_(kernel.weight)
             self.kernels.append(kernel)
 
     def preactivations(self, x: Tensor, history: list[Tensor]) -> Tensor:

@@ -35,14 +35,14 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from convttlstm.models.conv_lstm import ConvLstmCell
-from convttlstm.models.recurrent import State, same_conv
+from convttlstm.models.recurrent import State, xavier_conv
 
 
 def convolutions(*widths: int, kernel_size: int = 3) -> nn.Sequential:
     """Return convolutions from each of `widths` to the next, a ReLU after each."""
     layers: list[nn.Module] = []
     for inputs, outputs in itertools.pairwise(widths):
-        layers += [same_conv(inputs, outputs, kernel_size), nn.ReLU()]
+        layers += [xavier_conv(inputs, outputs, kernel_size), nn.ReLU()]
     return nn.Sequential(*layers)
 
 
@@ -97,14 +97,14 @@ class Mcnet(nn.Module):
         )
         self.combination = convolutions(2 * four, four, two, four)
         self.residuals = nn.ModuleList(
-            nn.Sequential(convolutions(2 * width, width), same_conv(width, width, 3))
+            nn.Sequential(convolutions(2 * width, width), xavier_conv(width, width, 3))
             for width in (one, two, four)
         )
         self.decoder = nn.ModuleList(  # coarsest scale first
             [
                 convolutions(four, four, four, two),
                 convolutions(two, two, one),
-                nn.Sequential(convolutions(one, one), same_conv(one, in_channels, 3), nn.Tanh()),
+                nn.Sequential(convolutions(one, one), xavier_conv(one, in_channels, 3), nn.Tanh()),
             ]
         )
         with torch.no_grad():

@@ -32,7 +32,8 @@ It differs from the equations in that o sees H(t-1) too, and g' does not see M(k
 convolution without norm; f and f' have 1 added before sigma; all states are zero at first.
 
 Weights start uniform in +-0.001 there, and here: it decides how fast the model learns. Beneath a norm
-small weights turn as quickly as Adam steps, large ones hardly. Only the output's start Xavier-uniform.
+small weights turn as quickly as Adam steps, large ones hardly. W5 and the output start Xavier-uniform, there
+and here.
 """
 
 from collections.abc import Sequence
@@ -41,14 +42,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from convttlstm.models.recurrent import State, roll_out, same_conv
+from convttlstm.models.recurrent import State, roll_out, xavier_conv
 
 FORGET_BIAS = 1.0
 
 
 def small_conv(in_channels: int, out_channels: int, kernel_size: int) -> nn.Conv2d:
     """Return a convolution that keeps the frame size, with weights within +-0.001 and zero bias."""
-    conv = same_conv(in_channels, out_channels, kernel_size)
+    conv = xavier_conv(in_channels, out_channels, kernel_size)
     nn.init.uniform_(conv.weight, -1e-3, 1e-3)
     return conv
 
@@ -79,7 +80,7 @@ class CausalLstmCell(nn.Module):
         self.from_memory = normed_conv(memory_channels, 3 * h, kernel_size)
         self.from_new_cell = normed_conv(h, 4 * h, kernel_size)
         self.from_new_memory = normed_conv(h, h, kernel_size)
-        self.join = small_conv(2 * h, h, kernel_size=1)  # W5
+        self.join = xavier_conv(2 * h, h, kernel_size=1)  # W5
 
     def forward(self, x: Tensor, hidden: Tensor, cell: Tensor, memory: Tensor) -> tuple[Tensor, ...]:
         """Return H(t), C(t) and M(k) from X, H(t-1), C(t-1) and M(k-1), all (batch, .., height, width)."""
@@ -152,7 +153,7 @@ class PredRnnPp(nn.Module):
             CausalLstmCell(*widths, kernel_size) for widths in zip(inputs, memories, channels, strict=True)
         )
         self.highway = GradientHighway(channels[0], kernel_size)
-        self.output = same_conv(channels[-1], patch_channels, kernel_size=1)
+        self.output = xavier_conv(channels[-1], patch_channels, kernel_size=1)
 
     def forward(self, frames: Tensor, context: int, horizon: int, sampling: Tensor | None = None) -> Tensor:
         """Return the one-step outputs for times 2 ... context + horizon; see `convttlstm.models`."""

@@ -162,10 +162,7 @@ def _halving(in_channels: int, out_channels: int) -> nn.Conv2d:
 
 
 def _doubling(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
-    conv = nn.ConvTranspose2d(in_channels, out_channels, 3, stride=2, padding=1, output_padding=1)
-    nn.init.xavier_uniform_(conv.weight)
-    nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
-    return conv
+    return nn.ConvTranspose2d(in_channels, out_channels, 3, stride=2, padding=1, output_padding=1)
 
 
 def _no_such_cell(cell: str, size: int, cells: dict[str, Callable[[int, int], nn.Module]]) -> str:

@@ -13,12 +13,54 @@ State = Any  # each cell keeps what it needs from one step to the next
 Checkpointing = bool | Sequence[int]
 
 
-def same_conv(in_channels: int, out_channels: int, kernel_size: int) -> nn.Conv2d:
-    """Return a convolution that keeps the frame size, Xavier-uniform, with zero bias (Appendix B)."""
-    conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
+def same_conv(in_channels: int, out_channels: int, kernel_size: int, bias: bool = True) -> nn.Conv2d:
+    """Return a convolution that keeps the frame size.
+
+    It starts as PyTorch's default does, uniform within 1 / sqrt(fan-in), and so do the authors' models
+    (docs/recipe.md).
+    """
+    return nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=bias)
+
+
+def xavier_conv(in_channels: int, out_channels: int, kernel_size: int) -> nn.Conv2d:
+    """Return a convolution that keeps the frame size; Xavier-uniform, zero bias, as in TensorFlow."""
+    conv = same_conv(in_channels, out_channels, kernel_size)
     nn.init.xavier_uniform_(conv.weight)
     nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
     return conv
+
+
+class SplitConv(nn.Module):
+    """A convolution over [X, V] with kernels of one size for X and of another for V."""
+
+    def __init__(self, x_channels: int, v_channels: int, out_channels: int, x_size: int, v_size: int) -> None:
+        super().__init__()
+        self.channels = x_channels, v_channels
+        self.x = same_conv(x_channels, out_channels, x_size)
+        self.v = same_conv(v_channels, out_channels, v_size, bias=False)  # one bias is enough
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the sum of both convolutions of [X, V], (batch, channels, height, width)."""
+        x, v = inputs.split(self.channels, dim=1)
+        return self.x(x) + self.v(v)
+
+
+def gate_conv(
+    x_channels: int, v_channels: int, hidden_channels: int, kernel_size: int, factor_size: int | None
+) -> nn.Module:
+    """Return the convolution from [X(t), V] to the four gates.
+
+    Args:
+        x_channels: channels of X(t).
+        v_channels: channels of V, which holds the past states.
+        hidden_channels: channels of each gate.
+        kernel_size: of W, the kernel on X(t).
+        factor_size: of the kernel on V; None for the same.
+    """
+    if factor_size in (None, kernel_size):
+        return same_conv(x_channels + v_channels, 4 * hidden_channels, kernel_size)
+    assert factor_size is not None
+    return SplitConv(x_channels, v_channels, 4 * hidden_channels, kernel_size, factor_size)
 
 
 def lstm_update(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:

@@ -37,7 +37,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from convttlstm.models.conv_lstm import ConvLstmCell
-from convttlstm.models.recurrent import same_conv
+from convttlstm.models.recurrent import xavier_conv
 from convttlstm.randomness import uniform
 
 
@@ -85,9 +85,9 @@ class ResidualMultiplicativeBlock(nn.Module):
 
     def __init__(self, channels: int, make_conv: Callable[[int, int], nn.Module]) -> None:
         super().__init__()
-        self.reduce = same_conv(2 * channels, channels, 1)
+        self.reduce = xavier_conv(2 * channels, channels, 1)
         self.units = nn.ModuleList(make_conv(channels, 4 * channels) for _ in range(2))
-        self.expand = same_conv(channels, 2 * channels, 1)
+        self.expand = xavier_conv(channels, 2 * channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (batch, 2c, height, width) from the same."""
@@ -136,23 +136,23 @@ class VideoPixelNetwork(nn.Module):
             )
 
         def seeing_all(inputs: int, outputs: int) -> nn.Module:
-            return same_conv(inputs, outputs, kernel_size)
+            return xavier_conv(inputs, outputs, kernel_size)
 
         def masked(inputs: int, outputs: int) -> nn.Module:
             return CausalConv(inputs, outputs, kernel_size)
 
         features = 2 * channels
-        self.encoder_input = same_conv(1, features, kernel_size)
+        self.encoder_input = xavier_conv(1, features, kernel_size)
         self.encoder = nn.ModuleList(
             ResidualMultiplicativeBlock(channels, seeing_all) for _ in range(encoder_blocks)
         )
         self.lstm = ConvLstmCell(features, lstm_channels, kernel_size)
-        self.condition = same_conv(lstm_channels, features, 1)
+        self.condition = xavier_conv(lstm_channels, features, 1)
         self.decoder_input = CausalConv(1, features, kernel_size, strict=True)
         self.decoder = nn.ModuleList(
             ResidualMultiplicativeBlock(channels, masked) for _ in range(decoder_blocks)
         )
-        self.logits = same_conv(features, 1 if levels == 2 else levels, 1)
+        self.logits = xavier_conv(features, 1 if levels == 2 else levels, 1)
         self.checkpointing = checkpointing
 
     def teacher_forced(self, frames: Tensor, context: int, horizon: int) -> Tensor:

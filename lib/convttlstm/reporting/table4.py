@@ -33,6 +33,8 @@ from convttlstm.reporting.table2 import (
 METRICS = {"mse": "MSE ↓", "ssim_paper": "SSIM ↑", "lpips_paper": "LPIPS ↓"}
 PAPER_COLUMNS = ["dataset", "filters", "order", "source", "mse_30", "ssim_30", "lpips_30", "note"]
 READINGS = (
+    'With "1x1" the factors G(i) of the train are 1x1 (of the plain ConvLSTM its kernel K on the hidden '
+    "state), and W and P(i) stay 5x5; where every kernel is 1x1, the row says so. "
     '"Single order" may mean the tensor train with one factor or the plain ConvLSTM: both are trained. '
     "Rows without a figure of the paper's are what Sections 3.1 and 5 argue against."
 )

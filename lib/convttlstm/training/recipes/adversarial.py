@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from convttlstm.config import Run
-from convttlstm.models.recurrent import same_conv
+from convttlstm.models.recurrent import xavier_conv
 from convttlstm.training.recipes.base import Batch, clip_gradients
 
 
@@ -57,7 +57,7 @@ class Discriminator(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for index in range(4):
-            conv = same_conv(in_channels, channels << index, kernel_size=5)
+            conv = xavier_conv(in_channels, channels << index, kernel_size=5)
             conv.stride = (2, 2)
             layers.append(conv)
             if index > 0:

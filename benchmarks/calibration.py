@@ -1,0 +1,165 @@
+"""Coverage of the intervals and error rates of the verdicts, by simulation under a known truth.
+
+    python -m benchmarks.calibration
+
+writes benchmarks/results/calibration.csv, which docs/statistics.md explains. Values follow the model of
+`convttlstm.evaluation.intervals`: two models that see the same sequences, in groups, under several seeds.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from convttlstm.evaluation.intervals import Estimate, difference, difference_of_proportions, mean, proportion
+from convttlstm.reporting.claims import Claim
+from convttlstm.reporting.evidence import Evidence
+from convttlstm.reporting.verdicts import verdict_of
+
+OUTPUT = Path(__file__).parent / "results/calibration.csv"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A simulated evaluation; standard deviations are in units of one sequence's noise.
+
+    Attributes:
+        name: what it stands for.
+        groups: videos, or sequences where each is drawn by itself.
+        size: sequences in a group.
+        seed: standard deviation of a seed's effect.
+        group: standard deviation of the effect that a group has on the difference of two models.
+        skewed: whether group effects are exponential instead of normal.
+    """
+
+    name: str
+    groups: int
+    size: int
+    seed: float
+    group: float
+    skewed: bool = False
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """The group of each sequence."""
+        return np.repeat(np.arange(self.groups), self.size)
+
+    def pair(self, random: np.random.Generator, seeds: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the values of two models of equal quality, (seeds, sequences) each."""
+        # Sequences differ by far more than models do, as easy and hard ones do.
+        shared = 3 * self._effect(random)
+        return tuple(  # type: ignore[return-value]
+            shared
+            + self.group / 2**0.5 * self._effect(random)
+            + self.seed * random.normal(size=(seeds, 1))
+            + random.normal(size=(seeds, self.groups * self.size))
+            for _ in range(2)
+        )
+
+    def _effect(self, random: np.random.Generator) -> np.ndarray:
+        drawn = random.exponential(size=self.groups) - 1 if self.skewed else random.normal(size=self.groups)
+        return drawn[self.numbers]
+
+
+SETTINGS = (
+    Setting("200 sequences", groups=200, size=1, seed=0.2, group=0.5),
+    Setting("5,000 sequences, as at the paper's scale", groups=5_000, size=1, seed=0.05, group=0.5),
+    Setting("216 videos of 10 windows, as KTH", groups=216, size=10, seed=0.1, group=0.65),
+    Setting("9 persons of 24 videos", groups=9, size=24, seed=0.1, group=0.65),
+    Setting("9 persons, skewed", groups=9, size=24, seed=0.1, group=0.65, skewed=True),
+    Setting("200 sequences, seeds alike", groups=200, size=1, seed=0.0, group=0.5),
+)
+
+
+def coverage(setting: Setting, seeds: int, repetitions: int, random: np.random.Generator) -> dict[str, float]:
+    """Return how often the 95 % intervals of a mean and of a paired difference hold the truth, zero."""
+    held = {"mean": 0, "difference": 0}
+    for _ in range(repetitions):
+        ours, theirs = setting.pair(random, seeds)
+        held["mean"] += _holds(mean(ours, setting.numbers), 0.0)
+        held["difference"] += _holds(difference(ours, theirs, setting.numbers), 0.0)
+    return {name: count / repetitions for name, count in held.items()}
+
+
+def coverage_of_shares(
+    share: float, clips: int, seeds: int, repetitions: int, random: np.random.Generator
+) -> dict[str, float]:
+    """Return the same of an accuracy and of a difference of two, of clips that are easy or hard for both models."""
+    held, groups = {"mean": 0, "difference": 0}, np.arange(clips)
+    # A Beta distribution of chances, with its mean at `share`.
+    for _ in range(repetitions):
+        chances = random.beta(2 * share, 2 * (1 - share), size=clips)
+        ours, theirs = (
+            (random.random((seeds, clips)) < np.clip(chances + 0.05 * random.normal(size=(seeds, 1)), 0, 1))
+            for _ in range(2)
+        )
+        held["mean"] += _holds(proportion(ours.astype(float), groups), share)
+        held["difference"] += _holds(
+            difference_of_proportions(ours.astype(float), theirs.astype(float), groups), 0.0
+        )
+    return {name: count / repetitions for name, count in held.items()}
+
+
+def verdicts(
+    setting: Setting, seeds: int, comparisons: int, lead: float, repetitions: int, random: np.random.Generator
+) -> dict[str, float]:
+    """Return how often a claim of several comparisons gets each verdict, where every true lead is `lead`.
+
+    The margin is 0.1, in units of one sequence's noise; the comparisons share neither seeds nor sequences.
+    """
+    claim = Claim(id="it", topic="overall", place="here", statement="It is.", comparisons=[_COMPARISON])
+    counts: dict[str, int] = {}
+    for _ in range(repetitions):
+        evidence = []
+        for _ in range(comparisons):
+            ours, theirs = setting.pair(random, seeds)
+            evidence.append(Evidence("it", "", difference(ours + lead, theirs, setting.numbers), margin=0.1))
+        verdict = verdict_of(claim, evidence)
+        counts[verdict] = counts.get(verdict, 0) + 1
+    return {name: count / repetitions for name, count in counts.items()}
+
+
+_COMPARISON = {
+    "kind": "metric",
+    "dataset": "moving_mnist_2",
+    "horizons": [10],
+    "metrics": ["mse"],
+    "better": "a",
+    "than": ["b"],
+}
+
+
+def _holds(estimate: Estimate, truth: float) -> bool:
+    low, high = estimate.interval
+    return low <= truth <= high
+
+
+def rows(repetitions: int) -> Iterator[dict[str, str | int | float]]:
+    """Yield the lines of the table."""
+    random = np.random.default_rng(0)
+    for seeds in (2, 3, 5):
+        for setting in SETTINGS:
+            for what, value in coverage(setting, seeds, repetitions, random).items():
+                yield _row("coverage", setting.name, seeds, f"interval of a {what}", value)
+        for share, clips in ((0.2, 130), (0.05, 43)):
+            name = f"accuracy of {share:.0%}, {clips} clips"
+            for what, value in coverage_of_shares(share, clips, seeds, repetitions, random).items():
+                yield _row("coverage", name, seeds, f"interval of a {what}", value)
+    for seeds in (3, 5):
+        for comparisons in (1, 6, 24):
+            for lead, truth in ((0.0, "exact ties"), (0.1, "leads of just the margin"), (1.0, "large leads")):
+                found = verdicts(SETTINGS[0], seeds, comparisons, lead, repetitions // 3, random)
+                for verdict in ("reproduced", "contradicted", "no difference", "undecided"):
+                    name = f"{comparisons} comparisons, {truth}"
+                    yield _row("verdicts", name, seeds, verdict, found.get(verdict, 0.0))
+
+
+def _row(table: str, setting: str, seeds: int, what: str, share: float) -> dict[str, str | int | float]:
+    return {"table": table, "setting": setting, "seeds": seeds, "what": what, "share": round(share, 4)}
+
+
+if __name__ == "__main__":
+    pd.DataFrame(rows(3_000)).to_csv(OUTPUT, index=False)
+    print(f"wrote {OUTPUT}")
