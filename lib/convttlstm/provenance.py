@@ -90,6 +90,14 @@ def device_name(kind: str) -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
+def driver() -> str | None:
+    """Return the version of the NVIDIA driver, None if there is none."""
+    try:
+        return Path("/sys/module/nvidia/version").read_text().strip()
+    except OSError:
+        return None
+
+
 def _version(name: str) -> str | None:
     try:
         return importlib.metadata.version(name)

@@ -12,15 +12,15 @@ class ScheduledSampling(Strict):
 
     earliest: NonNegativeInt = Field(20, description="no decay before this many epochs")
     patience: NonNegativeInt = Field(
-        20, description="epochs without a better validation loss; 0 waits for `earliest` alone"
+        22, description="epochs without a better validation loss; 0 waits for `earliest` alone"
     )
-    rate: PositiveFloat = Field(2e-3, le=1, description="what the ratio loses each epoch")
+    rate: PositiveFloat = Field(4e-3, le=1, description="by how much the ratio falls each epoch")
 
 
 class LearningRateDecay(Strict):
     """When the learning rate falls (Appendix B)."""
 
-    patience: NonNegativeInt = Field(20, description="epochs without a better loss, after sampling began")
+    patience: NonNegativeInt = Field(22, description="epochs without a better loss, after sampling began")
     factor: PositiveFloat = Field(0.98, le=1)
     interval: PositiveInt = Field(5, description="epochs between two falls")
 
@@ -69,7 +69,10 @@ class Training(Strict):
     linear_sampling: LinearSampling = LinearSampling()
     adversarial: Adversarial = Adversarial()
     recognition: Recognition = Recognition()
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    precision: Literal["32-true", "tf32", "bf16-mixed"] = Field(
+        "32-true",
+        description="'tf32': as '32-true', but GPUs may round the inputs of convolutions to 10 bits",
+    )
 
     @model_validator(mode="after")
     def _whole_batches(self) -> "Training":
@@ -96,6 +99,9 @@ class Compute(Strict):
     )
     workers: NonNegativeInt = Field(
         2, description="processes beside each job that decode clips of activities; 0: the job does it itself"
+    )
+    deterministic: bool = Field(
+        False, description="on GPUs only algorithms that give the same bits each time; slower"
     )
     compile: bool = Field(False, description="torch.compile the recurrent cells")
     checkpoint_minutes: PositiveFloat = Field(10.0, description="longest time between checkpoints")

@@ -22,6 +22,7 @@ from convttlstm.evaluation.lpips_metric import Lpips
 from convttlstm.evaluation.recognition import evaluate_recognizer
 from convttlstm.files import UserError, atomic_path, write_json, write_text
 from convttlstm.models import create_model
+from convttlstm.repeatability import set_arithmetic
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,7 @@ def evaluate_run(run: Run, data: Path, output: Path, weights: Path | None) -> di
     """
     torch.set_num_threads(run.compute.threads)
     kind = "cuda" if run.compute.accelerator != "cpu" and torch.cuda.is_available() else "cpu"
-    if kind == "cuda":
-        torch.backends.cudnn.allow_tf32 = False  # its ten bits would move the last printed digit
+    set_arithmetic()
     model = load_model(run, output)
     made_by = provenance.origin() | {"device": provenance.device_name(kind)}
     if run.dataset.recognition:

@@ -41,7 +41,7 @@ class SplitConv(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the sum of both convolutions of [X, V], (batch, channels, height, width)."""
-        x, v = inputs.split(self.channels, dim=1)
+        x, v = torch.split(inputs, self.channels, dim=1)
         return self.x(x) + self.v(v)
 
 

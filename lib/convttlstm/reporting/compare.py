@@ -340,7 +340,7 @@ def _cells(row: pd.Series) -> dict[str, Figure]:
         for name in row.index:
             horizon = name.removeprefix(f"{column}_")
             if horizon.isdigit() and row[name] not in ("", NOT_COMPUTED):
-                ends = (float(row[f"{name}_{end}"] or "nan") for end in ("low", "high"))
-                bounds = (float(row[name]), *ends)
+                low, high = (float(row[f"{name}_{end}"] or "nan") for end in ("low", "high"))
+                bounds = (float(row[name]), low, high)
                 figures[f"{NAMES[metric]}, {horizon} frames"] = Figure(*bounds)
     return figures

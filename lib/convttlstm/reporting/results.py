@@ -77,7 +77,10 @@ class Provenance(BaseModel):
     weights_sha256: str
     versions: dict[str, str]
     device: str
+    devices: int
     threads: int
+    driver: str | None
+    deterministic: bool
     precision: str
     data: dict[str, str]
     epochs: int

@@ -28,6 +28,7 @@ from convttlstm import provenance, slurm
 from convttlstm.config import Run, write_run
 from convttlstm.files import UserError, atomic_path, sha256_of, write_bytes, write_json, write_text
 from convttlstm.models import create_model
+from convttlstm.repeatability import conditions, differences, set_arithmetic
 from convttlstm.training.checkpoints import (
     LAST,
     load_checkpoint,
@@ -40,9 +41,9 @@ from convttlstm.training.recipes import RECIPES
 
 EXIT_INTERRUPTED = 75  # EX_TEMPFAIL of sysexits.h: the same command goes on
 
-LIMIT = "the job's time limit"
-# What may ask a run to stop. The last two ask it to go on later, in the same Slurm job.
-REASONS = ["", "SIGINT", "SIGTERM", "SIGUSR1", LIMIT]
+LIMIT, DUE = "the job's time limit", "checkpoint_minutes"
+# Why a run saves: because a checkpoint is due, or to stop. After the last two Slurm is to start the job again.
+REASONS = ["", DUE, "SIGINT", "SIGTERM", "SIGUSR1", LIMIT]
 SAVING_SECONDS = 120.0  # kept of a Slurm job's time; of a short job's a tenth
 
 
@@ -65,17 +66,18 @@ class Progress:
     Attributes:
         epoch: finished epochs.
         step: finished steps of the epoch under way.
-        loss_sum: sum of those steps' losses.
+        loss_sum: sum of those steps' losses, each a mean over all processes.
         seconds: time spent on them.
         best_loss: lowest validation loss.
         best_epoch: the epoch that reached it, counted from 1.
         history: a line for each finished epoch.
         interruptions: how often the run was resumed.
-        threads: CPU threads used so far.
-        bit_exact: whether no resume has changed what decides the bits.
+        conditions: what decides the bits; see `repeatability`.
+        bit_exact: whether the same weights can be had again.
     """
 
-    threads: int
+    conditions: dict[str, Any]
+    bit_exact: bool
     epoch: int = 0
     step: int = 0
     loss_sum: float = 0.0
@@ -84,7 +86,6 @@ class Progress:
     best_epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     interruptions: int = 0
-    bit_exact: bool = True
 
 
 def train(run: Run, data: Path, folder: Path, until: int | None = None) -> None:
@@ -107,8 +108,9 @@ def train(run: Run, data: Path, folder: Path, until: int | None = None) -> None:
         devices=run.compute.devices,
         num_nodes=run.compute.nodes,
         strategy="ddp" if run.compute.devices * run.compute.nodes > 1 else "auto",
-        precision=run.training.precision,
+        precision="32-true" if run.training.precision == "tf32" else run.training.precision,
     )
+    set_arithmetic(run.training.precision == "tf32", run.compute.deterministic)
     fabric.launch()
     torch.set_num_threads(run.compute.threads)
     with run_lock(folder) if fabric.is_global_zero else contextlib.nullcontext():
@@ -181,7 +183,8 @@ class Trainer:
         self.recipe = RECIPES[run.training.recipe](run, fabric, model)
         self.model = self.recipe.model
         self.best: dict[str, Tensor] = {}
-        self.progress = Progress(threads=run.compute.threads)
+        now = conditions(run, fabric.device.type, fabric.world_size)
+        self.progress = Progress(now, bit_exact=now["deterministic"])
         self.saved_at = time.monotonic()
 
     def say(self, message: str) -> None:
@@ -207,13 +210,14 @@ class Trainer:
         if self.progress.epoch < self.run.training.epochs:
             self.progress.interruptions += 1
             self.say(f"{self.run.id}: goes on after epoch {self.progress.epoch}, step {self.progress.step}")
-        if self.progress.threads != self.run.compute.threads:
+        now = conditions(self.run, self.fabric.device.type, self.fabric.world_size)
+        if changed := differences(self.progress.conditions, now):
             self.progress.bit_exact = False
+            self.progress.conditions = now
             self.say(
-                f"{self.run.id}: {self.run.compute.threads} threads now, {self.progress.threads} before; "
+                f"{self.run.id}: {', '.join(changed)}; "
                 "the result is no longer bit-identical to an uninterrupted run"
             )
-            self.progress.threads = self.run.compute.threads
 
     @property
     def identity(self) -> tuple[str, dict[str, str]]:
@@ -256,15 +260,15 @@ class Trainer:
                 progress.step += 1
                 progress.seconds = before + time.monotonic() - started
                 bar.update()
-                reason = self._agreed(asked())
                 due = time.monotonic() - self.saved_at > 60 * self.run.compute.checkpoint_minutes
-                if reason or due or progress.step == steps:
-                    progress.loss_sum = loss_sum.item()
+                reason = self._agreed(asked() or (DUE if due else ""))
+                if reason or progress.step == steps:
+                    progress.loss_sum = self._sum(loss_sum) / self.fabric.world_size
                     self._check_finite(progress.loss_sum)
-                if reason:
-                    self._stop(reason)
-                if due:
+                if reason == DUE:
                     self.save()
+                elif reason:
+                    self._stop(reason)
 
     def _agreed(self, reason: str) -> str:
         """Return the same reason on all processes: one that stopped alone would leave the others waiting."""
@@ -293,9 +297,7 @@ class Trainer:
     def _close_epoch(self, asked: Callable[[], str]) -> None:
         progress, training = self.progress, self.run.training
         steps = training.samples_per_epoch // training.batch_size
-        train_loss = (
-            self._sum(torch.tensor(progress.loss_sum, dtype=torch.float64)) / steps / self.fabric.world_size
-        )
+        train_loss = progress.loss_sum / steps
         validation_loss = self._validation_loss(asked)
         self._check_finite(validation_loss)
         progress.epoch += 1
@@ -382,10 +384,7 @@ class Trainer:
             **provenance.origin(),
             "sources": provenance.sources(),
             "weights_sha256": weights_sha256,
-            "device": provenance.device_name(self.fabric.device.type),
-            "devices": self.fabric.world_size,
-            "threads": self.progress.threads,
-            "precision": self.run.training.precision,
+            **self.progress.conditions,
             "data": self.feed.sources,
             "parameters": sum(value.numel() for value in self.model.parameters()),
             "epochs": self.progress.epoch,

@@ -49,13 +49,14 @@ def _training(result: Result | Recognition) -> dict[str, str]:
         "Seed": str(result.config.seed),
         "Epochs": str(provenance.epochs),
         "Parameters": parameters,
-        "Device": provenance.device,
+        "Device": f"{provenance.devices} x {provenance.device}",
+        "Driver": provenance.driver or "none",
         "Threads": str(provenance.threads),
         "Precision": provenance.precision,
         "Versions": _pairs(provenance.versions),
         "Minutes for 10,000 samples": f"{provenance.minutes_per_10000_samples:.2f}",
         "Interruptions": str(provenance.interruptions),
-        "Repeatable bit for bit": "yes" if provenance.bit_exact else "no",
+        "Repeatable bit for bit": "yes, under the same conditions" if provenance.bit_exact else "no",
     }
 
 
