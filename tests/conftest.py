@@ -93,7 +93,7 @@ TINY: dict[str, Any] = {
         "scheduled_sampling": {"earliest": 1, "patience": 1, "rate": 0.1},
         "learning_rate_decay": {"patience": 1, "factor": 0.9, "interval": 1},
     },
-    "evaluation": {"lpips": False, "bootstrap_resamples": 50, "examples": 2},
+    "evaluation": {"lpips": False, "examples": 2},
     "compute": {"accelerator": "cpu", "threads": 1},
 }
 

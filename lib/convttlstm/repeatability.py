@@ -2,11 +2,12 @@
 
 - On a CPU: with the same processor model, PyTorch version, number of processes and threads, and precision,
   however often the run was interrupted.
-- On a GPU: only with `compute.deterministic: true`, and the same GPU model, driver, PyTorch version, number of
-  GPUs and precision. Without it some sums are taken in another order each time.
+- On a GPU: only with `compute.deterministic: true`, and the same GPU model, driver, PyTorch version,
+  number of GPUs and precision. Without it some sums are taken in another order each time.
 
-A run that goes on under other conditions gives weights that are as good, but not the same bits. provenance.json
-records the conditions, and in `bit_exact` whether the run kept to one set of them that is repeatable.
+A run that goes on under other conditions gives weights that are as good, but not the same bits.
+provenance.json records the conditions, and in `bit_exact` whether the run kept to one set of them that is
+repeatable.
 """
 
 import os
@@ -22,9 +23,8 @@ def set_arithmetic(tf32: bool = False, deterministic: bool = False) -> None:
     """Choose how this process computes on a GPU.
 
     Args:
-        tf32: whether float32 convolutions and matrix products may round their inputs to 10 bits, as cuDNN does
-            by default.
-        deterministic: use algorithms that give the same bits each time, and raise an error where there is none.
+        tf32: whether float32 convolutions and matrix products may round their inputs to 10 bits.
+        deterministic: use algorithms that give the same bits each time, and raise an error without one.
     """
     torch.backends.cudnn.allow_tf32 = tf32
     torch.backends.cuda.matmul.allow_tf32 = tf32

@@ -64,7 +64,7 @@ class Drift(nn.Module):
 def settings(**changes: Any) -> Run:
     run = resolve_run(load_settings(CONFIG), "demo", "moving_mnist_2", "conv_lstm-seed0")
     dataset = run.dataset.model_copy(update={"context": CONTEXT, "test_horizons": HORIZONS})
-    evaluation = Evaluation(batch_size=3, bootstrap_resamples=200, examples=4)
+    evaluation = Evaluation(batch_size=3, examples=4)
     return run.model_copy(update={"dataset": dataset, "evaluation": evaluation} | changes)
 
 

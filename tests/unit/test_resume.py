@@ -214,7 +214,7 @@ def test_another_number_of_threads_is_reported(trained):
     project.configure(**LONG | {"compute": {"accelerator": "cpu", "threads": 2}})
     done = project.train(folder)
     assert done.returncode == 0
-    assert "2 threads now, 1 before; the result is no longer bit-identical" in done.stdout
+    assert "threads is 2 now and was 1; the result is no longer bit-identical" in done.stdout
     assert '"bit_exact": false' in (folder / "provenance.json").read_text()
 
 

@@ -41,7 +41,7 @@ FEW_STEPS = {
     },
     "systems": {"predrnn_pp": {"training": CUT}},
     "training": CUT,
-    "evaluation": {"lpips": False, "bootstrap_resamples": 10, "examples": 1},
+    "evaluation": {"lpips": False, "examples": 1},
     "compute": {"accelerator": "cpu", "threads": 1},
 }
 

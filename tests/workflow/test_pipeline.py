@@ -140,7 +140,7 @@ def assert_only_what_changed_is_made_again(project: Project, trainings: int, eva
     settings = yaml.safe_load(project.config.read_text())
     project.config.write_text("# a comment\n" + project.config.read_text())
     assert jobs(project.snakemake("-n").stdout)["train"] == 0
-    settings["evaluation"]["bootstrap_resamples"] += 10
+    settings["evaluation"]["examples"] += 1
     project.config.write_text(yaml.safe_dump(settings))
     planned = jobs(project.snakemake("-n").stdout)
     assert planned["train"] == 0 and planned["evaluate"] == evaluations

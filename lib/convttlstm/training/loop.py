@@ -42,7 +42,7 @@ from convttlstm.training.recipes import RECIPES
 EXIT_INTERRUPTED = 75  # EX_TEMPFAIL of sysexits.h: the same command goes on
 
 LIMIT, DUE = "the job's time limit", "checkpoint_minutes"
-# Why a run saves: because a checkpoint is due, or to stop. After the last two Slurm is to start the job again.
+# Why a run saves: a checkpoint is due, or it must stop. After the last two Slurm starts the job again.
 REASONS = ["", DUE, "SIGINT", "SIGTERM", "SIGUSR1", LIMIT]
 SAVING_SECONDS = 120.0  # kept of a Slurm job's time; of a short job's a tenth
 
