@@ -86,7 +86,7 @@ def coverage(setting: Setting, seeds: int, repetitions: int, random: np.random.G
 def coverage_of_shares(
     share: float, clips: int, seeds: int, repetitions: int, random: np.random.Generator
 ) -> dict[str, float]:
-    """Return the same of an accuracy and of a difference of two, of clips that are easy or hard for both models."""
+    """Return the same of accuracies, where clips are easy or hard for both models alike."""
     held, groups = {"mean": 0, "difference": 0}, np.arange(clips)
     # A Beta distribution of chances, with its mean at `share`.
     for _ in range(repetitions):

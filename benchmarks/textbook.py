@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from convttlstm.models import create_model
 from convttlstm.models.conv_lstm import ConvLstmCell
 from convttlstm.models.conv_tt_lstm import ConvTtLstmCell
-from convttlstm.models.recurrent import RecurrentPredictor, lstm_update
+from convttlstm.models.recurrent import RecurrentPredictor, SplitConv, lstm_update
 from tests import oracle
 
 TextbookState = tuple[Tensor, list[Tensor]]  # C(t-1), and H(t-1) ... H(t-M)
@@ -22,10 +22,10 @@ TextbookState = tuple[Tensor, list[Tensor]]  # C(t-1), and H(t-1) ... H(t-M)
 class TextbookCell(nn.Module):
     """A layer that keeps its last M hidden states; a subclass says what they add to the gates."""
 
-    def __init__(self, in_channels: int, hidden_channels: int, kernel_size: int, steps: int) -> None:
+    def __init__(self, hidden_channels: int, steps: int, w: Tensor, bias: Tensor) -> None:
         super().__init__()
         self.hidden_channels, self.steps = hidden_channels, steps
-        self.w = nn.Conv2d(in_channels, 4 * hidden_channels, kernel_size, padding="same")
+        self.w = convolution(w, bias)
 
     def initial_state(self, x: Tensor) -> TextbookState:
         zeros = x.new_zeros(x.shape[0], self.hidden_channels, *x.shape[2:])
@@ -44,11 +44,9 @@ class TextbookConvLstm(TextbookCell):
     """Eq. 2, with the weights of one of our layers."""
 
     def __init__(self, ours: ConvLstmCell) -> None:
-        hidden, size = ours.hidden_channels, ours.gates.kernel_size[0]
-        inputs = ours.gates.in_channels - hidden
-        super().__init__(inputs, hidden, size, steps=1)
-        self.k = nn.Conv2d(hidden, 4 * hidden, size, padding="same", bias=False)
-        split_gates(ours.gates, self.w, self.k)
+        w, k, bias = gate_kernels(ours.gates, ours.hidden_channels)
+        super().__init__(ours.hidden_channels, 1, w, bias)
+        self.k = convolution(k)
 
     def transition(self, history: list[Tensor]) -> Tensor:
         return self.k(history[0])
@@ -58,19 +56,13 @@ class TextbookConvTtLstm(TextbookCell):
     """Eq. 8 to 11 by Algorithm 2, with the weights of one of our layers."""
 
     def __init__(self, ours: ConvTtLstmCell) -> None:
-        hidden, rank, size = ours.hidden_channels, ours.rank, ours.gates.kernel_size[0]
-        super().__init__(ours.gates.in_channels - rank, hidden, size, ours.steps)
+        w, first, bias = gate_kernels(ours.gates, ours.rank)
+        super().__init__(ours.hidden_channels, ours.steps, w, bias)
         self.lags = ours.lags
         # P(i) is p[i-1], G(i) is g[i-1].
-        self.p = nn.ModuleList(
-            nn.Conv2d(ours.lags * hidden, rank, size, padding="same") for _ in range(ours.order)
-        )
-        first = nn.Conv2d(rank, 4 * hidden, size, padding="same", bias=False)
-        self.g = nn.ModuleList([first, *copy.deepcopy(ours.factors)])
-        split_gates(ours.gates, self.w, first)
-        for p, weight, bias in zip(self.p, ours.window_weight, ours.window_bias, strict=True):
-            p.weight = nn.Parameter(torch.cat(list(weight.detach()), dim=1))
-            p.bias = nn.Parameter(bias.detach().clone())
+        windows = zip(ours.window_weight, ours.window_bias, strict=True)
+        self.p = nn.ModuleList(convolution(torch.cat(list(weight), dim=1), bias) for weight, bias in windows)
+        self.g = nn.ModuleList([convolution(first), *copy.deepcopy(ours.factors)])
 
     def transition(self, history: list[Tensor]) -> Tensor:
         windows = [p(torch.cat(history[i : i + self.lags], dim=1)) for i, p in enumerate(self.p)]
@@ -80,11 +72,22 @@ class TextbookConvTtLstm(TextbookCell):
         return self.g[0](value)
 
 
-def split_gates(gates: nn.Conv2d, w: nn.Conv2d, k: nn.Conv2d) -> None:
-    """Give W and K, or W and G(1), their parts of our one convolution over both inputs."""
-    first, second = gates.weight.detach().split([w.in_channels, k.in_channels], dim=1)
-    w.weight, k.weight = nn.Parameter(first.clone()), nn.Parameter(second.clone())
-    w.bias = nn.Parameter(gates.bias.detach().clone())
+def gate_kernels(gates: nn.Conv2d | SplitConv, channels: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return W, K or G(1), and the bias of a layer's gates; `channels` are the second kernel's inputs."""
+    if isinstance(gates, SplitConv):
+        return gates.x.weight, gates.v.weight, gates.x.bias
+    w, k = gates.weight.split([gates.in_channels - channels, channels], dim=1)
+    return w, k, gates.bias
+
+
+def convolution(weight: Tensor, bias: Tensor | None = None) -> nn.Conv2d:
+    """Return a convolution with a copy of these weights."""
+    outputs, inputs, size, _ = weight.shape
+    layer = nn.Conv2d(inputs, outputs, size, padding="same", bias=bias is not None)
+    layer.weight = nn.Parameter(weight.detach().clone())
+    if bias is not None:
+        layer.bias = nn.Parameter(bias.detach().clone())
+    return layer
 
 
 def textbook(ours: RecurrentPredictor) -> RecurrentPredictor:

@@ -2,7 +2,6 @@ import tracemalloc
 
 import numpy as np
 import pytest
-
 from convttlstm.evaluation.bootstrap import interval, interval_over_seeds, paired_interval
 
 

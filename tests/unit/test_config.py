@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from convttlstm.config import (
+    ablation_runs,
     grid_runs,
     json_schema,
     load_settings,
@@ -46,7 +47,7 @@ def overlay(tmp_path: Path):
         ),
         ("training: {epochs: many}", "training.epochs", "valid integer, not 'many'"),
         ("training: {epochs: true}", "training.epochs", "valid integer, not True"),
-        ("training: {precision: 16}", "training.precision", "'32-true' or 'bf16-mixed', not 16"),
+        ("training: {precision: 16}", "training.precision", "'tf32' or 'bf16-mixed', not 16"),
         (
             "systems: {conv_tt_lstm: {model: {order: 4}}}",
             "systems.conv_tt_lstm.model",
@@ -171,11 +172,18 @@ def test_runs_are_named_by_what_differs_from_the_catalogue():
     assert (
         run_id(settings, "conv_tt_lstm", {"order": 2, "steps": 5, "rank": 8}, 0) == "conv_tt_lstm-N2-M5-seed0"
     )
+    ablated = {"factor_size": 1, "order": 1, "steps": 1}
+    assert run_id(settings, "conv_tt_lstm", ablated, 0) == "conv_tt_lstm-G1-N1-M1-seed0"
     assert run_id(settings, "copy_last", {}, 3) == "copy_last"
     shown = table_runs(settings, MNIST)
     assert shown[:2] == ["black", "copy_last"] and shown[-1] == "conv_tt_lstm-seed0"
-    for name in grid_runs(settings, MNIST):
+    for name in [*grid_runs(settings, MNIST), *ablation_runs(settings, MNIST)]:
         assert resolve_run(settings, "paper", MNIST, name).id == name
+    run = resolve_run(settings, "paper", MNIST, "conv_lstm-S3-G1-seed2")
+    assert (run.model.kernel_size, run.model.factor_size, run.seed) == (3, 1, 2)
+    winners = {"conv_tt_lstm": "conv_tt_lstm-N2-seed0"}
+    selected = resolve_run(settings, "paper", MNIST, "conv_tt_lstm-selected-seed1", winners)
+    assert selected.title == "Conv-TT-LSTM S5 N2 C8 M3"
 
 
 @pytest.mark.parametrize(
@@ -186,6 +194,9 @@ def test_runs_are_named_by_what_differs_from_the_catalogue():
         ("conv_tt_lstm", "is called 'conv_tt_lstm-seed0'"),
         ("conv_tt_lstm-Q3-seed0", "expected SYSTEM"),
         ("conv_lstm-N3-seed0", "unknown setting"),
+        ("conv_tt_lstm-N2-G1-seed0", "is called 'conv_tt_lstm-G1-N2-seed0'"),
+        ("conv_tt_lstm-G2-seed0", "must be odd"),
+        ("conv_lstm_ttd-G1-seed0", "unknown setting"),
         ("conv_tt_lstm-N5-seed0", "order 5 > steps 3"),
         ("conv_ttlstm-seed0", "did you mean 'conv_tt_lstm'"),
     ],

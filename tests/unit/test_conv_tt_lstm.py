@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.textbook import gate_kernels
 from convttlstm.models.conv_tt_lstm import ConvTtLstmCell
 from tests import oracle
 
-SETTINGS = [  # S, N, C, M
+SETTINGS = [  # S, N, C, M, and the size of every G(i)
     (3, 1, 2, 1),
     (3, 1, 3, 4),
     (3, 2, 2, 2),
@@ -21,15 +22,26 @@ SETTINGS = [  # S, N, C, M
     (1, 3, 2, 3),
     (3, 4, 1, 7),
 ]
+SETTINGS = [(*setting, setting[0]) for setting in SETTINGS]
+SETTINGS += [(5, 1, 2, 1, 1), (5, 3, 2, 3, 1), (3, 2, 3, 4, 1), (1, 3, 2, 3, 3), (3, 2, 2, 2, 5)]
 DRAWS = random.Random(2020)
 for _ in range(8):
     order = DRAWS.randint(1, 4)
-    SETTINGS.append((DRAWS.choice([1, 3, 5]), order, DRAWS.randint(1, 4), order + DRAWS.randint(0, 3)))
+    rank, steps = DRAWS.randint(1, 4), order + DRAWS.randint(0, 3)
+    SETTINGS.append((DRAWS.choice([1, 3, 5]), order, rank, steps, DRAWS.choice([1, 3, 5])))
 
 
-def random_cell(size: int, order: int, rank: int, steps: int, inputs: int = 2, hidden: int = 3):
+def random_cell(
+    size: int,
+    order: int,
+    rank: int,
+    steps: int,
+    factor_size: int | None = None,
+    inputs: int = 2,
+    hidden: int = 3,
+):
     torch.manual_seed(size * 1000 + order * 100 + rank * 10 + steps)
-    cell = ConvTtLstmCell(inputs, hidden, size, order, steps, rank).double()
+    cell = ConvTtLstmCell(inputs, hidden, size, order, steps, rank, factor_size).double()
     for weight in cell.parameters():
         torch.nn.init.normal_(weight, std=0.3)  # biases too, or they would not be tested
     return cell
@@ -37,14 +49,15 @@ def random_cell(size: int, order: int, rank: int, steps: int, inputs: int = 2, h
 
 def as_arrays(cell: ConvTtLstmCell, in_channels: int) -> dict[str, list[np.ndarray] | np.ndarray]:
     """The cell's weights by the names of the paper's equations."""
-    gates = cell.gates.weight.detach().numpy()
+    w, first, bias = (part.detach().numpy() for part in gate_kernels(cell.gates, cell.rank))
+    assert w.shape[1] == in_channels
     factors = [factor.weight.detach().numpy() for factor in cell.factors]
     biases = [factor.bias.detach().numpy() for factor in cell.factors]
     p = cell.window_weight.detach().numpy()
     return {
-        "w": gates[:, :in_channels],
-        "factors": [gates[:, in_channels:], *factors],
-        "factor_biases": [cell.gates.bias.detach().numpy(), *biases],
+        "w": w,
+        "factors": [first, *factors],
+        "factor_biases": [bias, *biases],
         "p": [np.concatenate(list(weight), axis=1) for weight in p],
         "p_biases": list(cell.window_bias.detach().numpy()),
     }
@@ -55,13 +68,13 @@ def inner(tensor: Tensor | np.ndarray, margin: int) -> np.ndarray:
     return array[..., margin : array.shape[-2] - margin, margin : array.shape[-1] - margin]
 
 
-@pytest.mark.parametrize("size, order, rank, steps", SETTINGS)
-def test_gates_equal_the_full_size_kernels(size, order, rank, steps):
+@pytest.mark.parametrize("size, order, rank, steps, factor_size", SETTINGS)
+def test_gates_equal_the_full_size_kernels(size, order, rank, steps, factor_size):
     """All steps of a sequence: the first ones see zero states, the later ones a full history."""
     inputs, hidden, height, width = 2, 3, 23, 25
-    cell = random_cell(size, order, rank, steps, inputs, hidden)
+    cell = random_cell(size, order, rank, steps, factor_size, inputs, hidden)
     weights = as_arrays(cell, inputs)
-    margin = oracle.border(size, order)
+    margin = oracle.border(factor_size, order)
     state = None
     history = [np.zeros((hidden, height, width))] * steps
     for _ in range(steps + 2):
@@ -96,9 +109,12 @@ def test_the_oracle_itself_on_one_kernel_written_out():
     assert kernel[0, 0, [0, 1, 3, 4]].sum() == 0
 
 
-@pytest.mark.parametrize("size, order, rank, steps", [(3, 2, 2, 3), (3, 3, 1, 3), (1, 1, 2, 2)])
-def test_gradients_of_two_steps(size, order, rank, steps):
-    cell = random_cell(size, order, rank, steps, inputs=1, hidden=1)
+@pytest.mark.parametrize(
+    "size, order, rank, steps, factor_size",
+    [(3, 2, 2, 3, None), (3, 3, 1, 3, None), (1, 1, 2, 2, None), (3, 2, 2, 3, 1)],
+)
+def test_gradients_of_two_steps(size, order, rank, steps, factor_size):
+    cell = random_cell(size, order, rank, steps, factor_size, inputs=1, hidden=1)
     names = [name for name, _ in cell.named_parameters()]
 
     def two_steps(x: Tensor, *weights: Tensor) -> Tensor:

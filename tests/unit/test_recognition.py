@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from convttlstm.evaluation.bootstrap import wilson
 from torch import nn
 from torch.nn import functional
 
 from convttlstm.config import Run, Something, load_settings, resolve_run
-from convttlstm.evaluation.bootstrap import wilson
 from convttlstm.evaluation.recognition import accuracies, calibration_error
 from convttlstm.files import UserError
 from convttlstm.models import create_recognizer

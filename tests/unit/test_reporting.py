@@ -502,7 +502,7 @@ def test_table4_puts_runs_beneath_the_papers_rows(short_results: tuple[Path, lis
     found = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
     assert [cells[:4] for cells in found[2:]] == [
         ["1x1", "order 3", "-", "paper"],
-        ["1x1", "order 3", "Conv-TT-LSTM, 1x1", "here, 20 updates only"],
+        ["1x1", "order 3", "Conv-TT-LSTM, 1x1 factors", "here, 20 updates only"],
         ["5x5", "single order", "-", "paper"],
         ["5x5", "single order", "plain ConvLSTM", "here"],
         ["5x5", "another", "Conv-TT-LSTM", "here"],

@@ -96,7 +96,7 @@ def test_ablations_are_trained_with_every_seed(tmp_path: Path) -> None:
     )
     settings = load_settings(scale)
     ablations = ablation_runs(settings, DATASET)
-    assert "conv_tt_lstm-S1-seed0" in ablations and "conv_tt_lstm-S1-seed4" in ablations
+    assert "conv_tt_lstm-G1-seed0" in ablations and "conv_tt_lstm-G1-seed4" in ablations
     shared = set(ablations) & set(table_runs(settings, DATASET))
     assert shared == {f"{system}-seed{seed}" for system in ("conv_lstm", "conv_tt_lstm") for seed in (0, 4)}
 
