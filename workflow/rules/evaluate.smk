@@ -6,12 +6,13 @@ rule evaluate:
         weights=weights_of,
         selection=selection_for,
         manifest=f"data/processed/{SCALE}/{{dataset}}/manifest.json",
-        arrays=arrays("test"),
+        arrays=arrays("train", "test"),
         lpips=ancient(LPIPS) if SETTINGS.evaluation.lpips else [],  # pinned by checksum
     output:
         metrics=f"{RESULTS}/runs/{{dataset}}/{{run}}/metrics.json",
         per_frame=f"{RESULTS}/runs/{{dataset}}/{{run}}/per_frame.csv",
         per_sequence=f"{RESULTS}/runs/{{dataset}}/{{run}}/per_sequence.csv",
+        on_training=f"{RESULTS}/runs/{{dataset}}/{{run}}/training_sequences.csv",
         examples=f"{RESULTS}/runs/{{dataset}}/{{run}}/examples.npz",
     log:
         f"{RESULTS}/logs/evaluate/{{dataset}}/{{run}}.log",
@@ -36,7 +37,7 @@ rule evaluate:
         settings=lambda wildcards: resolved(wildcards).evaluation.model_dump_json(),
         dataset=lambda wildcards: resolved(wildcards).dataset.model_dump_json(),
     message:
-        "Judging {wildcards.run} on the test split of {wildcards.dataset}"
+        "Evaluating {wildcards.run} on the test split of {wildcards.dataset}"
     shell:
         "python -m convttlstm evaluate"
         " --config {params.config}"
