@@ -177,8 +177,8 @@ def test_the_description_is_that_of_a_workflow_run(archive: Path) -> None:
 
 def test_the_description_says_what_the_results_prove(archive: Path) -> None:
     assert graph(archive)["./"]["description"].endswith(
-        "Moving-MNIST-2: tiny scale: proves nothing about the paper. "
-        "KTH: tiny scale, synthetic stand-in for KTH: proves nothing about the paper."
+        "Moving-MNIST-2: tiny scale: shows nothing about the paper. "
+        "KTH: tiny scale, synthetic stand-in for KTH: shows nothing about the paper."
     )
 
 

@@ -26,7 +26,7 @@ from convttlstm.reporting.drawing import spread
 from convttlstm.reporting.markup import Row, Table, latex, to_html, to_latex, to_markdown
 from convttlstm.reporting.page import animation, headline, standouts, write_page
 from convttlstm.reporting.page.embedding import sheet, smaller
-from convttlstm.reporting.page.verdicts import COLUMNS
+from convttlstm.reporting.page.verdicts import COLUMNS, SHAPES
 from convttlstm.reporting.results import load_results, read_table, short_names, without_short
 from convttlstm.reporting.runtime import read_runtime
 
@@ -146,7 +146,10 @@ def make_training_files(folder: Path, by: dict[str, Any]) -> None:
         "source_digest": "cd" * 32,
         "sources": {"models/conv_lstm.py": "0123456789ab"},
         "weights_sha256": "ef" * 32,
+        "devices": 1,
         "threads": 1,
+        "driver": None,
+        "deterministic": True,
         "precision": "32-true",
         "data": {"train": "ef" * 32, "validation": "01" * 32},
         "epochs": 10,
@@ -179,10 +182,15 @@ def write_claims(results: Path) -> None:
         {"claim": "best", "verdict": "contradicted", "paper": "12.96 > 10.29", "paper_holds": "no"}
         | measured,
         {"claim": "lpips", "verdict": "undecided"} | measured,
-        {"claim": "kth", "topic": "KTH", "verdict": "not assessed", "needs": "about 310 GPU-hours"}
-        | {"paper": "28.36 > 27.58; 0.907 > 0.903"},
+        {"claim": "ssim", "verdict": "no difference"} | measured,
+        {"claim": "size", "group": "counting", "verdict": "holds", "measured": "2 < 3 parameters"},
+        {"claim": "time", "group": "timing", "verdict": "fails", "measured": "2 s; on A CPU"},
+        {"claim": "crisp", "group": "undecidable", "verdict": "not decidable"},
+        {"claim": "kth", "group": "lacking", "verdict": "not tested", "needs": "about 310 GPU-hours"}
+        | {"paper": "28.36 > 27.58\n0.907 > 0.903"},
     ]
     shared = {
+        "group": "training",
         "topic": "Moving-MNIST-2",
         "place": "Table 2",
         "statement": "It is <better>.",
@@ -280,10 +288,10 @@ def test_the_papers_row_is_as_printed(results: Path) -> None:
 
 def test_a_demo_says_that_it_does_not_compare(results: Path) -> None:
     for suffix in (".md", ".tex"):
-        assert "Demo scale: proves nothing about the paper." in table2(results, suffix)
+        assert "Demo scale: shows nothing about the paper." in table2(results, suffix)
         assert "the two do not compare" in table2(results, suffix)
     page = (results / "index.html").read_text()
-    assert "Demo scale: proves nothing about the paper." in page
+    assert "Demo scale: shows nothing about the paper." in page
 
 
 def test_rows_name_commit_sequences_and_commands(results: Path) -> None:
@@ -297,7 +305,7 @@ def test_paper_scale_compares(tmp_path: Path) -> None:
     results = make_results(tmp_path / "paper", scale="paper")
     write_all(results)
     assert "Paper scale. The paper's rows are at the same scale." in table2(results, ".md")
-    assert "proves nothing" not in (results / "index.html").read_text()
+    assert "shows nothing" not in (results / "index.html").read_text()
 
 
 def test_without_lpips_tables_and_figures_say_so(tmp_path: Path) -> None:
@@ -558,14 +566,19 @@ def test_published_pages_are_below_two_megabytes_before_animations(path: Path) -
 
 def test_page_shows_each_verdict_as_a_word_with_its_basis(results: Path) -> None:
     page = (results / "index.html").read_text()
-    assert "Of 4 claims: 1 reproduced, 1 contradicted, 1 undecided, 1 not assessed." in page
-    for verdict in ("reproduced", "contradicted", "undecided", "not assessed"):
-        assert re.search(
-            rf"<li id=[^>]*><span class=\"verdict [\w-]*\"><span [^>]*>.</span> {verdict}<", page
-        )
+    said = (
+        "tests 4 of 5 claims: it reproduces 1 (mse), contradicts 1 (best), finds no difference in 1 (ssim), "
+    )
+    assert said + "leaves undecided 1 (lpips)." in page
+    assert "By counting, 1 claim holds, 0 fail. By measured time, on the devices named" in page
+    for verdict in SHAPES:
+        shown = rf"<li id=[^>]*><span class=\"verdict [\w-]*\"><span [^>]*>.</span> {verdict}<"
+        assert len(re.findall(shown, page)) == 1, verdict
     assert page.count("The paper's own figures contradict it.") == 1
-    assert "To judge it takes about 310 GPU-hours." in page
+    assert "To test it takes about 310 GPU-hours." in page
     assert "-1.9 [-2.4, -1.3] MSE x 1000" in page and "It is &lt;better&gt;." in page
+    # A semicolon in a measurement does not divide it.
+    assert "Measured here: 2 s; on A CPU<" in page
     assert "The paper: 2 comparisons</summary><ul><li>28.36 &gt; 27.58</li><li>0.907 &gt; 0.903</li>" in page
 
 
@@ -573,8 +586,9 @@ def test_page_shows_each_verdict_as_a_word_with_its_basis(results: Path) -> None
     ("spoil", "says"),
     [
         (lambda path: path.unlink(), "claims.csv: no such file"),
-        (lambda path: path.write_text("claim\nbest\n"), "claims.csv: no column 'topic'"),
-        (lambda path: path.write_text(path.read_text().replace("undecided", "maybe")), "called 'maybe'"),
+        (lambda path: path.write_text("claim\nbest\n"), "claims.csv: no column 'group'"),
+        (lambda path: path.write_text(path.read_text().replace("undecided", "maybe")), "verdict 'maybe'"),
+        (lambda path: path.write_text(path.read_text().replace("lacking", "what")), "group 'what'"),
     ],
 )
 def test_the_page_needs_sound_claims(tmp_path: Path, spoil: Any, says: str) -> None:

@@ -66,14 +66,13 @@ class Grid(Strict):
         description="the system whose name the winner bears, of all grids with this role; its own if null",
     )
     kernel_size: list[OddInt] | None = None
-    factor_size: list[OddInt] | None = None
     order: list[PositiveInt] | None = None
     rank: list[PositiveInt] | None = None
     steps: list[PositiveInt] | None = None
 
     def points(self) -> Iterator[dict[str, int]]:
         """Yield the settings of each grid point."""
-        axes = {name: values for name in HYPER if (values := getattr(self, name)) is not None}
+        axes = {name: values for name in HYPER if (values := getattr(self, name, None)) is not None}
         for values in itertools.product(*axes.values()):
             point = dict(zip(axes, values, strict=True))
             if not ("order" in point and "steps" in point) or point["order"] <= point["steps"]:

@@ -170,8 +170,11 @@ def difference_of_proportions(
     _check(ours, groups)
     _check(theirs, groups)
     ours_sums, theirs_sums = _group_sums(ours, groups), _group_sums(theirs, groups)
-    count = len(ours_sums)
-    shared = float(ours_sums @ theirs_sums) / ours.shape[1] ** 2 * count / max(1, count - 1)
+    count, answers = len(ours_sums), ours.shape[1]
+    shared = float(ours_sums @ theirs_sums) / answers**2
+    if shared > 0:
+        shared = max(0.0, shared - 0.5 / answers**2)  # Newcombe's correction for continuity
+    shared *= count / max(1, count - 1)
     both = [sum(p.size for p in (_over_groups(v, groups), *_over_seeds(v))) for v in (ours, theirs)]
     scale = float(np.sqrt(both[0] * both[1]))
     correlation = float(np.clip(shared / scale, -1, 1)) if scale > 0 else 0.0

@@ -35,7 +35,7 @@ class SplitConv(nn.Module):
 
     def __init__(self, x_channels: int, v_channels: int, out_channels: int, x_size: int, v_size: int) -> None:
         super().__init__()
-        self.channels = x_channels, v_channels
+        self.channels = [x_channels, v_channels]
         self.x = same_conv(x_channels, out_channels, x_size)
         self.v = same_conv(v_channels, out_channels, v_size, bias=False)  # one bias is enough
 

@@ -49,6 +49,31 @@ class GainClaim(Better):
     less_at: PositiveInt
 
 
+class GapClaim(Better):
+    """The generalisation gap, the MSE on test less that on training sequences, is smaller."""
+
+    kind: Literal["gap"]
+    dataset: str
+
+
+class ValueClaim(Strict):
+    """Printed values of a system are met within `tolerances`."""
+
+    kind: Literal["value"]
+    dataset: str
+    system: str
+    horizons: list[PositiveInt] = Field(min_length=1)
+    metrics: list[MetricName] = Field(min_length=1)
+
+
+class AccuracyValueClaim(Strict):
+    """Printed accuracies of a recogniser are met within `tolerances`."""
+
+    kind: Literal["accuracy_value"]
+    system: str
+    fractions: list[float] = Field(min_length=1)
+
+
 class AccuracyClaim(Better):
     """Accuracy at each share of the frames, over all activities or in each of some groups."""
 
@@ -88,6 +113,9 @@ class TimeClaim(Better):
     dataset: str
     factor: PositiveFloat = 1.0
     optimized: bool = Field(False, description="the paper's figures are those of its optimized code")
+    exists: bool = Field(
+        False, description="true as soon as one measured device shows it, and contradicted by none"
+    )
 
 
 class BenchmarkClaim(Strict):
@@ -99,10 +127,33 @@ class BenchmarkClaim(Strict):
     better: dict[str, str] = Field(description="cells that choose the row")
     than: dict[str, str]
     factor: PositiveFloat = 1.0
+    timed: bool = Field(False, description="whether the column is a measured time, not a count")
 
 
+class GrowthClaim(Strict):
+    """Parameters or multiplications of one layer grow with the order by a law, counted exactly."""
+
+    kind: Literal["growth"]
+    what: Literal["parameters", "multiplications"]
+    system: str
+    law: Literal["linear", "cubic", "exponential"]
+    orders: list[PositiveInt] = Field(min_length=4)
+    at_most: bool = Field(False, description="whether slower growth is as claimed, too")
+
+
+Basis = Literal["training", "counting", "timing", "undecidable"]
 Comparison = Annotated[
-    MetricClaim | GainClaim | AccuracyClaim | GroupGainClaim | CountClaim | TimeClaim | BenchmarkClaim,
+    MetricClaim
+    | GainClaim
+    | GapClaim
+    | ValueClaim
+    | AccuracyClaim
+    | AccuracyValueClaim
+    | GroupGainClaim
+    | CountClaim
+    | GrowthClaim
+    | TimeClaim
+    | BenchmarkClaim,
     Field(discriminator="kind"),
 ]
 
@@ -120,6 +171,20 @@ class Claim(Strict):
     note: str = Field("", description="a reservation about the paper's figures")
     needs: str = Field("", description="what it would take to decide it, if trainings are not enough")
 
+    @property
+    def basis(self) -> Basis:
+        """How the claim is decided; all its comparisons have the same."""
+        return basis_of(self.comparisons[0]) if self.comparisons else "undecidable"
+
+
+def basis_of(comparison: Comparison) -> Basis:
+    """Return how a comparison is decided."""
+    if isinstance(comparison, CountClaim | GrowthClaim):
+        return "counting"
+    if isinstance(comparison, BenchmarkClaim):
+        return "timing" if comparison.timed else "counting"
+    return "timing" if isinstance(comparison, TimeClaim) else "training"
+
 
 class TableRow(Strict):
     """A row of Table 4."""
@@ -135,6 +200,12 @@ class Claims(Strict):
     ablations: dict[str, TableRow] = Field({}, description="names for rows of Table 4, used like systems")
     printed_only: dict[str, str] = Field(
         {}, description="names for rows of the paper's tables that no system here answers to"
+    )
+    margins: dict[str, PositiveFloat] = Field(
+        {}, description="differences that count as none, by metric, in the tables' units"
+    )
+    tolerances: dict[str, PositiveFloat] = Field(
+        {}, description="how far a value may be from a printed one, by metric, in the tables' units"
     )
     claims: list[Claim] = Field(min_length=1)
 
@@ -198,6 +269,8 @@ def load_claims(path: Path, paper: Settings, groups: set[str]) -> Catalogue:
         seen.add(claim.id)
         if bool(claim.comparisons) == bool(claim.undecidable):
             raise UserError(f"{where}: needs either comparisons, or in undecidable why there are none")
+        if len({basis_of(comparison) for comparison in claim.comparisons}) > 1:
+            raise UserError(f"{where}: mixes training, counts and times; make a claim of each")
         try:
             for i, comparison in enumerate(claim.comparisons):
                 _check(comparison, f"comparisons.{i}", claims, paper, groups)
@@ -210,9 +283,15 @@ def _check(comparison: Comparison, where: str, claims: Claims, paper: Settings, 
     if isinstance(comparison, BenchmarkClaim):
         return
     systems = dict.fromkeys([*paper.systems, *claims.ablations, *claims.printed_only])
-    known(comparison.better, systems, f"{where}.better: system")
-    for name in comparison.than:
-        known(name, systems, f"{where}.than: system")
+    if isinstance(comparison, Better):
+        known(comparison.better, systems, f"{where}.better: system")
+        for name in comparison.than:
+            known(name, systems, f"{where}.than: system")
+    else:
+        known(comparison.system, systems, f"{where}.system: system")
+    for metric in _metrics_of(comparison):
+        known(metric, claims.margins, f"{where}: margin of metric")
+        known(metric, claims.tolerances, f"{where}: tolerance of metric")
     for name in _groups_of(comparison):
         known(name, dict.fromkeys(sorted(groups)), f"{where}: group")
     dataset = getattr(comparison, "dataset", None)
@@ -225,6 +304,15 @@ def _check(comparison: Comparison, where: str, claims: Claims, paper: Settings, 
             raise ValueError(f"{where}: {dataset} is not judged at {horizon} frames, but at {possible}")
 
 
+def _metrics_of(comparison: Comparison) -> list[str]:
+    """Return the metrics that need a margin and a tolerance."""
+    if isinstance(comparison, MetricClaim | GainClaim | ValueClaim):
+        return list(comparison.metrics)
+    if isinstance(comparison, AccuracyClaim | AccuracyValueClaim | GroupGainClaim):
+        return ["accuracy"]
+    return ["mse"] if isinstance(comparison, GapClaim) else []
+
+
 def _groups_of(comparison: Comparison) -> Iterator[str]:
     if isinstance(comparison, AccuracyClaim):
         yield from comparison.groups
@@ -233,13 +321,18 @@ def _groups_of(comparison: Comparison) -> Iterator[str]:
 
 
 def _horizons_of(comparison: Comparison) -> Iterator[int]:
-    if isinstance(comparison, MetricClaim):
+    if isinstance(comparison, ValueClaim):
+        yield from comparison.horizons
+    elif isinstance(comparison, MetricClaim):
         yield from [*comparison.horizons, *([comparison.after] if comparison.after else [])]
     elif isinstance(comparison, GainClaim):
         yield from [comparison.more_at, comparison.less_at]
 
 
-KINDS = {"metric", "gain", "accuracy", "group_gain", "count", "time", "benchmark"}
+KINDS = {
+    *("metric", "gain", "gap", "value", "accuracy", "accuracy_value", "group_gain"),
+    *("count", "growth", "time", "benchmark"),
+}
 
 
 def _one_line(error: ValidationError, content: Any) -> str:

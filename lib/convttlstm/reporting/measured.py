@@ -44,6 +44,7 @@ from convttlstm.reporting.evidence import (
     refused,
     within,
 )
+from convttlstm.reporting.growth import grows, layer_parameters
 from convttlstm.reporting.paired import CORRECT, answers, late_values, paired, sequence_values
 from convttlstm.reporting.printed import LOWER, NAMES, Paper
 from convttlstm.reporting.recognition import Recognition, load_recognitions
@@ -314,6 +315,14 @@ class Scale:
         lead = lead or -1.0  # as many is not fewer
         found = Evidence(claim.what, f"{at}, {self._against(claim, other)}", exactly(lead))
         yield replace(found, text=f"{ours:,} {sign} {times}{theirs:,} {claim.what}", dataset=claim.dataset)
+
+    def _growth(self, claim: GrowthClaim) -> Iterator[Evidence]:
+        """Yield a comparison of one layer's size at successive orders with a law of growth."""
+        counts = [layer_parameters(claim.system, order) for order in claim.orders]
+        lead = 1.0 if grows(counts, claim.law, claim.at_most) else -1.0
+        orders, sizes = ", ".join(map(str, claim.orders)), ", ".join(f"{count:,}" for count in counts)
+        where = f" of a layer of {self.catalogue.title(claim.system)} at N = {orders}"
+        yield Evidence(claim.what, where, exactly(lead), text=f"{sizes} {claim.what}")
 
     def _counted(self, name: str, column: str) -> int:
         if name not in self.counts.index or not self.counts.loc[name].get(column):

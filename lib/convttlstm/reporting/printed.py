@@ -98,7 +98,15 @@ class Paper:
             pairs += [replace(pair, label=of + pair.label) for pair in found]
         holds = all(pair.holds for pair in pairs) if pairs else None
         notes = [note for note in (claim.note, self._optimized(claim)) if note]
-        return Figures("; ".join(pair.text for pair in pairs), holds, " ".join(notes))
+        return Figures("\n".join(pair.text for pair in pairs), holds, " ".join(notes))
+
+    def printed_metric(self, dataset: str, name: str, metric: str, horizon: int) -> str:
+        """Return the printed cell of a system or of a row of Table 4, "" if there is none."""
+        return self._printed_metric(dataset, name, metric, horizon, self._row)
+
+    def printed_accuracy(self, name: str, fraction: float) -> str:
+        """Return the printed accuracy of a recogniser over all activities, "" if there is none."""
+        return self._accuracy(name, fraction, "", self._row)
 
     def _optimized(self, claim: Claim) -> str:
         """Return a sentence where the figures of the authors' optimized code reverse a claim."""
@@ -139,6 +147,8 @@ class Paper:
             CountClaim: self._count_pairs,
             TimeClaim: self._time_pairs,
         }
+        if type(comparison) not in kinds:  # of gaps nothing is printed
+            return []
         pairs = kinds[type(comparison)]
         return [pair for other in comparison.than for pair in pairs(comparison, other, row)]
 

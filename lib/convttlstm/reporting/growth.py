@@ -1,0 +1,55 @@
+"""How the size of a layer grows with the order N, counted exactly from the equations."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+Law = Literal["linear", "cubic", "exponential"]
+# A layer in the middle of the paper's stack, at Table 2's settings.
+CHANNELS, SIZE, RANK = 48, 5, 8
+
+
+def layer_parameters(system: str, order: int) -> int:
+    """Return the weights of one layer with N = M = `order`, biases left out.
+
+    The same number times a frame's pixels is its multiplications.
+
+    Args:
+        system: "conv_tt_lstm" (Eq. 8 to 11), "higher_equal" or "higher_growing" (Eq. 7 with kernels of S x S,
+            or of i(S-1)+1 for the i-th state).
+        order: N.
+
+    Raises:
+        KeyError: there is no such system.
+    """
+    h, area, gates = CHANNELS, SIZE**2, 4 * CHANNELS
+    on_input = gates * h * area  # W
+    on_states = {
+        # P(1) ... P(N), G(1), and G(2) ... G(N).
+        "conv_tt_lstm": order * h * RANK * area + gates * RANK * area + (order - 1) * RANK**2 * area,
+        "higher_equal": order * gates * h * area,
+        "higher_growing": sum(gates * h * (i * (SIZE - 1) + 1) ** 2 for i in range(1, order + 1)),
+    }
+    return on_input + on_states[system]
+
+
+def grows(counts: Sequence[int], law: Law, at_most: bool = False) -> bool:
+    """Return whether counts at successive orders grow by a law.
+
+    Linear: the steps from one to the next are equal, or with `at_most` do not grow. Cubic: a polynomial of
+    third degree, so third differences are equal and positive, or with `at_most` do not grow. Exponential: the
+    ratio of each to the one before does not fall.
+
+    Args:
+        counts: at least four.
+        law: see above.
+        at_most: whether slower growth counts.
+    """
+    if law == "exponential":
+        ratios = np.divide(counts[1:], counts[:-1])
+        return bool((np.diff(ratios) >= 0).all())
+    steps = np.diff(counts, n=1 if law == "linear" else 3)
+    if at_most:
+        return bool((np.diff(steps) <= 0).all())
+    return bool((np.diff(steps) == 0).all() and (steps > 0).all())
