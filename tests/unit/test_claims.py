@@ -18,10 +18,12 @@ from convttlstm.config import Settings, load_settings, planned_run, resolve_run,
 from convttlstm.evaluation.estimate import estimate
 from convttlstm.evaluation.intervals import Estimate, mean
 from convttlstm.files import UserError
+from convttlstm.models import create_model
 from convttlstm.reporting import write_report
 from convttlstm.reporting.claim_table import write_claims
 from convttlstm.reporting.claims import Claim, load_claims
 from convttlstm.reporting.evidence import Evidence, exactly, ratio, within
+from convttlstm.reporting.growth import grows, layer_parameters
 from convttlstm.reporting.printed import Paper, printed_groups
 from convttlstm.reporting.requirements import Requirements
 from convttlstm.reporting.verdicts import verdict_of
@@ -43,7 +45,6 @@ AGAINST = {
     "mnist-state-of-the-art",
     "kth-state-of-the-art",
     # 2.69M against the classic tensor train's 2.21M.
-    "fraction-of-parameters",
     "fewer-parameters-than-all",
     # 2.69M is 35 % of ConvLSTM [4]'s 7.58M.
     "mnist-one-fifth",
@@ -55,15 +56,17 @@ AGAINST = {
     "kth-ttd-lpips",
     # 4.94 and 7.32 points.
     "recognition-8-percent",
-    # Holding at 25 %: 4.7 < 7.0; Poking at 50 %: 5.9 < 14.7; MovingRL at 50 % ties with 3D-CNN.
-    "recognition-every-group",
-    "recognition-static",
-    "recognition-dynamic",
-    # 1x1 single order: MSE 31.52 < 33.08, SSIM 0.810 > 0.806; and better than 1x1 order 3.
+    # 1x1 single order: MSE 31.52 < 33.08, SSIM 0.810 > 0.806.
     "ablations-no-better-than-baseline",
-    "higher-order-necessary",
 }
 AGREES = {
+    "fraction-of-parameters",
+    # (33.9 x 62 + 40.8 x 49 + 26.0 x 104) / 215 = 31.7 > 27.0, and 51.7 > 38.6.
+    "recognition-dynamic",
+    # (4.7 x 43 + 5.7 x 53) / 96 = 5.3 > 4.2, and 12.5 > 11.4.
+    "recognition-static",
+    "higher-order-necessary",
+    "flops-not-time",
     "figure-2-quality",
     "mnist-beats-baseline",
     "mnist-fewer-parameters",
@@ -80,9 +83,6 @@ AGREES = {
     "convolutions-necessary",
     "fewer-flops",
     "ttd-as-many-parameters",
-    "mnist-time-baseline",
-    "kth-time-baseline",
-    "mnist-slightly-slower",
     "kth-slightly-slower",
     "up-to-four-times-faster",
 }
@@ -155,6 +155,7 @@ def make_run(folder: Path, settings: Settings, run: str, table: pd.DataFrame) ->
     by = {"commit": None, "uncommitted_changes": None, "device": "A CPU", "versions": {}}
     make_training_files(folder, by)
     table.to_csv(folder / "per_sequence.csv", index=False)
+    (folder / "training_sequences.csv").write_text("horizon,sequence,group,mse\n")
     pd.DataFrame({"frame": [1], "mse": [0.1], "ssim_paper": [0.1]}).to_csv(
         folder / "per_frame.csv", index=False
     )
@@ -216,8 +217,7 @@ def decide(
     claim = {"id": "it", "topic": "overall", "place": "here", "statement": "So it is."}
     content = {
         "ablations": {"alone": {"filters": "1x1", "row": "order 3"}},
-        "margins": {"mse": 0.05, "psnr": 0.01, "ssim_paper": 5e-5, "lpips_paper": 0.1, "accuracy": 0.5},
-        "tolerances": {"mse": 1.0, "psnr": 0.1, "ssim_paper": 0.01, "lpips_paper": 5, "accuracy": 1},
+        "margin": 0.01,
         "claims": [claim | {"comparisons": comparisons}],
     }
     (paper / "claims.yaml").write_text(yaml.safe_dump(content))
@@ -248,7 +248,7 @@ def runs_with(difference: np.ndarray) -> dict[str, pd.DataFrame]:
     "difference, verdict",
     [
         # Every sequence is better, or worse; or half of them are as much better as the others are worse. The
-        # margin is 0.00005.
+        # margin is 1 % of the paper's 18.17 - 12.96, so 0.00005.
         (-0.001 - 0.0005 * EQUALLY, "reproduced"),
         (0.001 + 0.0001 * EQUALLY, "contradicted"),
         (0.001 * EQUALLY, "undecided"),
@@ -550,6 +550,135 @@ def test_accuracies_are_compared_clip_by_clip(tmp_path: Path) -> None:
     assert line["verdict"] == "contradicted"
 
 
+# Growth
+
+
+def test_layers_are_counted_as_the_models_are_built() -> None:
+    """The middle one of three layers has 48 input and 48 hidden channels."""
+    for system, name, settings in (
+        ("conv_tt_lstm", "conv_tt_lstm", {}),
+        ("higher_equal", "higher_order", {"transition": "equal"}),
+        ("higher_growing", "higher_order", {"transition": "growing"}),
+    ):
+        for order in (1, 2, 4):
+            model = create_model(name, order=order, steps=order, channels=(48, 48, 48, 48), **settings)
+            layer = model.stack.cells()[1]
+            weights = sum(value.numel() for key, value in layer.named_parameters() if "bias" not in key)
+            assert layer_parameters(system, order) == weights, (system, order)
+
+
+@pytest.mark.parametrize(
+    "counts, laws",
+    [
+        ([3, 5, 7, 9, 11, 13], {"linear"}),
+        ([n**3 + n for n in range(1, 7)], {"cubic"}),
+        ([2**n for n in range(1, 7)], {"exponential"}),
+        ([n**2 for n in range(1, 7)], set()),
+    ],
+)
+def test_laws_of_growth(counts: list[int], laws: set[str]) -> None:
+    assert {law for law in ("linear", "cubic", "exponential") if grows(counts, law)} == laws
+    assert grows([1, 4, 6, 7, 7], "linear", at_most=True) and not grows([1, 2, 4, 8], "linear", at_most=True)
+
+
+def test_growing_kernels_are_cubic_and_not_exponential(tmp_path: Path) -> None:
+    settings = scale(judges_claims=False)
+    results = make_results(tmp_path / "laptop", settings, runs_with(0 * BASE))
+    growth = {"kind": "growth", "what": "parameters", "system": "higher_growing", "orders": list(range(1, 9))}
+    found = {
+        law: decide(tmp_path, results, settings, [growth | {"law": law}])
+        for law in ("linear", "cubic", "exponential")
+    }
+    assert {law: line["verdict"] for law, line in found.items()} == {
+        "linear": "fails",
+        "cubic": "holds",
+        "exponential": "fails",
+    }
+    # W, and 4 x 48 x 48 weights for each of 5 x 5 pixels.
+    assert found["cubic"]["measured"].startswith(f"{2 * 4 * 48 * 48 * 25:,}, ")
+    train = growth | {"system": "conv_tt_lstm", "law": "linear"}
+    assert decide(tmp_path, results, settings, [train])["verdict"] == "holds"
+
+
+# Gaps between test and training sequences, values, groups
+
+
+def test_a_gap_is_compared_by_its_growth_from_training_to_test(tmp_path: Path) -> None:
+    """Ours is worse by 2 x 10^-3 on test and by 3 x 10^-3 on training sequences: its gap is smaller by 1."""
+    settings = scale()
+    results = make_results(tmp_path / "laptop", settings, runs_with(0 * BASE))
+    for path in (results / "runs" / DATASET).iterdir():
+        ours = path.name.startswith("conv_tt_lstm")
+        sequences(BASE + 0.002 * ours, BASE).to_csv(path / "per_sequence.csv", index=False)
+        rows = {"horizon": 10, "sequence": range(30), "group": range(30), "mse": BASE[:30] + 0.003 * ours}
+        pd.DataFrame(rows).to_csv(path / "training_sequences.csv", index=False)
+    gap = {key: LOWER_MSE[key] for key in ("dataset", "better", "than")} | {"kind": "gap"}
+    line = decide(tmp_path, results, settings, [gap])
+    assert line["verdict"] == "reproduced" and line["measured"].startswith("-1 [")
+    for path in results.rglob("training_sequences.csv"):
+        path.write_text("horizon,sequence,group,mse\n")
+    line = decide(tmp_path, results, settings, [gap])
+    assert line["verdict"] == "not tested" and "as long as the shortest horizon" in line["why"]
+
+
+def test_values_are_compared_at_the_papers_scale_only(tmp_path: Path) -> None:
+    """The paper's 25.81 at 30 frames, give or take half of 18.17 - 12.96."""
+    value = {
+        "kind": "value",
+        "dataset": DATASET,
+        "system": "conv_tt_lstm",
+        "horizons": [30],
+        "metrics": ["mse"],
+    }
+    paper = scale(label=PAPER_SETTINGS.label)
+    for number, (settings, mean_mse, verdict) in enumerate(
+        [(scale(), 25.81, "not tested"), (paper, 27.0, "reproduced"), (paper, 29.5, "contradicted")]
+    ):
+        folder = tmp_path / str(number)
+        mse = mean_mse / 1e3 + (BASE - BASE.mean()) / 100
+        tables = {f"conv_tt_lstm-seed{seed}": sequences(mse, mse) for seed in range(3)}
+        tables |= {f"conv_lstm-seed{seed}": sequences(mse, mse) for seed in range(3)}
+        results = make_results(folder / "laptop", settings, tables)
+        line = decide(folder, results, settings, [value])
+        assert line["verdict"] == verdict
+        assert line["measured"].startswith(f"{mean_mse:.3g} [") and "the paper has 25.81" in line["measured"]
+
+
+def test_windows_of_one_video_are_not_independent(tmp_path: Path) -> None:
+    """The same values decide where sequences are drawn one by one, and not where they are of four videos."""
+    settings = scale()
+    by_video = np.repeat([-0.003, -0.002, 0.0005, 0.0008], 10)
+    for labels, verdict in (
+        ({}, "reproduced"),
+        ({"video": np.repeat(list("abcd"), 10)}, "undecided"),
+    ):
+        folder = tmp_path / verdict
+        results = make_results(folder / "laptop", settings, runs_with(by_video))
+        for path in results.rglob("per_sequence.csv"):
+            table = pd.read_csv(path)
+            table.assign(**{k: np.tile(v, 2) for k, v in labels.items()}).to_csv(path, index=False)
+        assert decide(folder, results, settings, [LOWER_MSE])["verdict"] == verdict
+
+
+def test_persons_are_said_where_they_would_change_the_outcome(tmp_path: Path) -> None:
+    settings = scale()
+    results = make_results(tmp_path / "laptop", settings, runs_with(np.repeat([-0.003, -0.0005], 20)))
+    for path in results.rglob("per_sequence.csv"):
+        table = pd.read_csv(path)
+        labels = {"video": np.arange(80) % 40, "person": np.tile(np.repeat([17, 18], 20), 2)}
+        table.assign(**labels).to_csv(path, index=False)
+    line = decide(tmp_path, results, settings, [LOWER_MSE])
+    assert line["verdict"] == "reproduced" and "(by person: undecided, -1.75 [" in line["measured"]
+
+
+def test_claims_that_mix_training_and_counts_are_refused(tmp_path: Path) -> None:
+    settings = scale()
+    results = make_results(tmp_path / "laptop", settings, runs_with(0 * BASE))
+    fewer = {"kind": "count", "what": "parameters", "dataset": "kth", "better": "conv_tt_lstm"}
+    with pytest.raises(UserError, match="claim 'it': mixes training, counts and times; make a claim of each"):
+        decide(tmp_path, results, settings, [LOWER_MSE, fewer | {"than": ["conv_lstm"]}])
+
+
 # The file, the table, the workflow's command
 
 
@@ -586,7 +715,6 @@ def test_groups_ids_and_empty_claims_are_checked(tmp_path: Path) -> None:
         "than": ["vpn"],
         "groups": ["Tearin"],
     }
-    sizes = {name: {"accuracy": 1} for name in ("margins", "tolerances")}
     for claims, message in [
         ([claim], "claim 'it': needs either comparisons, or in undecidable why there are none"),
         ([claim | {"undecidable": "so"}] * 2, "claim 'it': is there twice"),
@@ -594,7 +722,7 @@ def test_groups_ids_and_empty_claims_are_checked(tmp_path: Path) -> None:
         ([{"id": "it"}], "claim 'it': topic: Field required"),
         ([], "claims: List should have at least 1 item"),
     ]:
-        path.write_text(yaml.safe_dump({"claims": claims} | sizes))
+        path.write_text(yaml.safe_dump({"claims": claims}))
         with pytest.raises(UserError, match=re.escape(f"{path}: ") + ".*" + re.escape(message)):
             catalogue(path)
     path.write_text("claims: [")
@@ -624,10 +752,6 @@ def test_all_claims_are_decided_the_same_twice_and_the_table_says_at_which_scale
     assert "Training at laptop scale (32 x 32 pixels" in text and "Other scales may come out" in text
     assert "finds no difference in 1 (mnist beats baseline)" in text
     assert f"The paper's own figures contradict {len(AGAINST)} of its {len(table)} claims." in text
-    assert (
-        "\\section" in (tmp_path / "once.tex").read_text()
-        or "booktabs" in (tmp_path / "once.tex").read_text()
-    )
 
 
 def test_without_benchmarks_what_they_would_decide_is_not_tested(tmp_path: Path) -> None:

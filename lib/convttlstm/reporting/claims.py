@@ -57,7 +57,7 @@ class GapClaim(Better):
 
 
 class ValueClaim(Strict):
-    """Printed values of a system are met within `tolerances`."""
+    """Printed values of a system are met within the tolerance."""
 
     kind: Literal["value"]
     dataset: str
@@ -67,7 +67,7 @@ class ValueClaim(Strict):
 
 
 class AccuracyValueClaim(Strict):
-    """Printed accuracies of a recogniser are met within `tolerances`."""
+    """Printed accuracies of a recogniser are met within the tolerance."""
 
     kind: Literal["accuracy_value"]
     system: str
@@ -80,7 +80,13 @@ class AccuracyClaim(Better):
     kind: Literal["accuracy"]
     fractions: list[float] = Field(min_length=1)
     groups: list[str] = Field([], description="of Table 1; none: over all activities, as in Table 3")
+    pooled: bool = Field(False, description="over the clips of all `groups` together, not group by group")
     by: float = Field(0, ge=0, description="better by more than so many points")
+
+    @property
+    def sets(self) -> list[list[str]]:
+        """The groups of each comparison; none for all activities."""
+        return [self.groups] if self.pooled or not self.groups else [[group] for group in self.groups]
 
     @property
     def readings(self) -> list[Reading]:
@@ -201,11 +207,11 @@ class Claims(Strict):
     printed_only: dict[str, str] = Field(
         {}, description="names for rows of the paper's tables that no system here answers to"
     )
-    margins: dict[str, PositiveFloat] = Field(
-        {}, description="differences that count as none, by metric, in the tables' units"
+    margin: PositiveFloat = Field(
+        0.2, description="differences smaller than this share of the paper's smallest lead count as none"
     )
-    tolerances: dict[str, PositiveFloat] = Field(
-        {}, description="how far a value may be from a printed one, by metric, in the tables' units"
+    tolerance: PositiveFloat = Field(
+        0.5, description="values are met within this share of the paper's smallest lead"
     )
     claims: list[Claim] = Field(min_length=1)
 
@@ -289,9 +295,6 @@ def _check(comparison: Comparison, where: str, claims: Claims, paper: Settings, 
             known(name, systems, f"{where}.than: system")
     else:
         known(comparison.system, systems, f"{where}.system: system")
-    for metric in _metrics_of(comparison):
-        known(metric, claims.margins, f"{where}: margin of metric")
-        known(metric, claims.tolerances, f"{where}: tolerance of metric")
     for name in _groups_of(comparison):
         known(name, dict.fromkeys(sorted(groups)), f"{where}: group")
     dataset = getattr(comparison, "dataset", None)
@@ -302,15 +305,6 @@ def _check(comparison: Comparison, where: str, claims: Claims, paper: Settings, 
     for horizon in _horizons_of(comparison):
         if horizon not in possible:
             raise ValueError(f"{where}: {dataset} is not judged at {horizon} frames, but at {possible}")
-
-
-def _metrics_of(comparison: Comparison) -> list[str]:
-    """Return the metrics that need a margin and a tolerance."""
-    if isinstance(comparison, MetricClaim | GainClaim | ValueClaim):
-        return list(comparison.metrics)
-    if isinstance(comparison, AccuracyClaim | AccuracyValueClaim | GroupGainClaim):
-        return ["accuracy"]
-    return ["mse"] if isinstance(comparison, GapClaim) else []
 
 
 def _groups_of(comparison: Comparison) -> Iterator[str]:

@@ -198,7 +198,7 @@ class Scale:
             estimate, sequences = paired(values, len(ours), groups)
             estimate = estimate.times(SCALES[metric][1])
             text = f"{in_words(estimate)} {UNITS[metric]}"
-            lead, margin = estimate.times(sign), self._margin(metric)
+            lead, margin = estimate.times(sign), self._margin(ours[0].config.dataset_name, metric)
             outcomes.append(replace(found, lead=lead, margin=margin, text=text, sequences=sequences))
         outcome, wider = outcomes
         if wider.found != outcome.found:
@@ -221,7 +221,9 @@ class Scale:
             (groups[0].to_numpy(), groups[1].to_numpy()),
         ).times(SCALES["mse"][1])
         where = f" at {horizon} frames, test less training sequences, {self._against(claim, other)}"
-        found = Evidence("MSE", where, estimate.times(-1), self._margin("mse"), horizon=str(horizon))
+        found = Evidence(
+            "MSE", where, estimate.times(-1), self._margin(claim.dataset, "mse"), horizon=str(horizon)
+        )
         found = replace(found, text=f"{in_words(estimate)} {UNITS['mse']}", sequences=len(test))
         yield _of_runs(found, ours, theirs)
 
@@ -234,7 +236,7 @@ class Scale:
                 values = np.stack([sequence_values(run, horizon, metric).to_numpy() for run in runs])
                 estimate = mean(values, runs[0].groups(horizon, GROUP).to_numpy())
                 estimate = estimate.times(SCALES[metric][1])
-                lead = within(estimate, float(printed), self._tolerance(metric))
+                lead = within(estimate, float(printed), self._tolerance(claim.dataset, metric))
                 text = f"{in_words(estimate, sign='')} {UNITS[metric]}; the paper has {printed}"
                 found = Evidence(NAMES[metric], f" at {horizon} frames, {title}", lead, text=text)
                 found = replace(found, horizon=str(horizon), sequences=values.shape[1])
@@ -245,12 +247,12 @@ class Scale:
     def _accuracy(self, claim: AccuracyClaim, other: str) -> Iterator[Evidence]:
         for fraction in claim.fractions:
             ours, theirs = (self._recognizers(fraction, name) for name in (claim.better, other))
-            for group in claim.groups or [""]:
+            for groups in claim.sets:
                 for reading in claim.readings:
-                    estimate, clips = _points(ours, theirs, fraction, reading, [group] if group else [])
-                    found = self._accuracy_found(claim, other, fraction, reading, group)
+                    estimate, clips = _points(ours, theirs, fraction, reading, groups)
+                    found = self._accuracy_found(claim, other, fraction, reading, " and ".join(groups))
                     text = f"{in_words(estimate, digits='.1f')} points"
-                    lead, margin = estimate.less(claim.by), self._margin("accuracy") if not claim.by else 0.0
+                    lead, margin = estimate.less(claim.by), 0.0 if claim.by else self._margin("", "accuracy")
                     found = replace(found, lead=lead, margin=margin, text=text, sequences=clips)
                     yield _of_runs(found, ours, theirs)
 
@@ -264,7 +266,7 @@ class Scale:
                 estimate = independent_difference(more, less)
                 found = self._accuracy_found(claim, other, fraction, reading)
                 text = f"{in_words(estimate, digits='.1f')} points of lead"
-                found = replace(found, lead=estimate, margin=self._margin("accuracy"), text=text)
+                found = replace(found, lead=estimate, margin=self._margin("", "accuracy"), text=text)
                 yield _of_runs(replace(found, sequences=n + m), ours, theirs)
 
     def _accuracy_found(
@@ -281,7 +283,7 @@ class Scale:
             printed = self.paper.printed_accuracy(claim.system, fraction)
             hits = pd.concat([answers(run, fraction, "top1", []) for run in runs], axis=1, join="inner")
             estimate = proportion(hits.to_numpy().T, hits.index.to_numpy()).times(100)
-            lead = within(estimate, float(printed), self._tolerance("accuracy"))
+            lead = within(estimate, float(printed), self._tolerance("", "accuracy"))
             text = f"{in_words(estimate, sign='', digits='.1f')} %; the paper has {printed}"
             where = f" at {percent(fraction)} of the frames, {self.catalogue.title(claim.system)}"
             found = Evidence("accuracy", where, lead, text=text, horizon=str(fraction), sequences=len(hits))
@@ -295,11 +297,11 @@ class Scale:
             else found
         )
 
-    def _margin(self, metric: str) -> float:
-        return self.catalogue.claims.margins[metric]
+    def _margin(self, dataset: str, metric: str) -> float:
+        return self.catalogue.claims.margin * self.paper.smallest_lead(dataset, metric)
 
-    def _tolerance(self, metric: str) -> float:
-        return self.catalogue.claims.tolerances[metric]
+    def _tolerance(self, dataset: str, metric: str) -> float:
+        return self.catalogue.claims.tolerance * self.paper.smallest_lead(dataset, metric)
 
     # Counts and times
 
