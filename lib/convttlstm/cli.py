@@ -442,8 +442,8 @@ def _report(options: argparse.Namespace) -> None:
 def _estimate(options: argparse.Namespace) -> None:
     from convttlstm.evaluation.estimate import estimate, to_text
 
-    stages = estimate(load_settings(options.config), options.config.stem, options.times, options.minutes)
-    print(to_text(stages, options.times, options.minutes))
+    found = estimate(load_settings(options.config), options.config.stem, options.times, options.minutes)
+    print(to_text(found, options.times, options.minutes))
 
 
 def _status(options: argparse.Namespace) -> None:

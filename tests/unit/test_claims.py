@@ -771,7 +771,7 @@ def test_hours_are_those_of_the_estimate() -> None:
     times = next(path for path in BENCHMARKS if path.name.startswith("system_times-"))
     stages = {
         stage.dataset: stage.hours
-        for stage in estimate(PAPER_SETTINGS, "paper", times, minutes=7.4)
+        for stage in estimate(PAPER_SETTINGS, "paper", times, minutes=7.4).stages
         if stage.name == "train: Table 2"
     }
     for dataset, hours in stages.items():

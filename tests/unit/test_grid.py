@@ -37,24 +37,25 @@ def paper() -> Settings:
 def only(settings: Settings, **experiment: Any) -> Settings:
     """Return the settings with Moving-MNIST-2 alone, and these changes to its experiment."""
     content = settings.model_dump()
-    plain = {"ablations": [], "grid": [], "finalists": []}
+    plain = {"ablations": [], "grid": [], "finalists": [], "halving": None, "seeds": [0]}
     content["experiments"] = {DATASET: content["experiments"][DATASET] | plain | experiment}
     return Settings.model_validate(content)
 
 
 def test_hours_are_those_of_the_given_speed(paper: Settings) -> None:
     """7.4 minutes for 10,000 samples are 500 times as much for 500 epochs of them."""
-    training, judging = estimate(only(paper, table=["conv_tt_lstm"]), "paper", TIMES, minutes=7.4)
-    assert (training.jobs, judging.jobs) == (1, 1)
+    found = estimate(only(paper, table=["conv_tt_lstm"]), "paper", TIMES, minutes=7.4)
+    training, evaluating = found.stages
+    assert (training.jobs, evaluating.jobs, found.copied) == (1, 1, 0)
     assert training.hours == pytest.approx(500 * 7.4 / 60)
     # Forward takes 2.681 of 8.284 seconds there, and 39 steps instead of 19.
-    assert judging.hours == pytest.approx(5000 / 10_000 * 7.4 / 60 * 2.681 / 8.284 * 39 / 19, rel=1e-3)
+    assert evaluating.hours == pytest.approx(5000 / 10_000 * 7.4 / 60 * 2.681 / 8.284 * 39 / 19, rel=1e-3)
 
 
 def test_of_other_configurations_hours_and_storage_follow_the_parameters(paper: Settings) -> None:
     grid = {"system": "conv_tt_lstm", "order": [1], "steps": [1], "rank": [4]}
-    stages = estimate(only(paper, table=["conv_tt_lstm"], grid=[grid]), "paper", TIMES)
-    plain, other = (stage for stage in stages if stage.name.startswith("train"))
+    found = estimate(only(paper, table=["conv_tt_lstm"], grid=[grid]), "paper", TIMES)
+    plain, other = (stage for stage in found.stages if stage.name.startswith("train"))
     settings = paper.systems["conv_tt_lstm"].model.hyper()
     with torch.device("meta"):
         model = create_model("conv_tt_lstm", **(settings | {"order": 1, "steps": 1, "rank": 4}))
@@ -67,18 +68,27 @@ def test_halving_takes_fewer_hours_for_the_same_points(paper: Settings) -> None:
     """48 points: 32 epochs, a quarter for 96 more, three for 372 more; of 48 times 500."""
     grid = paper.experiments[DATASET].grid[0].model_dump()
     halving = {"epochs": 32, "factor": 4}
+    found = [
+        estimate(only(paper, table=["black"], grid=[grid], halving=h, finalists=[0, 1]), "paper", TIMES)
+        for h in (None, halving)
+    ]
     full, rounds = (
-        [s for s in estimate(settings, "paper", TIMES) if s.name.startswith(("train: grid", "search"))]
-        for settings in (only(paper, table=["black"], grid=[grid], halving=h) for h in (None, halving))
+        [stage for stage in one.stages if stage.name.startswith(("train: grid", "search"))] for one in found
     )
     assert [stage.jobs for stage in full + rounds] == [48, 48, 12, 3]
     share = sum(stage.hours for stage in rounds) / full[0].hours
     assert share == pytest.approx((48 * 32 + 12 * 96 + 3 * 372) / (48 * 500))
+    # Both are said, whichever the settings choose; the winner with the first seed is copied.
+    assert found[0].searches == pytest.approx(found[1].searches)
+    hours = [sum(stage.hours for stage in stages) for stages in (rounds, full)]
+    assert list(found[0].searches.values()) == pytest.approx(hours)
+    text = estimate_text(found[1], TIMES, None)
+    said = f"{hours[0]:,.0f} in rounds and {hours[1]:,.0f} every point to its end"
+    assert said in text and "1 selected runs copy" in text
 
 
 def test_estimate_names_its_device_and_what_it_leaves_out(paper: Settings) -> None:
-    stages = estimate(only(paper, table=["conv_tt_lstm", "vpn"]), "paper", TIMES)
-    text = estimate_text(stages, TIMES, None)
+    text = estimate_text(estimate(only(paper, table=["conv_tt_lstm", "vpn"]), "paper", TIMES), TIMES, None)
     assert "AMD EPYC" in text and "the hours of 1 evaluations" in text
 
 

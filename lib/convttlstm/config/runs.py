@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import PositiveInt, ValidationError
 
 from convttlstm.config.base import Seed, Strict, known
-from convttlstm.config.catalogue import Settings
+from convttlstm.config.catalogue import Halving, Settings
 from convttlstm.config.datasets import Dataset, Something
 from convttlstm.config.models import HYPER, ModelSettings, refusal
 from convttlstm.config.training import Compute, Evaluation, Training
@@ -251,18 +251,18 @@ class Rung:
     epochs: int
 
 
-def rungs(settings: Settings, dataset: str, role: str) -> list[Rung]:
-    """Return the rounds in which a role's grid is searched; the last trains to the end."""
-    experiment = settings.experiments[dataset]
+def rungs(settings: Settings, dataset: str, role: str, halving: Halving | None = None) -> list[Rung]:
+    """Return the rounds in which a role's grid is searched, by default the scale's; the last trains to the end."""
+    halving = halving or settings.experiments[dataset].halving
     runs = grid_runs(settings, dataset, role)
     full = settings.training_of(dataset, runs[0].partition("-")[0]).epochs
-    if experiment.halving is None:
+    if halving is None:
         return [Rung(len(runs), full)]
-    places, epochs, found = len(runs), experiment.halving.epochs, []
+    places, epochs, found = len(runs), halving.epochs, []
     while places > 1 and epochs < full:
         found.append(Rung(places, epochs))
-        places = math.ceil(places / experiment.halving.factor)
-        epochs *= experiment.halving.factor
+        places = math.ceil(places / halving.factor)
+        epochs *= halving.factor
     return [*found, Rung(places, full)]
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from convttlstm.config import (
+    Halving,
     Run,
     Settings,
     ablation_runs,
@@ -25,6 +26,7 @@ from convttlstm.models import create_model
 
 REFERENCE, REFERENCE_SIZE = "conv_tt_lstm", 64
 COLUMNS = ["system", "size", "forward_seconds", "training_seconds", "sequence_steps"]
+ROUNDS = Halving(epochs=32)  # compared with a full search where a scale names no rounds of its own
 # Of four bytes for each weight: two checkpoints of weights, Adam's moments and the best weights; and these.
 COPIES_KEPT = 2 * 4 + 1
 
@@ -50,8 +52,23 @@ class Stage:
     unknown: int = 0
 
 
-def estimate(settings: Settings, scale: str, times: Path, minutes: float | None = None) -> list[Stage]:
-    """Return what each stage will take.
+@dataclass(frozen=True)
+class Estimate:
+    """What a scale will take.
+
+    Attributes:
+        stages: in the order in which they can run.
+        copied: selected runs that copy the files of a run that the search has trained.
+        searches: device hours of searching all grids, in rounds and with every point trained to its end.
+    """
+
+    stages: list[Stage]
+    copied: int
+    searches: dict[str, float]
+
+
+def estimate(settings: Settings, scale: str, times: Path, minutes: float | None = None) -> Estimate:
+    """Return what each stage will take, and both ways to search the grids.
 
     A system's time for a sequence is the measured one, at the nearest measured size, in proportion to the
     pixels and steps. Of a configuration that was not measured it is in proportion to the parameters, as the
@@ -69,26 +86,34 @@ def estimate(settings: Settings, scale: str, times: Path, minutes: float | None 
     """
     clock = _Clock(settings, scale, times, minutes)
     stages: list[Stage] = []
+    searches, copied = {"in rounds": 0.0, "every point to its end": 0.0}, 0
     for dataset in settings.experiments:
         seen: set[str] = set()
         kinds = {"Table 2": table_runs, "ablations": ablation_runs, "grid": grid_runs}
         for name, runs in kinds.items():
             own = [run for run in runs(settings, dataset) if run not in seen]
             seen |= set(own)
-            if name == "grid" and settings.experiments[dataset].halving:
-                stages += _rounds(settings, dataset, clock)
+            if name == "grid":
+                rounds = settings.experiments[dataset].halving or ROUNDS
+                in_rounds = list(_rounds(settings, dataset, rounds, clock))
+                whole = [_training("train: grid", dataset, own, clock)]
+                searches["in rounds"] += sum(stage.hours for stage in in_rounds)
+                searches["every point to its end"] += sum(stage.hours for stage in whole)
+                stages += in_rounds if settings.experiments[dataset].halving else whole
             else:
                 stages.append(_training(f"train: {name}", dataset, own, clock))
         # The winner's run with the first seed is a run of the grid.
-        first = settings.experiments[dataset].seeds[0]
-        own = [run for run in selected_runs(settings, dataset) if not run.endswith(f"seed{first}")]
+        first, selected = settings.experiments[dataset].seeds[0], selected_runs(settings, dataset)
+        own = [run for run in selected if not run.endswith(f"seed{first}")]
+        copied += len(selected) - len(own)
         stages.append(_training("train: winners", dataset, own, clock))
-        stages.append(_judging(dataset, evaluated_runs(settings, dataset), clock))
-    return [stage for stage in stages if stage.jobs]
+        stages.append(_evaluating(dataset, evaluated_runs(settings, dataset), clock))
+    return Estimate([stage for stage in stages if stage.jobs], copied, searches)
 
 
-def to_text(stages: list[Stage], times: Path, minutes: float | None) -> str:
+def to_text(found: Estimate, times: Path, minutes: float | None) -> str:
     """Return the stages as a table with a total, and what they rest on."""
+    stages = found.stages
     columns = ["data set", "stage", "jobs", "device hours", "GB"]
     rows = [[s.dataset, s.name, s.jobs, s.hours, s.gigabytes] for s in stages]
     jobs, hours, gigabytes = (sum(row[i] for row in rows) for i in (2, 3, 4))  # type: ignore[misc]
@@ -97,6 +122,11 @@ def to_text(stages: list[Stage], times: Path, minutes: float | None) -> str:
     device = "a device of the given speed" if minutes else pd.read_csv(times)["device"].iloc[0]
     notes = [f"Hours of {device}, from times measured in {times}; other configurations in proportion."]
     notes.append("GB are of checkpoints and weights. Preparation and reports are not counted.")
+    if found.searches["every point to its end"]:
+        said = " and ".join(f"{hours:,.0f} {name}" for name, hours in found.searches.items())
+        notes.append(f"Searching the grids takes {said}; `halving` in the settings chooses.")
+    if found.copied:
+        notes.append(f"{found.copied} selected runs copy the files of a run of the search, and take no time.")
     if unknown := sum(stage.unknown for stage in stages):
         notes.append(f"Not counted: the hours of {unknown} evaluations, of videos or drawn pixel by pixel.")
     return "\n".join([text, "", *notes])
@@ -109,22 +139,22 @@ def _training(name: str, dataset: str, names: list[str], clock: "_Clock") -> Sta
     return Stage(dataset, name, len(runs), seconds / 3600, 4 * COPIES_KEPT * weights / 1e9)
 
 
-def _rounds(settings: Settings, dataset: str, clock: "_Clock") -> Iterator[Stage]:
+def _rounds(settings: Settings, dataset: str, halving: Halving, clock: "_Clock") -> Iterator[Stage]:
     """Yield the rounds of successive halving, whose runs are taken to be of the grid's mean cost."""
     for role in settings.experiments[dataset].roles():
         runs = list(clock.resolve(dataset, grid_runs(settings, dataset, role)))
         epoch = sum(run.training.samples_per_epoch * clock.training(run) for run in runs) / len(runs)
         weights, before = sum(map(clock.parameters, runs)), 0
-        for number, rung in enumerate(rungs(settings, dataset, role)):
+        for number, rung in enumerate(rungs(settings, dataset, role, halving)):
             hours = rung.places * (rung.epochs - before) * epoch / 3600
             kept = 0 if number else 4 * COPIES_KEPT * weights / 1e9
             yield Stage(dataset, f"search: {role}, round {number + 1}", rung.places, hours, kept)
             before = rung.epochs
 
 
-def _judging(dataset: str, names: list[str], clock: "_Clock") -> Stage:
+def _evaluating(dataset: str, names: list[str], clock: "_Clock") -> Stage:
     runs = [run for run in clock.resolve(dataset, names) if run.trained]
-    seconds = [clock.judging(run) for run in runs]
+    seconds = [clock.evaluating(run) for run in runs]
     known = [value for value in seconds if value is not None]
     return Stage(dataset, "evaluate", len(names), sum(known) / 3600, 0, len(seconds) - len(known))
 
@@ -160,7 +190,7 @@ class _Clock:
         """Return the seconds of one sequence, forward and backward."""
         return self._seconds(run, "training_seconds", run.dataset.context + run.dataset.horizon - 1)
 
-    def judging(self, run: Run) -> float | None:
+    def evaluating(self, run: Run) -> float | None:
         """Return the seconds of a prediction of the test split, None if nobody measured it."""
         dataset = run.dataset
         sequences = getattr(getattr(dataset, "test", None), "sequences", None)
