@@ -252,7 +252,7 @@ class Rung:
 
 
 def rungs(settings: Settings, dataset: str, role: str, halving: Halving | None = None) -> list[Rung]:
-    """Return the rounds in which a role's grid is searched, by default the scale's; the last trains to the end."""
+    """Return the rounds in which a grid is searched, by default the scale's; the last trains to the end."""
     halving = halving or settings.experiments[dataset].halving
     runs = grid_runs(settings, dataset, role)
     full = settings.training_of(dataset, runs[0].partition("-")[0]).epochs

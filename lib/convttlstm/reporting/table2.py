@@ -24,6 +24,7 @@ from convttlstm.reporting.results import (
 )
 
 NOT_COMPUTED = "not computed"
+OPTIMIZED = "with the authors' optimized code"  # whose figures the paper does not print
 # What the tables multiply a metric by; the CSV's columns say so in their names.
 SCALES = {
     "mse": ("mse_x1e3", 1e3),
@@ -272,7 +273,7 @@ def _method(row: pd.Series) -> str:
 def whose(row: pd.Series) -> str:
     """Return where a row comes from, with what sets it apart from the others."""
     if not _is_ours(row):
-        return "paper"
+        return "authors' optimized code" if row.get("where") == OPTIMIZED else "paper"
     seeds = f"{row['seeds']} seeds" if row.get("seeds", "1") != "1" else ""
     return ", ".join(part for part in ("here", seeds, row["caveat"]) if part)
 
