@@ -152,3 +152,19 @@ def test_older_states_are_seen_through_wider_kernels(size, order, steps):
 def test_impossible_settings_are_refused(order, steps, rank):
     with pytest.raises(ValueError, match="order"):
         ConvTtLstmCell(1, 1, 3, order, steps, rank)
+
+
+def test_weights_start_as_pytorchs_convolutions_do():
+    """Uniform within 1 / sqrt(fan-in), biases too: each equals a plain convolution of the same inputs."""
+    torch.manual_seed(0)
+    cell = ConvTtLstmCell(48, 48, kernel_size=5, order=3, steps=5, rank=8)
+    plain = {  # Conv2d's inputs, by the tensors that it corresponds to
+        ("window_weight", "window_bias"): 3 * 48,
+        ("factors.0.weight", "factors.0.bias"): 8,
+        ("gates.weight", "gates.bias"): 48 + 8,
+    }
+    for names, inputs in plain.items():
+        bound = torch.nn.Conv2d(inputs, 512, 5).weight.abs().max().item()
+        for name in names:
+            drawn = cell.get_parameter(name).abs().max().item()
+            assert (0.5 if "bias" in name else 0.98) * bound < drawn <= 1.001 * bound, name

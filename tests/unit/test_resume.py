@@ -1,5 +1,6 @@
 """Real processes, really killed: nothing is lost, and the weights come out the same, bit for bit."""
 
+import json
 import os
 import random
 import re
@@ -7,6 +8,7 @@ import resource
 import shutil
 import signal
 import socket
+import subprocess
 import time
 from pathlib import Path
 
@@ -216,6 +218,56 @@ def test_another_number_of_threads_is_reported(trained):
     assert done.returncode == 0
     assert "threads is 2 now and was 1; the result is no longer bit-identical" in done.stdout
     assert '"bit_exact": false' in (folder / "provenance.json").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "recorded, exact", [({}, True), ({"torch": "2.9.0"}, False), ({"deterministic": False}, False)]
+)
+def test_what_a_checkpoint_records_decides_whether_the_bits_are_the_same(trained, recorded, exact):
+    """As if another version had trained the first steps, or a GPU without deterministic algorithms."""
+    project, _, folder = trained
+    interrupt(project, folder)
+    content = torch.load(folder / "last.ckpt", weights_only=True)
+    content["progress"]["conditions"] |= recorded
+    torch.save(content, folder / "last.ckpt")
+    done = project.train(folder)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((folder / "provenance.json").read_text())["bit_exact"] is exact
+    assert ("no longer bit-identical" in done.stdout) is not exact
+
+
+@pytest.mark.slow
+def test_two_processes_that_stop_within_an_epoch_lose_no_loss(project):
+    """Each has seen other samples by then; the epoch's mean loss is over those of both."""
+    plain = {"model": {"channels": [2, 2, 2, 2]}}
+    two = {"accelerator": "cpu", "threads": 1, "devices": 2, "checkpoint_minutes": 0.1 / 60}
+    project.configure(**LONG | {"compute": two, "systems": {"conv_lstm": plain}})
+    project.prepare()
+    folders = [project.run_folder(name=name) for name in ("undisturbed", "stopped")]
+    done = project.spawn("train", *project.run_arguments(folders[0], RUN))
+    assert done.returncode == 0, done.stderr
+    for _ in range(2):
+        process = subprocess.Popen(
+            project.command("train", *project.run_arguments(folders[1], RUN)),
+            cwd=project.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        before = (folders[1] / "last.ckpt").stat().st_mtime_ns if (folders[1] / "last.ckpt").exists() else 0
+        while process.poll() is None:
+            path = folders[1] / "last.ckpt"
+            if path.exists() and path.stat().st_mtime_ns > before:
+                process.send_signal(signal.SIGTERM)
+                break
+            time.sleep(0.01)
+        said, _ = process.communicate()
+        assert "all saved" in said
+    done = project.spawn("train", *project.run_arguments(folders[1], RUN))
+    assert done.returncode == 0, done.stderr
+    whole, parts = (pd.read_csv(folder / "history.csv").drop(columns="seconds") for folder in folders)
+    pd.testing.assert_frame_equal(whole, parts, rtol=1e-12)
 
 
 @pytest.mark.slow

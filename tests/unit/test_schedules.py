@@ -21,15 +21,40 @@ def run(training: Training, losses: list[float]) -> list[tuple[float, float]]:
 def test_the_papers_schedule_on_a_loss_that_never_improves_again():
     used = run(Training(), [1.0] * 500)
     ratios, rates = np.array(used).T
-    # The loss of epoch 1 is the best; 20 epochs without a better one end with epoch 21.
-    assert (ratios[:21] == 1).all()
-    assert ratios[21] == pytest.approx(0.998)
-    assert ratios[-1] == pytest.approx(0.042)
-    # Twenty more end with epoch 41; the first fall comes five epochs later.
-    assert (rates[:46] == 1e-3).all()
-    assert rates[46] == pytest.approx(0.98e-3)
+    # The loss of epoch 1 is the best; 22 epochs without a better one end with epoch 23.
+    assert (ratios[:23] == 1).all()
+    assert ratios[23] == pytest.approx(0.996)
+    assert ratios[23 + 248] > 0 and ratios[23 + 249] == pytest.approx(0, abs=1e-12)
+    # 22 more end with epoch 45; the first fall comes five epochs later.
+    assert (rates[:50] == 1e-3).all()
     assert rates[50] == pytest.approx(0.98e-3)
-    assert rates[51] == pytest.approx(0.98e-3 * 0.98)
+    assert rates[54] == pytest.approx(0.98e-3)
+    assert rates[55] == pytest.approx(0.98e-3 * 0.98)
+
+
+def authors_first_falls(losses: list[float]) -> int | None:
+    """The epoch, counted from 0, after which the authors' training lowers the ratio.
+
+    The best epoch is counted from 1, the current one from 0, and compared by >, so that 20 epochs are 22.
+    """
+    best, best_epoch = np.inf, 0
+    for epoch, loss in enumerate(losses):
+        if loss < best:
+            best, best_epoch = loss, epoch + 1
+        if epoch > 20 and epoch > best_epoch + 20:
+            return epoch
+    return None
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_sampling_starts_in_the_epoch_of_the_authors_rule(seed: int):
+    random = np.random.default_rng(seed)
+    falling = np.maximum(1 / np.arange(1, 301) ** 0.5, 0.15)
+    losses = list(falling + 0.02 * random.exponential(size=300))
+    expected = authors_first_falls(losses)
+    assert expected is not None
+    ratios = [ratio for ratio, _ in run(Training(), losses)]
+    assert ratios.index(0.996) == expected + 1
 
 
 def test_an_improving_loss_keeps_true_frames():
@@ -40,7 +65,7 @@ def test_an_improving_loss_keeps_true_frames():
 def test_an_improvement_puts_the_plateau_off():
     losses = [1.0] * 15 + [0.9] + [1.0] * 30
     ratios = [ratio for ratio, _ in run(Training(), losses)]
-    assert ratios.index(0.998) == 36  # epoch 16 was best, epoch 36 ends the plateau
+    assert ratios.index(0.996) == 38  # epoch 16 was best, epoch 38 ends the plateau
 
 
 def test_earliest_holds_sampling_back():

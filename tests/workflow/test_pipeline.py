@@ -38,12 +38,12 @@ def dry_run(project: Project, *arguments: str) -> Counter[str]:
 
 
 def test_the_slurm_profile_plans_the_papers_scale(project):
-    """With three seeds each: Table 2's seven trained models on both data sets, Table 4's thirteen rows of which
-    two are Table 2's, and three recognisers for each share of the frames. Two more recognisers find lambda.
+    """With three seeds each: Table 2's seven trained models on both data sets, Table 4's thirteen rows of
+    which two are Table 2's, and three recognisers for each share of the frames. Two more find lambda.
 
-    On both data sets the grid's 48 points with M >= N are searched in rounds of 48, 12 and 3, and the baseline
-    with S = 3 and 5 in rounds of 2 and 1; all but the last round are ranked. Both winners have three seeds, and
-    one recogniser won. Evaluated are all but the search's, and the two predictions without weights.
+    On both data sets the grid's 48 points with M >= N are searched in rounds of 48, 12 and 3, and the
+    baseline with S = 3 and 5 in rounds of 2 and 1; all but the last round are ranked. Both winners have three
+    seeds, and one recogniser won. Evaluated are all but the search's, and the predictions without weights.
     """
     shown, ablations, recognisers, winners = 2 * 7 * 3, (13 - 2) * 3, 2 * 3 * 3, 2 * 2 * 3
     found = dry_run(project, "--profile", "slurm", "-n", "all")

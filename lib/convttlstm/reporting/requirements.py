@@ -1,14 +1,25 @@
 """What it would take to assess a claim: hours of training at the paper's scale, from measured times."""
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
 
 from convttlstm.config import Run, planned_run, run_id
-from convttlstm.reporting.claims import AccuracyClaim, Better, Catalogue, Claim, GroupGainClaim
+from convttlstm.reporting.claims import (
+    AccuracyClaim,
+    AccuracyValueClaim,
+    Better,
+    Catalogue,
+    Claim,
+    Comparison,
+    GroupGainClaim,
+    ValueClaim,
+)
 from convttlstm.reporting.results import read_table
 
+Trained = Better | ValueClaim | AccuracyValueClaim
 REFERENCE, REFERENCE_SIZE = "conv_tt_lstm", 64
 # The paper's 10,000 samples of Moving-MNIST-2 took Conv-TT-LSTM so many minutes with the optimized code.
 REFERENCE_MINUTES = 7.40
@@ -41,21 +52,21 @@ class Requirements:
         """Return in words what it would take to assess a claim."""
         if claim.needs or claim.undecidable:
             return claim.needs
-        compared = [c for c in claim.comparisons if isinstance(c, Better)]
-        names = [name for c in compared for name in (c.better, *c.than)]
+        compared = [c for c in claim.comparisons if isinstance(c, Trained)]
+        names = [name for c in compared for name in _names(c)]
         printed = self.catalogue.claims.printed_only
         absent = dict.fromkeys(self.catalogue.title(name) for name in names if name in printed)
         runs = dict.fromkeys(run for comparison in compared for run in self._runs(comparison))
         parts = (
             [f"about {hours:,.0f} device hours at the paper's scale"] if (hours := self._hours(runs)) else []
         )
-        if any(isinstance(c, AccuracyClaim | GroupGainClaim) for c in compared):
+        if any(isinstance(c, AccuracyClaim | AccuracyValueClaim | GroupGainClaim) for c in compared):
             parts.append("Something-Something V2, which is behind a licence")
         parts += [f"a recogniser like {title}, which is not among those here" for title in absent]
         return ", and ".join(parts)
 
-    def _runs(self, comparison: Better) -> Iterator[tuple[str, str]]:
-        """Yield data set and run of each training that a comparison rests on, with the paper's first seed."""
+    def _runs(self, comparison: Comparison) -> Iterator[tuple[str, str]]:
+        """Yield data set and run of all seeds that a comparison rests on."""
         paper = self.catalogue.paper
         fractions = getattr(comparison, "fractions", [])
         datasets = [getattr(comparison, "dataset", "")] if not fractions else []
@@ -65,8 +76,7 @@ class Requirements:
             if set(getattr(paper.datasets[name], "fractions", [])) & {*fractions}
         ]
         for dataset in datasets:
-            seed = paper.experiments[dataset].seeds[0]
-            for name in (comparison.better, *comparison.than):
+            for name, seed in product(_names(comparison), paper.experiments[dataset].seeds):
                 if name in self.catalogue.claims.ablations:
                     row = self.catalogue.ablation(paper, dataset, name)
                     if row is not None:
@@ -111,6 +121,13 @@ class Requirements:
         rows = self.times.loc[[system]]
         row: pd.Series = rows.iloc[int((rows["size"] - size).abs().argmin())]
         return row
+
+
+def _names(comparison: Comparison) -> list[str]:
+    """Return the models, or rows of Table 4, that a comparison is about."""
+    if isinstance(comparison, Better):
+        return [comparison.better, *comparison.than]
+    return [comparison.system] if isinstance(comparison, ValueClaim | AccuracyValueClaim) else []
 
 
 def _counted(run: str) -> str:

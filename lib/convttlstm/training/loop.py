@@ -340,7 +340,8 @@ class Trainer:
 
     def _sum(self, value: Tensor) -> float:
         """Return the sum over all processes."""
-        return float(self.fabric.all_reduce(value.double(), reduce_op="sum"))  # type: ignore[arg-type]
+        copy = value.double().clone()  # all_reduce works in place
+        return float(self.fabric.all_reduce(copy, reduce_op="sum"))  # type: ignore[arg-type]
 
     def save(self) -> None:
         """Write the checkpoint, and the growing history beside it."""
