@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from skimage.metrics import structural_similarity
 from torch import Tensor, nn
 
 from convttlstm.config import Evaluation, Run, load_settings, resolve_run
-from convttlstm.data.clips import First
+from convttlstm.data.clips import Subset
 from convttlstm.evaluation.lpips_metric import Lpips
 from convttlstm.evaluation.protocol import Pass, evaluate
 from convttlstm.files import UserError
@@ -79,11 +80,14 @@ def judge_run(
     return evaluate(run, model or Drift(), passes, output, lpips, "cpu", PROVENANCE)
 
 
-def columns(path: Path) -> dict[str, np.ndarray]:
+FILES = (("per", ""), ("training", "s"))
+
+
+def columns(path: Path, text: Sequence[str] = ("weekday",)) -> dict[str, np.ndarray]:
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     texts = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    return {name: text if name == "weekday" else text.astype(float) for name, text in texts.items()}
+    return {name: values if name in text else values.astype(float) for name, values in texts.items()}
 
 
 def brute_force() -> dict[str, np.ndarray]:
@@ -136,7 +140,33 @@ def test_all_files_tell_the_same(tmp_path: Path) -> None:
         for name, figure in figures.items():
             values = per_sequence[name][per_sequence["horizon"] == int(horizon)]
             assert figure["mean"] == pytest.approx(values.mean(), rel=1e-8)
-            assert values.min() < figure["low"] < figure["mean"] < figure["high"] < values.max()
+            expected = stats.t.interval(0.95, SEQUENCES - 1, values.mean(), stats.sem(values))
+            assert (figure["low"], figure["high"]) == pytest.approx(expected, rel=1e-6)
+
+
+def test_training_sequences_are_evaluated_as_test_sequences_are(tmp_path: Path) -> None:
+    """As many as there are test sequences, evenly spread; here they are the same ones."""
+    passes = [Pass(HORIZONS, Bytes())]
+    training = Pass([min(HORIZONS)], Bytes())
+    evaluate(settings(), Drift(), passes, tmp_path, None, "cpu", PROVENANCE, training)
+    on_test, on_training = (columns(tmp_path / f"{name}_sequence{s}.csv") for name, s in FILES)
+    shortest = on_test["horizon"] == min(HORIZONS)
+    np.testing.assert_array_equal(on_training["sequence"], range(SEQUENCES))
+    np.testing.assert_array_equal(on_training["mse"], on_test["mse"][shortest])
+    judge(tmp_path / "without")
+    assert (tmp_path / "without/training_sequences.csv").read_text() == "horizon,sequence,group,mse\n"
+
+
+def test_windows_of_one_video_share_their_group(tmp_path: Path) -> None:
+    """Seven windows of two videos: the interval is Student's with one degree of freedom."""
+    clips = Bytes()
+    clips.labels = {"video": np.array(list("aaaabbb"))}
+    result = evaluate(settings(), Drift(), [Pass([2], clips)], tmp_path, None, "cpu", PROVENANCE)
+    values = columns(tmp_path / "per_sequence.csv", text=("video",))["mse"]
+    sums = np.array([(values - values.mean())[i].sum() for i in (slice(0, 4), slice(4, 7))])
+    error = np.sqrt(2 * (sums**2).sum()) / SEQUENCES
+    found = result["horizons"]["2"]["mse"]
+    assert found["high"] - found["mean"] == pytest.approx(12.7062 * error, rel=1e-4)
 
 
 def test_the_first_horizon_equals_that_of_a_shorter_test(tmp_path: Path) -> None:
@@ -207,7 +237,7 @@ def test_sequences_that_are_too_short_are_refused(tmp_path: Path) -> None:
 def test_each_horizon_of_videos_has_sequences_of_its_own(tmp_path: Path) -> None:
     """As if judged alone; frame by frame and in examples.npz it is the longest one that counts."""
     run = settings()
-    passes = [Pass([5], Bytes()), Pass([2], First(Bytes(), 3))]
+    passes = [Pass([5], Bytes()), Pass([2], Subset(Bytes(), np.arange(3)))]
     result = evaluate(run, Drift(), passes, tmp_path, None, "cpu", PROVENANCE)
     assert result["sequences"] == result["available"] == {"5": SEQUENCES, "2": 3}
     whole = judge(tmp_path / "whole")["horizons"]

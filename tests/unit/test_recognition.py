@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from convttlstm.evaluation.bootstrap import wilson
 from torch import nn
 from torch.nn import functional
 
@@ -143,7 +142,7 @@ def test_groups_are_counted_in_both_readings():
     table = answers(
         label=[0, 0, 1, 1, 2, 2], named=[0, 1, 2, 2, 2, 0], confidence=[0.9] * 6, rank=[1, 2, 6, 3, 1, 9]
     )
-    found = accuracies(table, 100)
+    found = accuracies(table)
     assert found["top1"]["mean"] == pytest.approx(2 / 6)
     assert found["top5"]["mean"] == pytest.approx(4 / 6)
     assert found["group"]["mean"] == pytest.approx(3 / 6)
@@ -156,12 +155,6 @@ def test_the_calibration_error_by_hand():
     """Two bins: three clips at 0.55, of which one is right, and one right clip at a confidence of 1."""
     confidence, right = np.array([0.55, 0.55, 0.55, 1.0]), np.array([True, False, False, True])
     assert calibration_error(confidence, right) == pytest.approx(3 / 4 * (0.55 - 1 / 3))
-
-
-def test_wilsons_interval_is_the_published_one():
-    """Newcombe (Statistics in Medicine 1998), Table I, method 3: 81 of 263, and 0 of 20."""
-    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
-    assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
 
 
 def test_a_recogniser_and_its_data_set_belong_together():
