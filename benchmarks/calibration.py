@@ -2,13 +2,14 @@
 
     python -m benchmarks.calibration
 
-writes benchmarks/results/calibration.csv, which docs/statistics.md explains. Values follow the model of
-`convttlstm.evaluation.intervals`: two models that see the same sequences, in groups, under several seeds.
+writes benchmarks/results/calibration.csv, and prints the tables of docs/statistics.md. Values follow the
+model of `convttlstm.evaluation.intervals`: two models on the same sequences, in groups, under several seeds.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,23 @@ from convttlstm.reporting.evidence import Evidence
 from convttlstm.reporting.verdicts import verdict_of
 
 OUTPUT = Path(__file__).parent / "results/calibration.csv"
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The true lead in every comparison of a claim, and the margin, in units of one sequence's noise."""
+
+    name: str
+    lead: float
+    margin: float
+
+
+TRUTHS = (
+    Truth("exact ties, no margin", 0.0, 0.0),
+    Truth("exact ties, a wide margin", 0.0, 0.6),
+    Truth("leads as large as the margin", 0.6, 0.6),
+    Truth("large leads", 1.0, 0.1),
+)
 
 
 @dataclass(frozen=True)
@@ -103,19 +121,25 @@ def coverage_of_shares(
 
 
 def verdicts(
-    setting: Setting, seeds: int, comparisons: int, lead: float, repetitions: int, random: np.random.Generator
+    setting: Setting,
+    seeds: int,
+    comparisons: int,
+    truth: Truth,
+    repetitions: int,
+    random: np.random.Generator,
 ) -> dict[str, float]:
-    """Return how often a claim of several comparisons gets each verdict, where every true lead is `lead`.
-
-    The margin is 0.1, in units of one sequence's noise; the comparisons share neither seeds nor sequences.
-    """
+    """Return how often a claim of several comparisons, which share nothing, gets each verdict."""
     claim = Claim(id="it", topic="overall", place="here", statement="It is.", comparisons=[_COMPARISON])
     counts: dict[str, int] = {}
     for _ in range(repetitions):
         evidence = []
         for _ in range(comparisons):
             ours, theirs = setting.pair(random, seeds)
-            evidence.append(Evidence("it", "", difference(ours + lead, theirs, setting.numbers), margin=0.1))
+            evidence.append(
+                Evidence(
+                    "it", "", difference(ours + truth.lead, theirs, setting.numbers), margin=truth.margin
+                )
+            )
         verdict = verdict_of(claim, evidence)
         counts[verdict] = counts.get(verdict, 0) + 1
     return {name: count / repetitions for name, count in counts.items()}
@@ -149,11 +173,38 @@ def rows(repetitions: int) -> Iterator[dict[str, str | int | float]]:
                 yield _row("coverage", name, seeds, f"interval of a {what}", value)
     for seeds in (3, 5):
         for comparisons in (1, 6, 24):
-            for lead, truth in ((0.0, "exact ties"), (0.1, "leads of just the margin"), (1.0, "large leads")):
-                found = verdicts(SETTINGS[0], seeds, comparisons, lead, repetitions // 3, random)
+            for truth in TRUTHS:
+                found = verdicts(SETTINGS[0], seeds, comparisons, truth, repetitions // 3, random)
                 for verdict in ("reproduced", "contradicted", "no difference", "undecided"):
-                    name = f"{comparisons} comparisons, {truth}"
+                    name = f"{comparisons} comparison{'s' * (comparisons > 1)}, {truth.name}"
                     yield _row("verdicts", name, seeds, verdict, found.get(verdict, 0.0))
+
+
+def tables(found: pd.DataFrame) -> list[str]:
+    """Return the coverage and the verdicts as Markdown."""
+    coverage, verdict = (found[found["table"] == name] for name in ("coverage", "verdicts"))
+    names = {"interval of a mean": "mean", "interval of a difference": "difference"}
+    cells = coverage.assign(what=coverage["what"].map(names))
+    wide = cells.pivot_table(index="setting", columns=["what", "seeds"], values="share", sort=False)
+    header = ["95 % intervals of ...", *(f"{what}, {seeds} seeds" for what, seeds in wide.columns)]
+    first = _markdown(
+        header, [[name, *(f"{100 * value:.1f} %" for value in row)] for name, row in _rows(wide)]
+    )
+    wide = verdict.pivot_table(index=["setting", "seeds"], columns="what", values="share", sort=False)
+    header = ["claims of ...", "seeds", *wide.columns]
+    second = _markdown(
+        header, [[*map(str, key), *(f"{100 * value:.1f} %" for value in row)] for key, row in _rows(wide)]
+    )
+    return [first, second]
+
+
+def _rows(table: pd.DataFrame) -> Iterator[tuple[Any, np.ndarray]]:
+    return zip(table.index, table.to_numpy(), strict=True)
+
+
+def _markdown(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _row(table: str, setting: str, seeds: int, what: str, share: float) -> dict[str, str | int | float]:
@@ -162,4 +213,4 @@ def _row(table: str, setting: str, seeds: int, what: str, share: float) -> dict[
 
 if __name__ == "__main__":
     pd.DataFrame(rows(3_000)).to_csv(OUTPUT, index=False)
-    print(f"wrote {OUTPUT}")
+    print("\n\n".join(tables(pd.read_csv(OUTPUT))))
