@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from convttlstm.cli import main
 from convttlstm.files import UserError
@@ -69,9 +70,9 @@ def test_the_same_sequences_are_compared_pair_by_pair(sides, errors) -> None:
     assert found.judged_on == SAME
     assert (found.a, found.b) == pytest.approx((1e3 * errors[0].mean(), 1e3 * errors[1].mean()))
     error = differences.std(ddof=1) / np.sqrt(SEQUENCES)
-    # The bounds of 2,000 draws scatter by about 6 % of the standard error.
-    assert found.low == pytest.approx(differences.mean() - 1.96 * error, abs=0.25 * error)
-    assert found.high == pytest.approx(differences.mean() + 1.96 * error, abs=0.25 * error)
+    quantile = stats.t.ppf(0.975, SEQUENCES - 1)
+    assert found.low == pytest.approx(differences.mean() - quantile * error)
+    assert found.high == pytest.approx(differences.mean() + quantile * error)
     assert found.sure
 
 
@@ -102,20 +103,21 @@ def test_a_folder_does_not_differ_from_itself(sides) -> None:
         assert difference.low in (None, 0) and difference.high in (None, 0)
 
 
-def test_seeds_are_trainings_of_one_system(tmp_path: Path, errors) -> None:
+def test_seeds_are_runs_of_one_model(tmp_path: Path, errors) -> None:
     judged(tmp_path / "a", "conv_lstm-seed0", errors[0])
     for seed in range(3):
         judged(tmp_path / "b", f"conv_lstm-seed{seed}", errors[0] + 0.001 * seed)
     found = line(tmp_path / "a", tmp_path / "b")
     assert found.b - found.a == pytest.approx(1.0)
-    assert (found.low, found.high) == pytest.approx((1 - 1.22, 1 + 1.22), abs=0.3)  # 0.5 to 1.5 of each side
+    half = 4.3027 * (1 / 3) ** 0.5  # Student's for two degrees of freedom; the seeds' variance is 1
+    assert (found.low, found.high) == pytest.approx((1 - half, 1 + half), rel=1e-3)
     text = compare(tmp_path / "a", tmp_path / "b").to_text()
     assert "| seeds " in text
 
 
-def test_tables_alone_say_whether_intervals_overlap(tmp_path: Path) -> None:
+def test_tables_alone_say_whether_intervals_overlap(tmp_path: Path, errors) -> None:
     for name in "ab":
-        make_run(tmp_path / name, "conv_lstm-seed0")
+        judged(tmp_path / name, "conv_lstm-seed0", errors[0])
         make_run(tmp_path / name, "black")
     path = tmp_path / "b" / "runs" / DATASET / "conv_lstm-seed0/metrics.json"
     edit(path, "horizons", "30", "mse", value={"mean": 0.011, "low": 0.0105, "high": 0.012})
