@@ -31,11 +31,11 @@ RULE = (
     "A claim is reproduced if all its comparisons lie on the claimed side with their whole 95 % "
     "intervals, over seeds and test sequences; contradicted if one lies on the other side after Holm's "
     "correction for their number; there is no difference if what is not as claimed is smaller than a "
-    "stated margin, interval and all; else it is undecided. Intervals take seeds and groups of sequences "
-    "(videos, clips) as independent random samples of all others, and values as close to normal; a single "
-    "seed of a trained model decides nothing. Counts hold at every scale. Times hold for the device named "
-    "and say nothing about the authors' hardware. Differences are the first model's value less the "
-    "second's; less is better in MSE and LPIPS, more in PSNR, SSIM and accuracy."
+    "stated margin, with intervals corrected likewise; else it is undecided. Intervals take seeds and "
+    "groups of sequences (videos, clips) as independent random samples of all others, and values as close "
+    "to normal; a single seed of a trained model decides nothing. Counts hold at every scale. Times hold "
+    "for the device named and say nothing about the authors' hardware. Differences are the first model's "
+    "value less the second's; less is better in MSE and LPIPS, more in PSNR, SSIM and accuracy."
 )
 HOURS = (
     "Hours are for three seeds of each model, on the paper's number of samples, by a device that trains "

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from convttlstm.config import Run
-from convttlstm.evaluation.intervals import Estimate
+from convttlstm.evaluation.intervals import TAIL, Estimate
 
 Verdict = Literal[
     "reproduced",
@@ -63,6 +63,11 @@ class Evidence:
         """Low and high of the lead at 95 %."""
         return self.lead.interval if self.lead else (float("nan"), float("nan"))
 
+    def is_small(self, tail: float = TAIL) -> bool:
+        """Return whether the lead is smaller than the margin, either way, with its whole interval."""
+        low, high = self.lead.bounds(tail) if self.lead else (float("nan"), float("nan"))
+        return -self.margin < low and high < self.margin
+
     @property
     def found(self) -> Verdict:
         """What this comparison alone says: one of the first five verdicts."""
@@ -71,7 +76,7 @@ class Evidence:
             return "not tested"
         if self.ties_hold and low > -self.margin:
             return "reproduced"
-        if -self.margin < low and high < self.margin:
+        if self.is_small():
             return "no difference"
         return "reproduced" if low > 0 else "contradicted" if high < 0 else "undecided"
 

@@ -6,7 +6,7 @@ A claim is the conjunction of its comparisons. docs/statistics.md explains the r
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from convttlstm.evaluation.intervals import below_zero
+from convttlstm.evaluation.intervals import TAIL, below_zero
 from convttlstm.files import listed
 from convttlstm.reporting.claims import Claim, TimeClaim
 from convttlstm.reporting.evidence import Evidence, Verdict
@@ -49,7 +49,8 @@ def verdict_of(claim: Claim, evidence: Sequence[Evidence]) -> Verdict:
     - contradicted: a comparison lies on the other side, after Holm's correction for their number.
     - not tested: a comparison could not be made.
     - undecided: an interval holds both zero and leads that matter.
-    - no difference: all comparisons are as claimed or smaller than the margin, some the latter.
+    - no difference: all comparisons are as claimed or smaller than the margin, some the latter, by intervals
+      that are corrected for the number of comparisons (Bonferroni).
     - reproduced: all are as claimed. No correction is due, as all of them must be.
 
     Counts and times hold or fail instead. A claim that something exists holds once it is seen, else it is
@@ -66,7 +67,10 @@ def verdict_of(claim: Claim, evidence: Sequence[Evidence]) -> Verdict:
         return "not tested"
     if {"undecided", "contradicted"} & {*found}:
         return "undecided"
-    return "no difference" if "no difference" in found else "reproduced"
+    small = [part for part in evidence if part.found == "no difference"]
+    if not small:
+        return "reproduced"
+    return "no difference" if all(part.is_small(TAIL / len(evidence)) for part in small) else "undecided"
 
 
 def contradicting(evidence: Sequence[Evidence]) -> list[Evidence]:
@@ -112,7 +116,7 @@ def _outcome(claim: Claim, verdict: Verdict, evidence: tuple[Evidence, ...]) -> 
     if verdict == "no difference":
         parts = _with(evidence, "no difference")
         return f"{_number(parts, evidence)} smaller than the margin with the whole interval: {_labels(parts)}"
-    parts = _with(evidence, "undecided") or _with(evidence, "contradicted")
+    parts = [part for part in evidence if part.found != "reproduced"]
     reason = "the intervals are too wide" if training else "the timings are too close"
     return f"{_number(parts, evidence)} undecided, as {reason}: {_labels(parts)}"
 
