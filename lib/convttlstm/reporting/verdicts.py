@@ -80,8 +80,13 @@ def contradicting(evidence: Sequence[Evidence]) -> list[Evidence]:
     return [part for i, part in enumerate(made) if i in below and part.found == "contradicted"]
 
 
+def exists(claim: Claim) -> bool:
+    """Return whether a claim says that something exists, which one device can show and none can refute."""
+    return any(isinstance(comparison, TimeClaim) and comparison.exists for comparison in claim.comparisons)
+
+
 def _exact_verdict(claim: Claim, found: Sequence[Verdict]) -> Verdict:
-    if any(isinstance(comparison, TimeClaim) and comparison.exists for comparison in claim.comparisons):
+    if exists(claim):
         return (
             "holds" if "reproduced" in found else "undecided" if {*found} - {"not tested"} else "not tested"
         )
@@ -116,6 +121,8 @@ def _outcome(claim: Claim, verdict: Verdict, evidence: tuple[Evidence, ...]) -> 
     if verdict == "no difference":
         parts = _with(evidence, "no difference")
         return f"{_number(parts, evidence)} smaller than the margin with the whole interval: {_labels(parts)}"
+    if exists(claim):
+        return "no device measured here shows it, which refutes nothing"
     parts = [part for part in evidence if part.found != "reproduced"]
     reason = "the intervals are too wide" if training else "the timings are too close"
     return f"{_number(parts, evidence)} undecided, as {reason}: {_labels(parts)}"
