@@ -252,8 +252,9 @@ def test_weights_start_as_published():
     torch.manual_seed(0)
     model = PredRnnPp(channels=(8, 8), kernel_size=3)
     for name, weight in model.named_parameters():
-        if name.startswith("output") and weight.ndim == 4:
-            assert weight.abs().max() > 0.1
+        if name.endswith(("output.weight", "join.weight")):
+            glorot = (6 / (weight.shape[0] + weight.shape[1])) ** 0.5  # both are 1x1
+            assert 0.9 * glorot < weight.abs().max() <= glorot, name
         elif weight.ndim == 4:
             assert 0.9e-3 < weight.abs().max() <= 1e-3, name
         else:
