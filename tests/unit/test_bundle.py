@@ -32,8 +32,10 @@ experiments:
     table: [copy_last, conv_lstm]
     ablations: [{system: conv_tt_lstm, filters: 5x5, row: order 3}]
     grid: [{system: conv_tt_lstm, order: [2]}]
+    halving: null
     finalists: [1]
-  kth: {table: [copy_last], ablations: [], grid: [], finalists: []}
+    seeds: [0]
+  kth: {table: [copy_last], ablations: [], grid: [], halving: null, finalists: [], seeds: [0]}
   something_25: null
   something_50: null
 """

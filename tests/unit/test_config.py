@@ -176,7 +176,7 @@ def test_runs_are_named_by_what_differs_from_the_catalogue():
     assert run_id(settings, "conv_tt_lstm", ablated, 0) == "conv_tt_lstm-G1-N1-M1-seed0"
     assert run_id(settings, "copy_last", {}, 3) == "copy_last"
     shown = table_runs(settings, MNIST)
-    assert shown[:2] == ["black", "copy_last"] and shown[-1] == "conv_tt_lstm-seed0"
+    assert shown[:2] == ["black", "copy_last"] and shown[-1] == "conv_tt_lstm-seed2"
     for name in [*grid_runs(settings, MNIST), *ablation_runs(settings, MNIST)]:
         assert resolve_run(settings, "paper", MNIST, name).id == name
     run = resolve_run(settings, "paper", MNIST, "conv_lstm-S3-G1-seed2")

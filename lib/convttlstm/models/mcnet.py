@@ -88,6 +88,8 @@ class Mcnet(nn.Module):
             convolutions(two, four, kernel_size=7),
         )
         self.motion_lstm = ConvLstmCell(four, four, kernel_size=3)
+        nn.init.xavier_uniform_(self.motion_lstm.gates.weight)  # type: ignore[arg-type]
+        nn.init.zeros_(self.motion_lstm.gates.bias)  # type: ignore[arg-type]
         with torch.no_grad():
             self.motion_lstm.gates.bias[four : 2 * four].fill_(1)  # type: ignore[index]
         self.content = Encoder(

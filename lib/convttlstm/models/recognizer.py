@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from convttlstm.files import UserError
 from convttlstm.models.conv_lstm import ConvLstmCell
 from convttlstm.models.conv_tt_lstm import ConvTtLstmCell
-from convttlstm.models.recurrent import Checkpointing, RecurrentStack, State, same_conv, unroll
+from convttlstm.models.recurrent import Checkpointing, RecurrentStack, State, same_conv, unroll, xavier_conv
 
 SLOPE = 0.2  # of the leaky rectifiers [I]
 
@@ -156,13 +156,16 @@ class Recognizer(nn.Module):
 
 
 def _halving(in_channels: int, out_channels: int) -> nn.Conv2d:
-    conv = same_conv(in_channels, out_channels, kernel_size=3)
+    conv = xavier_conv(in_channels, out_channels, kernel_size=3)
     conv.stride = (2, 2)
     return conv
 
 
 def _doubling(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
-    return nn.ConvTranspose2d(in_channels, out_channels, 3, stride=2, padding=1, output_padding=1)
+    conv = nn.ConvTranspose2d(in_channels, out_channels, 3, stride=2, padding=1, output_padding=1)
+    nn.init.xavier_uniform_(conv.weight)
+    nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+    return conv
 
 
 def _no_such_cell(cell: str, size: int, cells: dict[str, Callable[[int, int], nn.Module]]) -> str:
