@@ -45,7 +45,7 @@ TRIALS = {
     "conv_lstm_ttd": Trial(STACK),
     "higher_order": Trial(STACK | {"transition": "tube", "order": 2, "steps": 3}),
     "conv_lstm_shi": Trial({"channels": [32, 16, 16], "kernel_size": 3, "patch_size": 2}, updates=150),
-    "predrnn_pp": Trial({"channels": [16, 16], "kernel_size": 3, "patch_size": 2}, learning_rate=3e-3),
+    "predrnn_pp": Trial({"channels": [16, 16], "kernel_size": 3, "patch_size": 2}, 0.25, 3e-3, updates=500),
     "e3d_lstm": Trial({"channels": [32, 32], "kernel_size": 3}, 0.35, 5e-4, updates=100),
     "mcnet": Trial({"channels": 16}, 1 / 3, 1e-3, loss=image_loss),
 }

@@ -30,7 +30,7 @@ def trainings(output: str) -> list[str]:
 
 
 def evaluations(output: str) -> list[str]:
-    return sorted(re.findall(r"Judging (\S+) on", output))
+    return sorted(re.findall(r"Evaluating (\S+) on", output))
 
 
 def git(project: Project, *arguments: str) -> None:
