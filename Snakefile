@@ -16,29 +16,12 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
 
 
-# What needs the network, which a cluster's nodes may not have; and what takes seconds.
+# What needs the network, which a cluster's nodes may not have.
 localrules:
     all,
     mnist,
     kth,
     lpips_weights,
-    table2,
-    table4,
-    grid,
-    weights,
-    summary,
-    recognition_table,
-    recognition_figure,
-    figure,
-    seeds,
-    protocols,
-    groups,
-    example,
-    complexity_table,
-    claims,
-    complexity_figure,
-    runtime,
-    page,
 
 
 # Of a Snakemake that was killed: two jobs would wait for each other at one run's folder.
@@ -68,7 +51,7 @@ rule trained:
 
 rule evaluated:
     input:
-        rules.complexity.output,
+        rules.count_costs.output,
         [metrics_of(dataset) for dataset in DATASETS],
         rules.summary.output,
 

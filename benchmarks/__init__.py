@@ -14,7 +14,7 @@ import torch
 
 from convttlstm.files import write_text
 from convttlstm.provenance import device_name
-from convttlstm.reporting.results import beside
+from convttlstm.results import beside
 
 Key = TypeVar("Key", bound=Hashable)
 

@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 
 from convttlstm.evaluation.intervals import Estimate, difference, difference_of_proportions, mean, proportion
-from convttlstm.reporting.claims import Claim
-from convttlstm.reporting.evidence import Evidence
-from convttlstm.reporting.verdicts import verdict_of
+from convttlstm.claims.catalogue import Claim
+from convttlstm.claims.evidence import Evidence
+from convttlstm.claims.verdicts import verdict_of
 
 OUTPUT = Path(__file__).parent / "results/calibration.csv"
 

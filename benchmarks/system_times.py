@@ -22,7 +22,7 @@ from convttlstm.evaluation.complexity import SIZES, step_cost
 from convttlstm.files import write_text
 from convttlstm.models import create_model
 from convttlstm.provenance import device_name
-from convttlstm.reporting.results import beside
+from convttlstm.results import beside
 
 CONTEXT, HORIZON = 10, 10
 SHORT = 2  # frames given, and predicted, where a whole sequence does not fit

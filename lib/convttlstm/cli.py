@@ -25,10 +25,7 @@ from convttlstm.config import (
     with_model,
 )
 from convttlstm.files import UserError, write_json, write_text
-
-REPORTS = ["table1", "table2", "table3", "table4", "figure4", "activities", "confusion"]
-REPORTS += ["grid", "complexity", "orders", "runtime", "figure2", "loss", "per_frame", "seeds", "protocols"]
-REPORTS += ["strip", "gallery", "groups", "example", "weights", "summary", "claims", "page"]
+from convttlstm.reporting import report_names
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -166,19 +163,12 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--orders", type=Path, help="CSV file of what the orders N = 1, 2, ... cost")
 
     sub = add("report", _report, "Make a table, a figure or the page from finished runs.")
-    sub.add_argument("what", choices=REPORTS)
-    sub.add_argument(
-        "--config",
-        type=Path,
-        help="settings, needed by all but table2, complexity, orders and most figures",
-    )
+    sub.add_argument("what", choices=report_names())
+    sub.add_argument("--config", type=Path, required=True, help="settings, such as config/demo.yaml")
     add_model(sub)
-    sub.add_argument("--dataset", default="", help="the data set's name")
-    sub.add_argument("--results", type=Path, required=True, help="such as results/demo")
-    sub.add_argument("--paper", type=Path, default=Path("data/paper"), help="the paper's own numbers")
-    sub.add_argument("--runs", nargs="+", default=[], help="names of runs, in the order to show")
-    sub.add_argument("--times", type=Path, nargs="*", default=[], help="CSV files of measured times")
-    sub.add_argument("-o", "--output", type=Path, required=True, help="file, or its stem where several")
+    sub.add_argument("--dataset", default="", help="the data set's name, for a report on one")
+    sub.add_argument("--results", type=Path, help="the scale's results; results/<scale> if not given")
+    sub.add_argument("-o", "--output", type=Path, help="folder for the files; the results' if not given")
 
     sub = add("estimate", _estimate, "Say what a scale will take: jobs, hours and storage by stage.")
     sub.add_argument("--config", type=Path, required=True, help="settings, such as config/paper.yaml")
@@ -299,7 +289,7 @@ def _prepare(options: argparse.Namespace) -> None:
 
 
 def _compare(options: argparse.Namespace) -> None:
-    from convttlstm.reporting.compare import compare
+    from convttlstm.sharing.compare import compare
 
     found = compare(options.a, options.b)
     if options.output:
@@ -315,7 +305,7 @@ def _verify(options: argparse.Namespace) -> None:
 
         print(verify_data(options.path))
     else:
-        from convttlstm.bundle import verify_bundle
+        from convttlstm.sharing.bundle import verify_bundle
 
         print(verify_bundle(options.path))
 
@@ -379,7 +369,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _predict(options: argparse.Namespace) -> None:
-    from convttlstm.reporting.forecast import check_suffix, write_forecast
+    from convttlstm.forecast import check_suffix, write_forecast
 
     check_suffix(options.output)
     from convttlstm.evaluation.predict import predict
@@ -390,7 +380,7 @@ def _predict(options: argparse.Namespace) -> None:
 
 
 def _import_weights(options: argparse.Namespace) -> None:
-    from convttlstm.exchange import import_weights
+    from convttlstm.sharing.exchange import import_weights
 
     settings = load_settings(options.config)
     run = resolve_run(settings, options.config.stem, options.dataset, options.run)
@@ -399,14 +389,14 @@ def _import_weights(options: argparse.Namespace) -> None:
 
 
 def _export_weights(options: argparse.Namespace) -> None:
-    from convttlstm.exchange import export_weights
+    from convttlstm.sharing.exchange import export_weights
 
     export_weights(options.run, options.output)
     print(f"wrote {options.output}")
 
 
 def _bundle(options: argparse.Namespace) -> None:
-    from convttlstm.bundle import bundle
+    from convttlstm.sharing.bundle import bundle
 
     results = options.results or Path("results", options.config.stem)
     print("wrote", bundle(options.config, results, options.output))
@@ -424,30 +414,27 @@ def _complexity(options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
-    from convttlstm.reporting import write_report
+    from convttlstm.reporting import find_report
+    from convttlstm.reporting.report import write_report
+    from convttlstm.results import Scale
 
-    write_report(
-        options.what,
-        options.results,
-        options.dataset,
-        options.runs,
-        options.paper,
-        options.output,
-        _settings(options.config, options.model) if options.config else None,
-        options.times,
-    )
-    print(f"wrote {options.output}")
+    scale = Scale.load(options.config, options.results, options.model)
+    folder = options.output or scale.folder
+    for path in write_report(find_report(options.what), scale, options.dataset, folder):
+        print(f"wrote {path}")
 
 
 def _estimate(options: argparse.Namespace) -> None:
-    from convttlstm.evaluation.estimate import estimate, to_text
+    from convttlstm.evaluation.complexity import ModelCounts
+    from convttlstm.planning.estimate import estimate, to_text
 
-    found = estimate(load_settings(options.config), options.config.stem, options.times, options.minutes)
+    settings, counts = load_settings(options.config), ModelCounts(load_settings(options.config))
+    found = estimate(settings, options.config.stem, options.times, counts, options.minutes)
     print(to_text(found, options.times, options.minutes))
 
 
 def _status(options: argparse.Namespace) -> None:
-    from convttlstm.reporting.status import status, to_text
+    from convttlstm.planning.status import status, to_text
     from convttlstm.slurm import jobs_of
 
     scale = options.config.stem

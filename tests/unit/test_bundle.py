@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from rocrate.rocrate import ROCrate
 
-from convttlstm.bundle import bundle, verify_bundle
+from convttlstm.sharing.bundle import bundle, verify_bundle
 from convttlstm.cli import main
 from convttlstm.config import load_settings, resolve_run, write_run
 from convttlstm.files import UserError

@@ -15,18 +15,18 @@ import yaml
 from scipy import stats
 
 from convttlstm.config import Settings, load_settings, planned_run, resolve_run, table_runs
-from convttlstm.evaluation.estimate import estimate
+from convttlstm.planning.estimate import estimate
 from convttlstm.evaluation.intervals import Estimate, mean
 from convttlstm.files import UserError
 from convttlstm.models import create_model
 from convttlstm.reporting import write_report
-from convttlstm.reporting.claim_table import write_claims
-from convttlstm.reporting.claims import Claim, load_claims
-from convttlstm.reporting.evidence import Evidence, exactly, ratio, within
-from convttlstm.reporting.growth import grows, layer_parameters
-from convttlstm.reporting.printed import Paper, printed_groups
-from convttlstm.reporting.requirements import Requirements
-from convttlstm.reporting.verdicts import verdict_of
+from convttlstm.reporting.tables.claims import write_claims
+from convttlstm.claims.catalogue import Claim, load_claims
+from convttlstm.claims.evidence import Evidence, exactly, ratio, within
+from convttlstm.claims.growth import grows, layer_parameters
+from convttlstm.claims.paper import Paper, printed_groups
+from convttlstm.claims.requirements import Requirements
+from convttlstm.claims.verdicts import verdict_of
 from tests.unit.test_reporting import make_training_files
 
 ROOT = Path(__file__).parents[2]

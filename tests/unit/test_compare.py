@@ -12,7 +12,7 @@ from scipy import stats
 from convttlstm.cli import main
 from convttlstm.files import UserError
 from convttlstm.reporting import write_report
-from convttlstm.reporting.compare import OTHER, SAME, TABLES, Difference, compare
+from convttlstm.sharing.compare import OTHER, SAME, TABLES, Difference, compare
 from tests.unit.test_reporting import DATASET, PAPER, make_run
 
 SEQUENCES = 400

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from convttlstm.files import UserError
 from convttlstm.models import create_model
-from convttlstm.models.released import from_released
+from convttlstm.sharing.released import from_released
 from tests import oracle
 from tests.conftest import RUN, Project, make_project
 

@@ -21,7 +21,7 @@ from convttlstm.reporting.cost_figures import runtime_figure
 from convttlstm.reporting.drawing import COLOURS, COLUMN, DASHES, MARKERS, SMALL, Series, ink, series_of
 from convttlstm.reporting.figures import bubbles_of, draw_figure2, draw_loss_curves, draw_per_frame
 from convttlstm.reporting.protocols import draw_protocols, standings, swapped
-from convttlstm.reporting.results import load_results, read_table
+from convttlstm.results import load_results, read_table
 from convttlstm.reporting.runtime import measures_of
 from convttlstm.reporting.seeds import draw_seeds, paper_values
 from tests.unit.test_reporting import COMPLEXITY, DATASET, MSE, ORDERS, PAPER, ROOT, make_run

@@ -13,14 +13,14 @@ import torch
 
 from convttlstm.config import Settings, digests, grid_runs, load_settings, resolve_run
 from convttlstm.config.models import HYPER
-from convttlstm.evaluation.estimate import estimate
-from convttlstm.evaluation.estimate import to_text as estimate_text
+from convttlstm.planning.estimate import estimate
+from convttlstm.planning.estimate import to_text as estimate_text
 from convttlstm.evaluation.selection import select
 from convttlstm.files import UserError
 from convttlstm.models import create_model
 from convttlstm.reporting.grid import write_grid
-from convttlstm.reporting.status import status
-from convttlstm.reporting.status import to_text as status_text
+from convttlstm.planning.status import status
+from convttlstm.planning.status import to_text as status_text
 from convttlstm.slurm import Job
 from convttlstm.training.checkpoints import forget
 

@@ -13,7 +13,7 @@ from convttlstm.reporting.costs import complexity_tables
 from convttlstm.reporting.grid import Selection, grid_table
 from convttlstm.reporting.markup import Row, Table, latex_code, to_latex
 from convttlstm.reporting.recognition import table1_tables, table3_tables
-from convttlstm.reporting.results import read_table
+from convttlstm.results import read_table
 from tests.unit.test_reporting import DATASET, MSE, PAPER, ROOT, RUNS, SELECTION, make_results, make_run
 
 pytestmark = pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex on this machine")

@@ -44,7 +44,7 @@ def test_conda_users_get_the_same_direct_pins():
         ("convttlstm.config", ["torch", "snakemake", "pandas", "numpy"]),
         ("convttlstm.cli", ["torch", "snakemake", "pandas", "numpy", "matplotlib"]),
         ("convttlstm.reporting.page", ["torch", "snakemake"]),
-        ("convttlstm.reporting.claim_table", ["torch", "snakemake"]),
+        ("convttlstm.reporting.tables.claims", ["torch", "snakemake"]),
         ("convttlstm.training.loop", ["snakemake", "lpips", "matplotlib", "torchvision"]),
     ],
 )

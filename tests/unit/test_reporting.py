@@ -20,14 +20,14 @@ from PIL import Image, ImageSequence
 from convttlstm.config import load_settings, resolve_run
 from convttlstm.files import UserError
 from convttlstm.reporting import write_report
-from convttlstm.reporting.animation import BORDER, GAP, HEAD
+from convttlstm.animation import BORDER, GAP, HEAD
 from convttlstm.reporting.cost_figures import draw_runtime
 from convttlstm.reporting.drawing import spread
 from convttlstm.reporting.markup import Row, Table, latex, to_html, to_latex, to_markdown
 from convttlstm.reporting.page import animation, headline, standouts, write_page
 from convttlstm.reporting.page.embedding import sheet, smaller
 from convttlstm.reporting.page.verdicts import COLUMNS, SHAPES
-from convttlstm.reporting.results import load_results, read_table, short_names, without_short
+from convttlstm.results import load_results, read_table, short_names, without_short
 from convttlstm.reporting.runtime import read_runtime
 
 ROOT = Path(__file__).parents[2]
@@ -424,7 +424,7 @@ def test_gif_shows_the_input_then_truth_and_predictions(results: Path) -> None:
 
 
 def test_gif_refuses_a_damaged_file(tmp_path: Path) -> None:
-    from convttlstm.reporting.animation import write_example
+    from convttlstm.animation import write_example
 
     folder = make_run(tmp_path, "copy_last")
     whole = (folder / "examples.npz").read_bytes()

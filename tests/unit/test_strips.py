@@ -16,7 +16,7 @@ from matplotlib.transforms import Bbox
 from convttlstm.config import load_settings
 from convttlstm.files import UserError
 from convttlstm.reporting.drawing import STYLE
-from convttlstm.reporting.results import load_results
+from convttlstm.results import load_results
 from convttlstm.reporting.strips import (
     Strip,
     by_label,

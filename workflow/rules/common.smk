@@ -3,7 +3,6 @@ from convttlstm.config import (
     Kth,
     MovingMnist,
     Something,
-    ablation_runs,
     evaluated_runs,
     grid_runs,
     is_selected,
@@ -11,13 +10,12 @@ from convttlstm.config import (
     report_digest,
     rungs,
     settings_of_scale,
-    shown_runs,
-    table_runs,
-    trained_runs,
     with_model,
 )
 from convttlstm.files import UserError
 from convttlstm.records import restore
+from convttlstm.reporting import find_reports
+from convttlstm.results import Scale
 
 SCALE = config.get("scale", "demo")
 CONFIG = f"config/{SCALE}.yaml"
@@ -56,16 +54,9 @@ RECOGNISED = [name for name in DATASETS if name in LABELLED]
 PREDICTED = [name for name in DATASETS if name not in LABELLED]
 GROUPED = [name for name in DATASETS if isinstance(SETTINGS.datasets[name], Kth)]
 SEARCHED = [name for name in DATASETS if SETTINGS.experiments[name].grid]
-ABLATED = [name for name in DATASETS if SETTINGS.experiments[name].ablations]
-# Measured outside the workflow, on every device that somebody had.
-TIMES = sorted(map(str, Path("benchmarks/results").glob("system_times-*.csv")))
-# What claims on cost are decided by.
-BENCHMARKS = TIMES + sorted(
-    str(path)
-    for name in ("algorithms", "receptive_fields", "scaling")
-    for path in Path("benchmarks/results").glob(f"{name}-*.csv")
-)
-STEP_TIMES = sorted(map(str, Path("benchmarks/results").glob("train_step-*.csv")))
+# One rule each.
+REPORTS = find_reports()
+RESULTS_OF_SCALE = Scale(SCALE, SETTINGS, Path(RESULTS))
 GPUS = SETTINGS.compute.accelerator != "cpu"
 # Processes that train one run together. On one machine the first starts the others; Slurm wants to.
 DEVICES, NODES = SETTINGS.compute.devices, SETTINGS.compute.nodes
@@ -89,7 +80,6 @@ shell.prefix(
 
 wildcard_constraints:
     dataset="|".join(SETTINGS.datasets),
-    figure="figure2|loss|per_frame|strip|gallery",
     run="[A-Za-z0-9_-]+",
 
 
@@ -129,14 +119,6 @@ def metrics_of(dataset):
     return [f"{RESULTS}/runs/{dataset}/{run}/metrics.json" for run in runs]
 
 
-def files_of_trained(name):
-    return [
-        f"{RESULTS}/runs/{dataset}/{run}/{name}"
-        for dataset in DATASETS
-        for run in trained_runs(SETTINGS, dataset)
-    ]
-
-
 def selections_of(datasets):
     return [f"{RESULTS}/selection/{dataset}.json" for dataset in datasets]
 
@@ -171,18 +153,30 @@ def ranking_before(wildcards):
     return [] if number < 0 else f"{folder}/rung{number}.json"
 
 
-RECOGNITIONS = [path for name in RECOGNISED for path in metrics_of(name)]
-RECOGNITION_REPORTS = [
-    f"{RESULTS}/{name}"
-    for name in (
-        "tables/table1.md",
-        "tables/table3.md",
-        "figures/figure4.svg",
-        "figures/activities.svg",
-        "figures/confusion.svg",
+def named(report):
+    """Return the name of a report's log, with a wildcard if it is made for each data set."""
+    return f"{report.name}_{{dataset}}" if report.each else report.name
+
+
+def inputs_of(report):
+    return lambda wildcards: [
+        str(path)
+        for path in report.inputs(RESULTS_OF_SCALE, wildcards.get("dataset", ""))
+    ]
+
+
+def outputs_of(report):
+    """Return a report's files; Snakemake's own report shows the first of each table and figure."""
+    first, *others = [
+        f"{RESULTS}/{name}" for name in report.files(SETTINGS, "{dataset}")
+    ]
+    if not report.folder:
+        return [first, *others]
+    category = report.folder.capitalize()
+    shown = workflow.globals["report"](
+        first, caption="../report/caption.rst", category=category
     )
-    if RECOGNISED
-]
+    return [shown, *others]
 
 
 def any_of(names):

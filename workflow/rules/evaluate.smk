@@ -93,14 +93,14 @@ rule recognise:
         " 2>&1 | write_log {log}"
 
 
-rule complexity:
+rule count_costs:
     output:
         systems=f"{RESULTS}/complexity.csv",
         orders=f"{RESULTS}/orders.csv",
     log:
-        f"{RESULTS}/logs/complexity.log",
+        f"{RESULTS}/logs/count_costs.log",
     benchmark:
-        f"{RESULTS}/benchmarks/complexity.tsv"
+        f"{RESULTS}/benchmarks/count_costs.tsv"
     conda:
         "../../environment.yml"
     resources:

@@ -50,35 +50,3 @@ rule train:
         " --output {params.folder}"
         " {wildcards.run}"
         " 2>&1 | append_log {log} {params.folder}/train.log"
-
-
-# In git, beside the tables: which weights they were made with.
-rule weights:
-    input:
-        files_of_trained("best.safetensors"),
-        files_of_trained("provenance.json"),
-    output:
-        f"{RESULTS}/weights.json",
-    log:
-        f"{RESULTS}/logs/weights.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/weights.tsv"
-    conda:
-        "../../environment.yml"
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(30),
-        gpu=0,
-    params:
-        config=CONFIG,
-        model=MODEL_FLAG,
-        results=subpath(output[0], parent=True),
-    message:
-        "Checking that all weights are those that training wrote"
-    shell:
-        "python -m convttlstm report weights"
-        " --config {params.config}"
-        " {params.model}"
-        " --results {params.results}"
-        " --output {output}"
-        " 2>&1 | write_log {log}"

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-from convttlstm.config import Settings
+from convttlstm.config import Run, Settings
 from convttlstm.config.models import HYPER
 from convttlstm.files import write_text
 from convttlstm.models import create_model
@@ -167,3 +167,35 @@ def _models(settings: Settings, everything: bool) -> Iterator[tuple[str, str, An
         named = " ".join(f"{HYPER[key]}{value}" for key, value in variant.items())
         model = type(system.model).model_validate(system.model.model_dump() | variant)
         yield f"{row.system} {named}", f"{system.title}, {named}", model
+
+
+class ModelCounts:
+    """Counts of a scale's models, made without memory for their weights; see `planning.clock.Counts`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._counted: dict[str, int] = {}
+
+    def parameters(self, run: Run) -> int:
+        """Return the parameters of a run's model."""
+        key = repr((run.model, run.dataset.channels, run.model_arguments()))
+        if key not in self._counted:
+            self._counted[key] = count_parameters(_empty(run))
+        return self._counted[key]
+
+    def parameter_ratio(self, run: Run) -> float:
+        """Return the parameters of a run's model, relative to those of the catalogue's."""
+        plain = run.model_copy(update={"model": self.settings.systems[run.system].model})
+        return self.parameters(run) / self.parameters(plain)
+
+    def multiplication_ratio(self, run: Run, size: int) -> float:
+        """Return the multiplications of a step, relative to Conv-TT-LSTM's on frames of `size` pixels."""
+        with torch.device("meta"):
+            reference = create_model("conv_tt_lstm", **self.settings.systems["conv_tt_lstm"].model.hyper())
+        own = step_cost(_empty(run), run.dataset.size, run.dataset.channels)
+        return own.multiplications / step_cost(reference, size).multiplications
+
+
+def _empty(run: Run) -> nn.Module:
+    with torch.device("meta"):
+        return create_model(run.model.name, run.dataset.channels, **run.model_arguments())

@@ -1,126 +1,157 @@
-"""What the systems cost: counts beside the paper's arithmetic, and measured times."""
+"""The costs of Conv-TT-LSTM against ConvLSTM's: printed, counted and measured."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from convttlstm.files import write_text
-from convttlstm.reporting.markup import LATEX_HEAD, Row, Table, to_latex, to_markdown
-from convttlstm.reporting.results import beside, read_table
+from convttlstm.config import run_id
+from convttlstm.results import Result, Scale, read_table, source_label
 
-SIZES = (64, 120, 128)
-PAPER_SIZES = (64, 120)
-COUNTS = ["scale", "title", "parameters"]
-COUNTS += [f"{what}_{size}" for size in SIZES for what in ("multiplications", "activation_bytes")]
-COUNTS += [f"paper_flops_{size}" for size in PAPER_SIZES]
-TIMES = ["device", "torch", "title", "size", "forward_seconds", "training_seconds", "steps", "sequence_steps"]
-
-COUNTS_NOTE = (
-    "Of predicting a sequence's fourth frame; in E3D-LSTM each frame costs more than the one before. The "
-    "paper's FLOPs column is no count of operations: it is the parameters, rounded to 0.01 million, times "
-    "height times width / 1024 times 1000. Beside it stand the multiplications that the step really takes, "
-    "and the float32 activations that training keeps of it."
-)
-RECOGNISERS_NOTE = (
-    "Colour frames of 224 x 224 pixels, 41 activities; parameters include encoder, decoder and classifier, "
-    "whose own multiplications come once a clip and are left out."
-)
-TIMES_NOTE = (
-    "Seconds for one sequence of 10 → 10 frames: prediction, and forward and backward pass of training. "
-    "~ is extrapolated from 2 → 2 frames, where training on the whole sequence would keep more than 8 GiB. "
-    "VPN predicts pixel by pixel, which was not timed."
-)
+BASELINE, OURS = "conv_lstm", "conv_tt_lstm"
+METHODS = {BASELINE: "ConvLSTM (baseline{})", OURS: "Conv-TT-LSTM (Ours{})"}  # rows of the paper's Table 2
+DATASETS = {"moving_mnist_2": "Moving-MNIST-2", "kth": "KTH"}
+SIZES = {"moving_mnist_2": "64", "kth": "120"}  # pixels of training frames at the paper's scale
+PAPER_SCALE = "the paper's models"
+CODES = {"original code": "", "optimized code": ", optimized code"}
+PAPER, COUNTED, MEASURED = "the paper", "counted here", "measured here"
 
 
-def write_complexity(results: Path, times: Sequence[Path], output: Path) -> None:
-    """Write the complexity table: counts for every system, and times on each device.
+@dataclass(frozen=True)
+class Measure:
+    """One quantity of the two models; the ratio is Conv-TT-LSTM's over ConvLSTM's.
 
-    Args:
-        results: folder of a scale, which holds complexity.csv.
-        times: CSV files of measured times, one for each device; there may be none.
-        output: path without suffix; .csv, .md and .tex are written. The CSV holds the counts.
+    `models` says which models, and what the scale of ours proves; `where` names the device, "" for counts and
+    for the paper.
+    """
+
+    dataset: str
+    models: str
+    what: str
+    source: str
+    where: str
+    unit: str
+    conv_lstm: float
+    conv_tt_lstm: float
+
+    @property
+    def ratio(self) -> float:
+        """Below 1 where Conv-TT-LSTM needs less."""
+        return self.conv_tt_lstm / self.conv_lstm
+
+    @property
+    def is_time(self) -> bool:
+        """Minutes or seconds, no count."""
+        return self.unit in ("min", "s")
+
+
+def measures_of(scale: Scale) -> list[Measure]:
+    """Return the paper's numbers, counts and measurements, data set by data set.
 
     Raises:
         UserError: a file is missing or damaged.
     """
-    tables = complexity_tables(results, times)
-    write_text(beside(output, ".csv"), (results / "complexity.csv").read_text())
-    markdown = "\n".join(map(to_markdown, tables)).replace("## ", "# ", 1)
-    write_text(beside(output, ".md"), markdown)
-    write_text(beside(output, ".tex"), "\n".join([LATEX_HEAD, *map(to_latex, tables)]))
+    printed = scale.printed(2, ["dataset", "method", "flops_billions", "minutes_per_epoch"])
+    counts = read_table(scale.folder / "complexity.csv", ["scale", "system", "multiplications_64"])
+    found = list[Measure]()
+    for dataset, size in SIZES.items():
+        found += _paper_measures(printed[printed["dataset"] == dataset], dataset)
+        found += _counted(counts, "paper", dataset, size, PAPER_SCALE)
+        for path in scale.measured("system_times", "train_step"):
+            found += _benchmarked(path, dataset, size)
+        experiment = scale.settings.experiments.get(dataset)
+        if experiment and {BASELINE, OURS} <= set(experiment.table):
+            runs = {
+                system: scale.predictions(
+                    dataset, [run_id(scale.settings, system, {}, seed) for seed in experiment.seeds]
+                )
+                for system in (BASELINE, OURS)
+            }
+            at_paper_scale = scale.name == "paper"
+            models = PAPER_SCALE if at_paper_scale else source_label(runs[BASELINE][0].config)
+            found += [] if at_paper_scale else _counted(counts, scale.name, dataset, "64", models)
+            found += _trained(runs, dataset, models)
+    return found
 
 
-def complexity_tables(results: Path, times: Sequence[Path]) -> list[Table]:
-    """Return the tables of counts and, if times were measured, those of times; see `write_complexity`."""
-    measured = [read_table(path, TIMES) for path in times]
-    counts = read_table(results / "complexity.csv", COUNTS)
-    predict = counts[f"multiplications_{SIZES[0]}"] != ""
-    tables = [_counts(counts[predict])]
-    if not predict.all():
-        tables.append(_recognisers(counts[~predict]))
-    return [*tables, *map(_times, measured)]
+def rows_of(measures: Sequence[Measure]) -> pd.DataFrame:
+    """Return a row for each measure."""
+    rows = pd.DataFrame([vars(measure) | {"ratio": measure.ratio} for measure in measures])
+    numbers = {name: rows[name].map("{:.6g}".format) for name in ("conv_lstm", "conv_tt_lstm", "ratio")}
+    return rows.assign(**numbers).rename(columns={"where": "device"})
 
 
-def _recognisers(counts: pd.DataFrame) -> Table:
-    header = [("", name) for name in ("Layers", "Scale", "Parameters", "Multiplications", "Activations")]
-    rows = []
-    for _, row in counts.iterrows():
-        cells = [row["title"], row["scale"], f"{int(row['parameters']):,}"]
-        cells += [billions(row["multiplications_224"]), _mebibytes(row["activation_bytes_224"])]
-        rows.append(Row(cells, ours=False))
-    return Table(
-        "Complexity of one step of early activity recognition", RECOGNISERS_NOTE, header, "llrrr", rows
-    )
-
-
-def _counts(counts: pd.DataFrame) -> Table:
-    header = [("", "Model"), ("", "Scale"), ("", "Parameters")]
-    for size in SIZES:
-        group = f"{size} x {size} pixels"
-        header += [(group, "Multiplications"), (group, "Activations")]
-        header += [(group, "Paper's FLOPs")] if size in PAPER_SIZES else []
-    rows = []
-    for _, row in counts.iterrows():
-        cells = [row["title"], row["scale"], f"{int(row['parameters']):,}"]
-        for size in SIZES:
-            cells.append(billions(row[f"multiplications_{size}"]))
-            cells.append(_mebibytes(row[f"activation_bytes_{size}"]))
-            cells += [billions(row[f"paper_flops_{size}"])] if size in PAPER_SIZES else []
-        rows.append(Row(cells, row["scale"] != "paper"))
-    return Table("Complexity of one step on one frame", COUNTS_NOTE, header, "ll" + "r" * 9, rows)
-
-
-def _times(times: pd.DataFrame) -> Table:
-    header = [("", "Model")]
-    header += [(f"{size} x {size} pixels", name) for size in SIZES for name in ("Prediction", "Training")]
-    rows = []
-    for title in dict.fromkeys(times["title"]):
-        cells = [title]
-        for size in SIZES:
-            found = times[(times["title"] == title) & (times["size"] == str(size))]
-            cells += _seconds(found.iloc[0]) if len(found) else ["-", "-"]
-        rows.append(Row(cells, ours=True))
-    device, torch = times.iloc[0][["device", "torch"]]
-    title = f"Measured on {device}, PyTorch {torch}"
-    return Table(title, TIMES_NOTE, header, "l" + "r" * 6, rows)
-
-
-def _seconds(row: pd.Series) -> list[str]:
-    sign = "~" if row["steps"] != row["sequence_steps"] else ""
-    forward = row["forward_seconds"]
+def measures_from(table: pd.DataFrame) -> list[Measure]:
+    """Return the measures of rows that were read as text."""
+    texts = ("dataset", "models", "what", "source", "device", "unit")
     return [
-        f"{sign}{float(forward):.3g} s" if forward else "-",
-        f"{sign}{float(row['training_seconds']):.3g} s",
+        Measure(*(row[name] for name in texts), *(float(row[name]) for name in (BASELINE, OURS)))
+        for _, row in table.iterrows()
     ]
 
 
-def billions(count: str | int) -> str:
-    """Return a count in billions or millions."""
-    billions = int(count) / 1e9
-    return f"{billions:.2f} G" if billions >= 1 else f"{billions * 1e3:.1f} M"
+def _paper_measures(printed: pd.DataFrame, dataset: str) -> list[Measure]:
+    cells = printed.set_index("method")
+    base, ours = (METHODS[system].format("") for system in (BASELINE, OURS))
+    flops = [float(cells.loc[method, "flops_billions"]) for method in (base, ours)]
+    found = [Measure(dataset, PAPER_SCALE, "FLOPs, as printed", PAPER, "", "G", *flops)]
+    for code, suffix in CODES.items():
+        methods = [METHODS[system].format(suffix) for system in (BASELINE, OURS)]
+        minutes = [float(cells.loc[method, "minutes_per_epoch"]) for method in methods]
+        found.append(Measure(dataset, PAPER_SCALE, f"training, {code}", PAPER, "", "min", *minutes))
+    return found
 
 
-def _mebibytes(count: str) -> str:
-    mebibytes = int(count) / 2**20
-    return f"{mebibytes:,.0f} MiB" if mebibytes >= 10 else f"{mebibytes:.1f} MiB"
+def _counted(counts: pd.DataFrame, scale: str, dataset: str, size: str, models: str) -> list[Measure]:
+    own = counts[counts["scale"] == scale].set_index("system")
+    if not {BASELINE, OURS} <= set(own.index):
+        return []
+    base, ours = (float(own.loc[system, f"multiplications_{size}"]) / 1e9 for system in (BASELINE, OURS))
+    return [Measure(dataset, models, f"multiplications at {size}x{size}", COUNTED, "", "G", base, ours)]
+
+
+def _benchmarked(path: Path, dataset: str, size: str) -> list[Measure]:
+    """Return the ratios in one device's file; a training step was measured at 64 x 64 only."""
+    table = read_table(path, ["device", "threads", "torch"])
+    where = f"{table['device'].iloc[0]}, {table['threads'].iloc[0]} threads"
+    if "training_seconds" in table:
+        table = table[table["size"] == size].set_index("system")
+        pairs = {"training step": (table["training_seconds"], BASELINE, OURS)}
+    elif size == "64":
+        shown = table[table["variant"].isin(["ours", "textbook"])]
+        pairs = {
+            f"training step, {precision}, {code}": (rows.set_index("model")["seconds"], BASELINE, OURS)
+            for (code, precision), rows in shown.groupby(["variant", "precision"], sort=False)
+        }
+    else:
+        pairs = {}
+    return [
+        Measure(dataset, PAPER_SCALE, what, MEASURED, where, "s", float(seconds[base]), float(seconds[ours]))
+        for what, (seconds, base, ours) in pairs.items()
+        if {base, ours} <= set(seconds.index)
+    ]
+
+
+def _trained(runs: dict[str, list[Result]], dataset: str, models: str) -> list[Measure]:
+    """Return the minutes of this scale's own runs, the mean over seeds, if one device made them all."""
+    made = {system: [run.provenance for run in own if run.provenance] for system, own in runs.items()}
+    devices = {(run.device, run.threads) for own in made.values() for run in own}
+    if len(devices) > 1:
+        return []
+    [(device, threads)] = devices
+    base, ours = (float(np.mean([run.minutes_per_10000_samples for run in own])) for own in made.values())
+    where = f"{device}, {threads} thread{'s' if threads > 1 else ''}"
+    return [Measure(dataset, models, "training", MEASURED, where, "min", base, ours)]
+
+
+def answer(measures: Sequence[Measure]) -> str:
+    """Return in how many of the measured times Conv-TT-LSTM is the faster one, in the paper and here."""
+    said = []
+    for source, name in ((PAPER, "in the paper"), (MEASURED, "here")):
+        ratios = [measure.ratio for measure in measures if measure.is_time and measure.source == source]
+        if ratios:
+            faster = sum(ratio < 1 for ratio in ratios)
+            said.append(f"{name} Conv-TT-LSTM is the faster one in {faster} of {len(ratios)} times")
+    return "; ".join(said)

@@ -1,19 +1,25 @@
 """One look for all figures: style, colours, names beside lines, files that come out alike."""
 
+import contextlib
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
+from convttlstm.config import Run
 from convttlstm.files import atomic_path
-from convttlstm.reporting.results import Result, beside, seed_by_seed, short_names
+from convttlstm.reporting.report import with_suffix
+from convttlstm.reporting.runs import short_names
+from convttlstm.results import Result, seed_by_seed, source_label
 
 COLUMN = 3.25  # inches, a column of a two-column page: charts
 WIDTH = 5.5  # inches, the text width of a NeurIPS paper: pictures, which are unreadable when narrower
@@ -190,10 +196,32 @@ def say(axes: Axes, text: str) -> None:
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", color=GREY)
 
 
+def heat_map(values: pd.DataFrame, axes: Axes, **options: Any) -> None:
+    """Draw a table as coloured squares; see `seaborn.heatmap`."""
+    import seaborn  # takes a second
+
+    seaborn.heatmap(values, ax=axes, **options)
+
+
 def wrapped(text: str, inches: float = COLUMN) -> str:
     """Return a footnote's text in lines that fit into a figure's width."""
     letters = int(inches * LETTERS_AN_INCH)
     return "\n".join(part for line in text.splitlines() for part in textwrap.wrap(line, letters))
+
+
+def footnote(run: Run, note: str, inches: float = COLUMN) -> str:
+    """Return what stands beneath a figure: what its scale proves, and a note, wrapped to its width."""
+    return wrapped(f"{source_label(run)}\n{note}", inches)
+
+
+def compares_with_paper(run: Run) -> bool:
+    """Return whether the run's numbers and the paper's may share an axis: the same scale and data."""
+    return run.scale == "paper" and not run.dataset.stand_in
+
+
+def styled(settings: Mapping[str, Any]) -> contextlib.AbstractContextManager[None]:
+    """Return a context in which figures have STYLE and further settings."""
+    return style.context(["default", STYLE, {**settings}])
 
 
 # No dates, no versions: the same figure makes the same file.
@@ -210,5 +238,5 @@ def save(figure: Figure, footnote: str, output: Path, suffixes: Sequence[str] = 
     figure.supxlabel(footnote, fontsize=SMALL, color=GREY, x=0.99, ha="right")
     FigureCanvasAgg(figure)
     for suffix in suffixes:
-        with atomic_path(beside(output, suffix)) as temporary:
+        with atomic_path(with_suffix(output, suffix)) as temporary:
             figure.savefig(temporary, format=suffix[1:], metadata=METADATA[suffix])

@@ -1,6 +1,5 @@
-"""One table, written as Markdown, LaTeX and HTML."""
+"""Tables as Markdown and LaTeX; page/macros.html has their HTML."""
 
-import html
 import itertools
 import re
 import textwrap
@@ -73,6 +72,60 @@ class Table:
         """Return each run of equal group names with its length."""
         runs = itertools.groupby(group for group, _ in self.header)
         return [(group, len(list(members))) for group, members in runs]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a reproduced row comes from: facts in words, and the commands that made it."""
+
+    method: str
+    facts: str
+    commands: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Document:
+    """Tables, with what is said above and below them.
+
+    Attributes:
+        tables: at least one.
+        title: of all of them; "" where the first table's is enough.
+        lead: Markdown above the tables.
+        notes: reservations about the paper's rows.
+        origins: of the reproduced rows.
+        printed: the tables for LaTeX, if they are others.
+    """
+
+    tables: list[Table]
+    title: str = ""
+    lead: str = ""
+    notes: Sequence[str] = ()
+    origins: Sequence[Origin] = ()
+    printed: Sequence[Table] = ()
+
+    def to_markdown(self) -> str:
+        """Return everything as Markdown."""
+        text = "\n".join(map(to_markdown, self.tables))
+        lines = [f"# {self.title}", "", self.lead, "", text] if self.title else [text.removeprefix("#")]
+        if self.origins:
+            lines += ["## Where the reproduced rows come from", ""]
+        for origin in self.origins:
+            lines.append(f"- **{origin.method}**: {origin.facts}")
+            lines += [f"  - {verb} `{command}`" for verb, command in origin.commands]
+        if self.notes:
+            lines += ["", "## Notes on the paper's rows", "", *(f"- {note}" for note in self.notes)]
+        return "\n".join(lines).rstrip() + "\n"
+
+    def to_latex(self) -> str:
+        """Return everything as LaTeX, the notes as a list below the tables."""
+        items = []
+        for origin in self.origins:
+            items.append(rf"\item {latex(origin.method)}: {latex(origin.facts)}")
+            items += [rf"\\ {verb} {latex_code(command)}" for verb, command in origin.commands]
+        items += [rf"\item {latex(note)}" for note in self.notes]
+        if items:
+            items = [r"\begin{itemize}\footnotesize\raggedright", *items, r"\end{itemize}", ""]
+        return "\n".join([LATEX_HEAD, *map(to_latex, self.printed or self.tables), *items])
 
 
 def latex(text: str) -> str:
@@ -185,76 +238,3 @@ def _latex_rows(cells: list[list[str]]) -> list[str]:
     rows = [f"{{}}{row}" if row.startswith(("[", "*")) else row for row in rows]
     ends = [r" \\"] * (len(rows) - 1) + [r" \\[2pt]" if len(rows) > 1 else r" \\"]
     return [row + end for row, end in zip(rows, ends, strict=True)]
-
-
-def to_html(table: Table, dataset: str = "") -> str:
-    """Return a <figure> with the table; its lines are of class "paper" or "ours".
-
-    The first cell of a line that shows runs, of `dataset` if they do not say of which, leads to where
-    they come from.
-    """
-    groups = [_group(name, width) for name, width in table.groups()]
-    heads = [
-        f'<th scope="col" class="{letter}">{html.escape(name)}</th>'
-        for (_, name), letter in zip(table.header, table.align, strict=True)
-    ]
-    lines = []
-    if any(group for group, _ in table.header):
-        lines.append(f'<tr class="groups">{"".join(groups)}</tr>')
-    lines.append(f"<tr>{''.join(heads)}</tr>")
-    body = []
-    for row in table.rows:
-        name, *rest = row.cells
-        data = "".join(
-            f'<td class="{letter}">{_below(html.escape(cell)) if letter == "r" else html.escape(cell)}</td>'
-            for cell, letter in zip(rest, table.align[1:], strict=True)
-        )
-        runs = [run if "/" in run else f"{dataset}/{run}" for run in row.runs]
-        shown = origin_link(name, runs) if runs else html.escape(name)
-        body.append(f'<tr class="{"ours" if row.ours else "paper"}"><th scope="row">{shown}</th>{data}</tr>')
-    title = html.escape(table.title)
-    return "\n".join(
-        [
-            '<figure class="table">',
-            f"<figcaption><b>{title}.</b>",
-            f"{html.escape(table.note)}</figcaption>",
-            f'<div class="scroll" tabindex="0" role="region" aria-label="{title}"><table class="sortable">',
-            f'<caption class="unseen">{title}</caption>',
-            "<thead>",
-            *lines,
-            "</thead>",
-            "<tbody>",
-            *body,
-            "</tbody>",
-            "</table></div>",
-            "</figure>",
-        ]
-    )
-
-
-def _group(name: str, width: int) -> str:
-    if not name:
-        return f'<td colspan="{width}"></td>'
-    return f'<th scope="colgroup" colspan="{width}">{html.escape(name)}</th>'
-
-
-def origin_link(text: str, runs: Sequence[str]) -> str:
-    """Return a link to where runs come from; without JavaScript it leads to the first of them.
-
-    Args:
-        text: plain text to click on.
-        runs: the runs' folders below runs/, at least one.
-    """
-    named = html.escape(" ".join(runs))
-    return f'<a class="origin" href="#{origin_id(runs[0])}" data-runs="{named}">{html.escape(text)}</a>'
-
-
-def origin_id(run: str) -> str:
-    """Return the id of the page's element that says where a run, named by its folder, comes from."""
-    return f"run-{run.replace('/', '-')}"
-
-
-def _below(cell: str) -> str:
-    """Return a figure's cell with its interval, if it has one, on a line of its own."""
-    mean, bracket, bounds = cell.partition(" [")
-    return f'{mean} <span class="interval">[{bounds}</span>' if bracket else cell

@@ -1,33 +1,20 @@
-"""Film strips of kept test sequences, as Figure 3 and Appendix C have them; metrics by a sequence's label."""
+"""Film strips of kept test sequences, as Figure 3 and Appendix C have them."""
 
 import textwrap
 from dataclasses import dataclass
-from pathlib import Path
 from zipfile import BadZipFile
 from zlib import error as ZlibError
 
 import numpy as np
 import pandas as pd
-from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from convttlstm.evaluation.intervals import mean
-from convttlstm.files import UserError, write_text
-from convttlstm.reporting.drawing import COLUMN, GREY, SMALL, STYLE, WIDTH, save, series_of
-from convttlstm.reporting.figures import footnote
-from convttlstm.reporting.results import (
-    GROUP,
-    STARRED,
-    Interval,
-    Result,
-    beside,
-    first_seeds,
-    load_results,
-    read_table,
-    short_names,
-)
-from convttlstm.reporting.table2 import SCALES, interval_cells
+from convttlstm.files import UserError
+from convttlstm.metrics import METRICS
+from convttlstm.reporting.drawing import GREY, WIDTH, footnote
+from convttlstm.reporting.runs import STARRED, first_seeds, short_names
+from convttlstm.results import Result, read_table
 
 EVERY = 5  # frames from one mark to the next
 
@@ -42,12 +29,6 @@ SPACE = 0.12  # below each strip
 GAP = 0.03
 SEPARATOR = 0.1
 NAME_LETTER = 0.054  # mean width of a name's letter
-
-GROUPED = {
-    "psnr": "PSNR (dB), higher is better",
-    "ssim_paper": "SSIM (paper protocol), higher is better",
-    "lpips_paper": "LPIPS (paper protocol, x 1000), lower is better",
-}
 
 
 @dataclass(frozen=True)
@@ -68,56 +49,13 @@ class Strip:
     predictions: list[tuple[str, np.ndarray]]
 
 
-@dataclass(frozen=True)
-class Group:
-    """The `n` sequences of a run that bear the same label, in raw units."""
-
-    n: int
-    metrics: dict[str, Interval]
-
-
-def write_strip(results: Path, dataset: str, runs: list[str], output: Path) -> None:
-    """Draw Figure 3 as a film strip: the truth and each run's prediction of the median kept sequence.
-
-    Columns are every fifth frame, so that t = 1 and the first predicted frame, which the paper shows,
-    are among them; the step of five is inferred [I]. Which sequence is the median: see `choose_strips`.
-
-    Args:
-        results: folder of a scale, such as results/demo.
-        dataset: name of the data set.
-        runs: ids of evaluated runs, one row each; those that did not keep the sequence are left out.
-        output: path without suffix; .svg and .pdf are written.
-
-    Raises:
-        UserError: a run, its examples.npz or the reference's per_sequence.csv is missing or damaged.
-    """
-    _write_strips(load_results(results, dataset, runs), ["median"], output)
-
-
-def write_gallery(results: Path, dataset: str, runs: list[str], output: Path) -> None:
-    """Draw the best, the median and the worst kept sequence as film strips, as in Appendix C.
-
-    A rule chooses them, not a hand: see `choose_strips`. Columns are those of `write_strip`.
-
-    Args:
-        results: folder of a scale, such as results/demo.
-        dataset: name of the data set.
-        runs: ids of evaluated runs; a strip leaves out those that did not keep its sequence.
-        output: path without suffix; .svg and .pdf are written.
-
-    Raises:
-        UserError: a run, its examples.npz or the reference's per_sequence.csv is missing or damaged.
-    """
-    _write_strips(load_results(results, dataset, runs), ["best", "median", "worst"], output)
-
-
-def _write_strips(loaded: list[Result], ranks: list[str], output: Path) -> None:
-    loaded, seeds = first_seeds(loaded)
-    strips, note = choose_strips(loaded, ranks)
-    run = loaded[0].config
-    beneath = footnote(run, f"{note}\n{seeds}", WIDTH)
-    with style.context(["default", STYLE, DENSITY]):
-        save(draw_strips(strips, run.dataset.context, beneath), beneath, output)
+def draw_ranks(loaded: list[Result], ranks: list[str]) -> tuple[Figure, str]:
+    """Return film strips of the sequences of these ranks, and the footnote; see `choose_strips`."""
+    firsts, seeds = first_seeds(loaded)
+    strips, note = choose_strips(firsts, ranks)
+    run = firsts[0].config
+    below = footnote(run, f"{note}\n{seeds}", WIDTH)
+    return draw_strips(strips, run.dataset.context, below), below
 
 
 def choose_strips(loaded: list[Result], ranks: list[str]) -> tuple[list[Strip], str]:
@@ -192,7 +130,7 @@ def _reference(loaded: list[Result]) -> tuple[int, str]:
 
 def _ssim_of(result: Result, sequences: list[int]) -> dict[int, float]:
     """Return the run's mean SSIM on each of these sequences."""
-    table = _per_sequence(result)
+    table = per_sequence(result)
     ssim = dict(zip(table["sequence"].astype(int), table["ssim_paper"], strict=True))
     for sequence in sequences:
         if sequence not in ssim:
@@ -230,11 +168,11 @@ def read_examples(result: Result) -> Examples:
     return Examples(sequence.tolist(), truth, prediction)
 
 
-def _per_sequence(result: Result) -> pd.DataFrame:
+def per_sequence(result: Result) -> pd.DataFrame:
     """Return per_sequence.csv at the longest horizon: metrics as numbers, labels as text."""
     path = result.folder / "per_sequence.csv"
     table = read_table(path, ["horizon", "sequence", "psnr", "ssim_paper"])
-    numbers = ["horizon", "sequence", *(metric for metric in SCALES if metric in table)]
+    numbers = ["horizon", "sequence", *(metric for metric in METRICS if metric in table)]
     try:
         table = table.astype(dict.fromkeys(numbers, float))
     except ValueError as error:
@@ -317,107 +255,3 @@ def _draw_frame(axes: Axes, pixels: np.ndarray, x: float, y: float, frame: float
 def _marks(context: int, frames: int) -> tuple[list[int], list[int]]:
     """Return which input and which predicted frames are shown, counted from 1."""
     return list(range(1, context + 1, EVERY)), list(range(context + 1, frames + 1, EVERY))
-
-
-def write_groups(results: Path, dataset: str, runs: list[str], label: str, output: Path) -> None:
-    """Draw PSNR, SSIM and LPIPS at the longest horizon by a label of the sequences, such as the action.
-
-    Points are means over the sequences of a label, lines their 95 % intervals. The CSV has
-    the same numbers, in Table 2's units and names: columns run, the label, horizon and n; then each
-    metric's mean under its name, with _low and _high its interval.
-
-    Args:
-        results: folder of a scale, such as results/demo.
-        dataset: name of the data set.
-        runs: ids of evaluated runs.
-        label: a label column of per_sequence.csv.
-        output: path without suffix; .svg, .pdf and .csv are written.
-
-    Raises:
-        UserError: a run or its per_sequence.csv is missing or damaged, or has no such label.
-    """
-    loaded, seeds = first_seeds(load_results(results, dataset, runs))
-    groups = [by_label(result, label) for result in loaded]
-    run = loaded[0].config
-    longest = max(run.dataset.test_horizons)
-    note = f"mean over {longest} predicted frames and the sequences of each {label}, 95 % interval"
-    note += f"\n{seeds}\n"
-    note += STARRED if any(result.caveat for result in loaded) else ""
-    with style.context(["default", STYLE]):
-        save(draw_groups(loaded, groups, label), footnote(run, note), output)
-    rows = [
-        {"run": result.config.id, label: value, "horizon": longest, "n": group.n} | _cells(group)
-        for result, of_run in zip(loaded, groups, strict=True)
-        for value, group in of_run.items()
-    ]
-    write_text(beside(output, ".csv"), pd.DataFrame(rows).fillna("").to_csv(index=False))
-
-
-def by_label(result: Result, label: str) -> dict[str, Group]:
-    """Return the means of a run's sequences at the longest horizon by the value of their label.
-
-    Args:
-        result: the run.
-        label: a label column of its per_sequence.csv.
-
-    Raises:
-        UserError: per_sequence.csv is missing or damaged, or has no such column.
-    """
-    table = _per_sequence(result)
-    labels = [column for column in table if column not in ("horizon", "sequence", *SCALES)]
-    if label not in labels:
-        raise UserError(
-            f"{result.folder / 'per_sequence.csv'}: sequences have no label {label!r}; "
-            f"they have {', '.join(labels) or 'none'}"
-        )
-    metrics = [metric for metric in GROUPED if metric in table]
-    found = {}
-    for value, part in table.groupby(label):
-        groups = part[GROUP if GROUP in part else "sequence"].to_numpy()
-        values = {metric: part[metric].to_numpy(float) for metric in metrics}
-        found[str(value)] = Group(
-            len(part), {metric: Interval.of(mean(own[None], groups)) for metric, own in values.items()}
-        )
-    return found
-
-
-def _cells(group: Group) -> dict[str, str]:
-    cells: dict[str, str] = {}
-    for metric in GROUPED:
-        column, scale = SCALES[metric]
-        cells |= interval_cells(column, group.metrics.get(metric), scale)
-    return cells
-
-
-def draw_groups(loaded: list[Result], groups: list[dict[str, Group]], label: str) -> Figure:
-    """Return one panel a metric, with a marker for each run beside each other above each label.
-
-    Args:
-        loaded: the runs, of systems or settings that differ.
-        groups: each run's sequences by label.
-        label: what the labels say, such as "action".
-    """
-    values = sorted({value for of_run in groups for value in of_run})
-    present = {metric for of_run in groups for group in of_run.values() for metric in group.metrics}
-    shown = [metric for metric in GROUPED if metric in present]
-    figure = Figure(figsize=(COLUMN, 1.2 + 1.5 * len(shown)))
-    panels = figure.subplots(len(shown), 1, sharex=True)
-    dodge = 0.8 * ((np.arange(len(loaded)) + 0.5) / len(loaded) - 0.5)
-    for axes, metric in zip(panels, shown, strict=True):
-        scale = SCALES[metric][1]
-        for i, (series, of_run) in enumerate(zip(series_of(loaded), groups, strict=True)):
-            look = series.look
-            found = {values.index(v): g.metrics[metric] for v, g in of_run.items() if metric in g.metrics}
-            x = np.array(list(found)) + dodge[i]
-            mean, low, high = np.array([[m.mean, m.low, m.high] for m in found.values()]).reshape(-1, 3).T
-            axes.vlines(x, low * scale, high * scale, color=look.colour, linewidth=0.8)
-            axes.plot(x, mean * scale, look.marker, color=look.colour, markersize=2.8, label=look.name)
-        axes.set_title(GROUPED[metric], loc="left")
-        axes.grid(visible=False, axis="x")
-        for boundary in range(1, len(values)):
-            axes.axvline(boundary - 0.5, color=STYLE["grid.color"], linewidth=0.8)
-    panels[-1].set_xticks(range(len(values)), values, rotation=25)
-    panels[-1].set(xlabel=label, xlim=(-0.5, len(values) - 0.5))
-    handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper left", ncols=2, fontsize=SMALL, frameon=False)
-    return figure

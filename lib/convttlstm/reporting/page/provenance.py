@@ -1,36 +1,21 @@
-"""Where each row comes from: what a run's folder says of itself, to be opened from wherever it is shown."""
-
-import html
-from collections.abc import Sequence
+"""Where each row comes from: what a run's folder says about itself."""
 
 from convttlstm.provenance import changed_sources
-from convttlstm.reporting.markup import origin_id, origin_link
-from convttlstm.reporting.recognition import Recognition
-from convttlstm.reporting.results import Result
-from convttlstm.reporting.table2 import sequences_in_words, short_commit
+from convttlstm.reporting.cells import sequences_in_words, short_commit
+from convttlstm.results import Recognition, Result
 
 
-def folder_of(result: Result | Recognition) -> str:
-    """Return the run's folder below runs/, as claims.csv names it."""
-    return f"{result.config.dataset_name}/{result.config.id}"
-
-
-def run_details(result: Result | Recognition) -> str:
-    """Return a closed <details> with all that is known of how a run came about."""
+def facts_of(result: Result | Recognition) -> dict[str, str]:
+    """Return all that is known about how a run came about."""
     if isinstance(result, Result):
-        judged = {
+        evaluated = {
             "Test sequences": sequences_in_words(result.metrics.sequences),
             "LPIPS weights": result.metrics.lpips_weights or "none: LPIPS was not computed",
         }
     else:
-        judged = {"Test clips": f"{result.metrics.clips:,}"}
-    folder = folder_of(result)
-    facts = {"Run": result.config.id, "Folder": f"runs/{folder}/"}
-    facts |= _training(result) | _evaluation(result) | judged
-    rows = [f"<div><dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd></div>" for k, v in facts.items()]
-    # A link to the list within, not to the <details>, opens it.
-    opening = f'<details class="run"><summary>{html.escape(result.name)}</summary>'
-    return "\n".join([f'{opening}<dl id="{origin_id(folder)}">', *rows, "</dl></details>"])
+        evaluated = {"Test clips": f"{result.metrics.clips:,}"}
+    facts = {"Run": result.config.id, "Folder": f"runs/{result.config.dataset_name}/{result.config.id}/"}
+    return facts | _training(result) | _evaluation(result) | evaluated
 
 
 def _training(result: Result | Recognition) -> dict[str, str]:
@@ -72,9 +57,3 @@ def _evaluation(result: Result | Recognition) -> dict[str, str]:
 
 def _pairs(versions: dict[str, str]) -> str:
     return ", ".join(f"{name} {version}" for name, version in versions.items())
-
-
-def made_from(results: Sequence[Result | Recognition]) -> str:
-    """Return a link to where these runs come from."""
-    count = f"{len(results)} runs" if len(results) > 1 else "one run"
-    return origin_link(f"made from {count}", [folder_of(result) for result in results])

@@ -1,0 +1,119 @@
+"""Evidence on the claims' comparisons from counts and measured times."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from convttlstm.claims.catalogue import (
+    BenchmarkClaim,
+    Better,
+    Catalogue,
+    CountClaim,
+    GrowthClaim,
+    TimeClaim,
+)
+from convttlstm.claims.evidence import TIMING_NOISE, Evidence, Missing, exactly, ratio
+from convttlstm.claims.growth import grows, layer_parameters
+from convttlstm.evaluation.intervals import Estimate
+from convttlstm.files import UserError
+from convttlstm.results import Scale, read_table
+
+
+class Costs:
+    """Counts of the paper's models, and benchmarks.
+
+    Args:
+        scale: with complexity.csv.
+        catalogue: of the claims.
+
+    Raises:
+        UserError: complexity.csv is missing or damaged.
+    """
+
+    def __init__(self, scale: Scale, catalogue: Catalogue) -> None:
+        self.scale, self.catalogue = scale, catalogue
+        counts = read_table(scale.folder / "complexity.csv", ["scale", "system", "parameters"])
+        self.counts = counts[counts["scale"] == "paper"].set_index("system")
+
+    def count(self, claim: CountClaim, other: str) -> Iterator[Evidence]:
+        """Yield a comparison of parameters or multiplications at the paper's sizes."""
+        size = self.catalogue.paper.datasets[claim.dataset].size
+        parameters = claim.what == "parameters"
+        column = "parameters" if parameters else f"multiplications_{size}"
+        ours, theirs = (self._counted(name, column) for name in (claim.better, other))
+        lead = claim.factor * theirs - ours
+        sign = "<" if lead > 0 else "=" if lead == 0 else ">"
+        times = "" if claim.factor == 1 else f"{claim.factor:g} x "
+        at = "" if parameters else f" at {size} x {size} pixels"
+        lead = lead or -1.0  # as many is not fewer
+        found = Evidence(claim.what, f"{at}, {against(self.catalogue, claim, other)}", exactly(lead))
+        yield replace(found, text=f"{ours:,} {sign} {times}{theirs:,} {claim.what}", dataset=claim.dataset)
+
+    def growth(self, claim: GrowthClaim) -> Iterator[Evidence]:
+        """Yield a comparison of one layer's size at successive orders with a law of growth."""
+        counts = [layer_parameters(claim.system, order) for order in claim.orders]
+        lead = 1.0 if grows(counts, claim.law, claim.at_most) else -1.0
+        orders, sizes = ", ".join(map(str, claim.orders)), ", ".join(f"{count:,}" for count in counts)
+        where = f" of a layer of {self.catalogue.title(claim.system)} at N = {orders}"
+        yield Evidence(claim.what, where, exactly(lead), text=f"{sizes} {claim.what}")
+
+    def _counted(self, name: str, column: str) -> int:
+        if name not in self.counts.index or not self.counts.loc[name].get(column):
+            raise Missing(f"complexity.csv does not count {self.catalogue.title(name)} at the paper's size")
+        return int(self.counts.loc[name, column])
+
+    def time(self, claim: TimeClaim, other: str) -> Iterator[Evidence]:
+        """Yield a comparison for each device that somebody measured, with models of the paper's size."""
+        size = self.catalogue.paper.datasets[claim.dataset].size
+        where = f" at {size} x {size} pixels, {against(self.catalogue, claim, other)}"
+        for name in (claim.better, other):
+            if name in self.catalogue.claims.printed_only:
+                raise Missing(f"the paper's {self.catalogue.title(name)} is not among the models here")
+        for path in self._files("system_times"):
+            table = read_table(path, ["device", "system", "size", "training_seconds"])
+            ours, theirs = (
+                _chosen(table, {"system": name, "size": str(size)}, "training_seconds", path)
+                for name in (claim.better, other)
+            )
+            lead, text = _ratio(ours, theirs, claim.factor, "seconds a sequence", TIMING_NOISE, table)
+            yield Evidence("training time", where, lead, text=text, dataset=claim.dataset)
+
+    def _files(self, name: str) -> list[Path]:
+        if not (paths := self.scale.measured(name)):
+            raise Missing(f"there is no benchmark {name}-*.csv")
+        return paths
+
+    def benchmark(self, claim: BenchmarkClaim) -> Iterator[Evidence]:
+        """Yield a comparison of two rows of a benchmark."""
+        path = self._files(claim.file)[0]
+        table = read_table(path, [claim.column, *claim.better, *claim.than])
+        ours, theirs = (_chosen(table, keys, claim.column, path) for keys in (claim.better, claim.than))
+        noise = TIMING_NOISE if claim.timed else 0.0
+        lead, text = _ratio(ours, theirs, claim.factor, claim.column, noise, table)
+        rows = [", ".join(f"{k} {v}" for k, v in keys.items()) for keys in (claim.better, claim.than)]
+        yield Evidence(claim.column, f" for {rows[0]} against {rows[1]}", lead, text=text)
+
+
+def against(catalogue: Catalogue, claim: Better, other: str) -> str:
+    """Return which models are compared, in words."""
+    return f"{catalogue.title(claim.better)} against {catalogue.title(other)}"
+
+
+def _ratio(
+    ours: list[float], theirs: list[float], factor: float, unit: str, noise: float, table: pd.DataFrame
+) -> tuple[Estimate, str]:
+    """Return the lead of a benchmark's cells over others, and both in words."""
+    device = table.get("conditions", table["device"] if "device" in table else pd.Series([""])).iloc[0]
+    first, second = sum(ours) / len(ours), sum(theirs) / len(theirs)
+    text = f"{first:.4g} against {second:.4g} {unit} ({first / second:.3g} times, {device})"
+    return exactly(*ratio(ours, theirs, factor, noise)), text
+
+
+def _chosen(table: pd.DataFrame, keys: dict[str, str], column: str, path: Path) -> list[float]:
+    for name, value in keys.items():
+        table = table[table[name] == value]
+    if table.empty:
+        raise UserError(f"{path}: no row with {keys}, which claims.yaml asks for")
+    return [float(value) for value in table[column]]

@@ -1,0 +1,304 @@
+"""Evidence on the claims' comparisons from a scale's runs, from counts and from benchmarks."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from convttlstm.claims.catalogue import (
+    AccuracyClaim,
+    AccuracyValueClaim,
+    BenchmarkClaim,
+    Better,
+    Catalogue,
+    Comparison,
+    CountClaim,
+    GainClaim,
+    GapClaim,
+    GroupGainClaim,
+    GrowthClaim,
+    MetricClaim,
+    TimeClaim,
+    ValueClaim,
+)
+from convttlstm.claims.counted import Costs, against
+from convttlstm.claims.evidence import Evidence, Missing, percent, refused, within
+from convttlstm.claims.paired import CORRECT, answers, late_values, paired, sequence_values
+from convttlstm.claims.paper import Paper
+from convttlstm.config import run_id
+from convttlstm.evaluation.intervals import (
+    Estimate,
+    difference_of_proportions,
+    gap_difference,
+    independent_difference,
+    mean,
+    proportion,
+)
+from convttlstm.metrics import METRICS
+from convttlstm.results import GROUP, Recognition, Result, Scale
+
+WIDER_GROUP = (
+    "person"  # videos of one person may resemble each other too: what if so is said where it matters
+)
+
+
+class Evidences:
+    """The evidence of one scale on the claims' comparisons.
+
+    Args:
+        scale: with complexity.csv.
+        catalogue: of the claims.
+        paper: the paper's tables.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+
+    def __init__(self, scale: Scale, catalogue: Catalogue, paper: Paper) -> None:
+        self.scale, self.settings, self.catalogue, self.paper = scale, scale.settings, catalogue, paper
+        self.costs = Costs(scale, catalogue)
+        self.recognitions = {f"{r.config.dataset_name}/{r.config.id}": r for r in scale.recognitions}
+
+    def evidence(self, comparison: Comparison) -> list[Evidence]:
+        """Return the evidence on each model that is compared; what is missing is refused.
+
+        Raises:
+            UserError: a file is missing or damaged.
+        """
+        if isinstance(comparison, Better):
+            kinds: dict[type, Callable[..., Iterator[Evidence]]] = {
+                MetricClaim: self._metric,
+                GainClaim: self._gain,
+                GapClaim: self._gap,
+                AccuracyClaim: self._accuracy,
+                GroupGainClaim: self._group_gain,
+                CountClaim: self.costs.count,
+                TimeClaim: self.costs.time,
+            }
+            decide = kinds[type(comparison)]
+            found = list[Evidence]()
+            for other in comparison.than:
+                found += _or_missing(partial(decide, comparison, other), comparison.kind)
+            return found
+        alone: dict[type, Callable[..., Iterator[Evidence]]] = {
+            ValueClaim: self._value,
+            AccuracyValueClaim: self._accuracy_value,
+            GrowthClaim: self.costs.growth,
+            BenchmarkClaim: self.costs.benchmark,
+        }
+        return _or_missing(partial(alone[type(comparison)], comparison), comparison.kind)
+
+    def _run_ids(self, dataset: str, name: str) -> list[str]:
+        """Return the runs of a model, seed by seed.
+
+        Raises:
+            Missing: this scale has none.
+        """
+        title = self.catalogue.title(name)
+        if name in self.catalogue.claims.printed_only:
+            raise Missing(f"the paper's {title} is not among the models here")
+        experiment = self.settings.experiments.get(dataset)
+        if experiment is None:
+            raise Missing(f"this scale has no {self.catalogue.paper.datasets[dataset].title}")
+        system, hyper = name, {}
+        if name in self.catalogue.claims.ablations:
+            ablation = self.catalogue.ablation(self.settings, dataset, name)
+            if ablation is None:
+                raise Missing(f"this scale has no {title}")
+            system, hyper = ablation.system, ablation.hyper()
+        elif name not in experiment.table:
+            raise Missing(f"this scale has no {title}")
+        return list(dict.fromkeys(run_id(self.settings, system, hyper, seed) for seed in experiment.seeds))
+
+    def _results(self, dataset: str, name: str) -> list[Result]:
+        return self.scale.predictions(dataset, self._run_ids(dataset, name))
+
+    def _recognizers(self, fraction: float, name: str) -> list[Recognition]:
+        for dataset in self.settings.experiments:
+            if fraction in getattr(self.settings.datasets[dataset], "fractions", []):
+                return [self.recognitions[f"{dataset}/{run}"] for run in self._run_ids(dataset, name)]
+        raise Missing("this scale has no early activity recognition")
+
+    # Predicted frames
+
+    def _metric(self, claim: MetricClaim, other: str) -> Iterator[Evidence]:
+        ours, theirs = (self._results(claim.dataset, name) for name in (claim.better, other))
+        for horizon in claim.horizons:
+            frames = f" in frames {claim.after + 1} to {horizon}" if claim.after else f" at {horizon} frames"
+            for metric in claim.metrics:
+                values = [late_values(run, horizon, claim.after, metric) for run in [*ours, *theirs]]
+                where = f"{frames}, {against(self.catalogue, claim, other)}"
+                symbol, ties = METRICS[metric].symbol, claim.or_equal
+                found = Evidence(symbol, where, horizon=str(horizon), ties_hold=ties)
+                yield self._frames_found(found, ours, theirs, values, metric, horizon)
+
+    def _gain(self, claim: GainClaim, other: str) -> Iterator[Evidence]:
+        ours, theirs = (self._results(claim.dataset, name) for name in (claim.better, other))
+        frames = f" from {claim.less_at} to {claim.more_at} frames"
+        for metric in claim.metrics:
+            values = [
+                sequence_values(run, claim.more_at, metric) - sequence_values(run, claim.less_at, metric)
+                for run in [*ours, *theirs]
+            ]
+            what = f"growth of the lead in {METRICS[metric].symbol}"
+            where = f"{frames}, {against(self.catalogue, claim, other)}"
+            found = Evidence(what, where, horizon=f"{claim.less_at} {claim.more_at}")
+            yield self._frames_found(found, ours, theirs, values, metric, claim.more_at)
+
+    def _frames_found(
+        self,
+        found: Evidence,
+        ours: list[Result],
+        theirs: list[Result],
+        values: list[pd.Series],
+        metric: str,
+        horizon: int,
+    ) -> Evidence:
+        """Return the evidence with the difference over the sequences that all runs have in common."""
+        sign = METRICS[metric].sign
+        outcomes = []
+        for labels in ((GROUP,), (WIDER_GROUP, GROUP)):
+            groups = ours[0].groups(horizon, *labels)
+            estimate, sequences = paired(values, len(ours), groups)
+            estimate = estimate.times(METRICS[metric].scale)
+            text = f"{in_words(estimate)} {METRICS[metric].scaled}"
+            lead, margin = estimate.times(sign), self._margin(ours[0].config.dataset_name, metric)
+            outcomes.append(replace(found, lead=lead, margin=margin, text=text, sequences=sequences))
+        outcome, wider = outcomes
+        if wider.found != outcome.found:
+            outcome = replace(outcome, text=f"{outcome.text} (by {WIDER_GROUP}: {wider.found}, {wider.text})")
+        return _of_runs(outcome, ours, theirs)
+
+    def _gap(self, claim: GapClaim, other: str) -> Iterator[Evidence]:
+        ours, theirs = (self._results(claim.dataset, name) for name in (claim.better, other))
+        seen = [run.on_training for run in [*ours, *theirs]]
+        if any(table.empty for table in seen):
+            raise Missing("no training sequence is as long as the shortest horizon")
+        horizon = int(seen[0]["horizon"].iloc[0])
+        test = pd.concat([run.values(horizon, "mse") for run in [*ours, *theirs]], axis=1, join="inner")
+        training = pd.concat([table["mse"] for table in seen], axis=1, join="inner")
+        groups = ours[0].groups(horizon, GROUP).loc[test.index], seen[0]["group"].loc[training.index]
+        both = test.to_numpy(float).T, training.to_numpy(float).T
+        estimate = gap_difference(
+            (both[0][: len(ours)], both[1][: len(ours)]),
+            (both[0][len(ours) :], both[1][len(ours) :]),
+            (groups[0].to_numpy(), groups[1].to_numpy()),
+        ).times(METRICS["mse"].scale)
+        where = f" at {horizon} frames, test less training sequences, {against(self.catalogue, claim, other)}"
+        found = Evidence(
+            "MSE", where, estimate.times(-1), self._margin(claim.dataset, "mse"), horizon=str(horizon)
+        )
+        found = replace(found, text=f"{in_words(estimate)} {METRICS['mse'].scaled}", sequences=len(test))
+        yield _of_runs(found, ours, theirs)
+
+    def _value(self, claim: ValueClaim) -> Iterator[Evidence]:
+        runs = self._results(claim.dataset, claim.system)
+        title = self.catalogue.title(claim.system)
+        for horizon in claim.horizons:
+            for metric in claim.metrics:
+                printed = self.paper.printed_metric(claim.dataset, claim.system, metric, horizon)
+                values = np.stack([sequence_values(run, horizon, metric).to_numpy() for run in runs])
+                estimate = mean(values, runs[0].groups(horizon, GROUP).to_numpy())
+                estimate = estimate.times(METRICS[metric].scale)
+                lead = within(estimate, float(printed), self._tolerance(claim.dataset, metric))
+                text = f"{in_words(estimate, sign='')} {METRICS[metric].scaled}; the paper has {printed}"
+                found = Evidence(METRICS[metric].symbol, f" at {horizon} frames, {title}", lead, text=text)
+                found = replace(found, horizon=str(horizon), sequences=values.shape[1])
+                yield self._at_papers_scale(_of_runs(found, runs, runs))
+
+    # Recognised activities
+
+    def _accuracy(self, claim: AccuracyClaim, other: str) -> Iterator[Evidence]:
+        for fraction in claim.fractions:
+            ours, theirs = (self._recognizers(fraction, name) for name in (claim.better, other))
+            for groups in claim.sets:
+                for reading in claim.readings:
+                    estimate, clips = _points(ours, theirs, fraction, reading, groups)
+                    found = self._accuracy_found(claim, other, fraction, reading, " and ".join(groups))
+                    text = f"{in_words(estimate, digits='.1f')} points"
+                    lead, margin = estimate.less(claim.by), 0.0 if claim.by else self._margin("", "accuracy")
+                    found = replace(found, lead=lead, margin=margin, text=text, sequences=clips)
+                    yield _of_runs(found, ours, theirs)
+
+    def _group_gain(self, claim: GroupGainClaim, other: str) -> Iterator[Evidence]:
+        for fraction in claim.fractions:
+            ours, theirs = (self._recognizers(fraction, name) for name in (claim.better, other))
+            for reading in CORRECT:
+                (more, n), (less, m) = (
+                    _points(ours, theirs, fraction, reading, groups) for groups in (claim.more, claim.less)
+                )
+                estimate = independent_difference(more, less)
+                found = self._accuracy_found(claim, other, fraction, reading)
+                text = f"{in_words(estimate, digits='.1f')} points of lead"
+                found = replace(found, lead=estimate, margin=self._margin("", "accuracy"), text=text)
+                yield _of_runs(replace(found, sequences=n + m), ours, theirs)
+
+    def _accuracy_found(
+        self, claim: Better, other: str, fraction: float, reading: str, group: str = ""
+    ) -> Evidence:
+        counted = ", any activity of the group counted as correct" if reading == "group" else ""
+        of = f" of {group}" if group else ""
+        where = f"{of} at {percent(fraction)} of the frames{counted}, {against(self.catalogue, claim, other)}"
+        return Evidence("accuracy", where, horizon=str(fraction))
+
+    def _accuracy_value(self, claim: AccuracyValueClaim) -> Iterator[Evidence]:
+        for fraction in claim.fractions:
+            runs = self._recognizers(fraction, claim.system)
+            printed = self.paper.printed_accuracy(claim.system, fraction)
+            hits = pd.concat([answers(run, fraction, "top1", []) for run in runs], axis=1, join="inner")
+            estimate = proportion(hits.to_numpy().T, hits.index.to_numpy()).times(100)
+            lead = within(estimate, float(printed), self._tolerance("", "accuracy"))
+            text = f"{in_words(estimate, sign='', digits='.1f')} %; the paper has {printed}"
+            where = f" at {percent(fraction)} of the frames, {self.catalogue.title(claim.system)}"
+            found = Evidence("accuracy", where, lead, text=text, horizon=str(fraction), sequences=len(hits))
+            yield self._at_papers_scale(_of_runs(found, runs, runs))
+
+    def _at_papers_scale(self, found: Evidence) -> Evidence:
+        label = self.settings.label
+        return (
+            replace(found, refused=found.refused or f"{label} is not the paper's")
+            if label != self.catalogue.paper.label
+            else found
+        )
+
+    def _margin(self, dataset: str, metric: str) -> float:
+        return self.catalogue.claims.margin * self.paper.smallest_lead(dataset, metric)
+
+    def _tolerance(self, dataset: str, metric: str) -> float:
+        return self.catalogue.claims.tolerance * self.paper.smallest_lead(dataset, metric)
+
+
+def in_words(estimate: Estimate, sign: str = "+", digits: str = ".3g") -> str:
+    """Return an estimate with its 95 % interval."""
+    low, high = estimate.interval
+    return f"{estimate.value:{sign}{digits}} [{low:{sign}{digits}}, {high:{sign}{digits}}]"
+
+
+def _or_missing(decide: Callable[[], Iterator[Evidence]], what: str) -> list[Evidence]:
+    try:
+        return list(decide())
+    except Missing as reason:
+        return [Evidence(what, "", refused=str(reason))]
+
+
+def _of_runs(
+    found: Evidence, ours: Sequence[Result | Recognition], theirs: Sequence[Result | Recognition]
+) -> Evidence:
+    """Return the evidence with its runs, refused if they cannot be compared."""
+    configs = [run.config for run in [*ours, *theirs]]
+    names = dict.fromkeys(f"{config.dataset_name}/{config.id}" for config in configs)
+    seeds = min(len(ours), len(theirs))
+    return replace(
+        found, refused=refused(configs), runs=tuple(names), seeds=seeds, dataset=configs[0].dataset_name
+    )
+
+
+def _points(
+    ours: list[Recognition], theirs: list[Recognition], fraction: float, reading: str, groups: list[str]
+) -> tuple[Estimate, int]:
+    """Return the difference in accuracy in points, and the number of clips."""
+    hits = [answers(run, fraction, reading, groups) for run in [*ours, *theirs]]
+    estimate, clips = paired(hits, len(ours), hits[0].index.to_series(), difference_of_proportions)
+    return estimate.times(100), clips

@@ -1,0 +1,46 @@
+"""A prediction in a video of one's own, as an animation or an array."""
+
+from pathlib import Path
+
+import numpy as np
+
+from convttlstm.animation import Panel, draw_panels, write_gif, write_mp4
+from convttlstm.config import Run
+from convttlstm.files import UserError, atomic_path
+from convttlstm.results import source_label
+
+SUFFIXES = (".gif", ".mp4", ".npy")
+
+
+def write_forecast(run: Run, truth: np.ndarray, prediction: np.ndarray, output: Path) -> None:
+    """Write the truth and the prediction side by side (.gif, .mp4), or the prediction alone (.npy).
+
+    Args:
+        run: the settings of the run that predicted.
+        truth: uint8 (time, channels, height, width), the input and what followed it, as far as is known.
+        prediction: uint8 (horizon, channels, height, width).
+        output: the file; its suffix decides the kind.
+
+    Raises:
+        UserError: the suffix is none of these, or the file cannot be written.
+    """
+    check_suffix(output)
+    if output.suffix == ".npy":
+        with atomic_path(output) as temporary, temporary.open("wb") as file:
+            np.save(file, prediction)
+        return
+    context = run.dataset.context
+    predicted = Panel(run.title, np.concatenate([truth[:context], prediction]))
+    label = f"{run.id}, trained on {run.dataset.title}; {source_label(run)}"
+    pictures = draw_panels([Panel("Your video", truth), predicted], context, label)
+    (write_gif if output.suffix == ".gif" else write_mp4)(pictures, output)
+
+
+def check_suffix(output: Path) -> None:
+    """Check that the file's kind is known.
+
+    Raises:
+        UserError: it is not.
+    """
+    if output.suffix not in SUFFIXES:
+        raise UserError(f"{output}: expected a name that ends in {', '.join(SUFFIXES)}")

@@ -1,0 +1,76 @@
+"""The metrics of predicted frames: every fact about them that tables, figures and claims use."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric.
+
+    Attributes:
+        key: its name in metrics.json, per_frame.csv and per_sequence.csv.
+        symbol: what it is called.
+        scale: what tables and figures multiply it by.
+        lower: whether lower is better.
+        unit: "" if it has none.
+        protocol: "paper" or "standard"; "" if it is the same under both.
+        printed: its column in the paper's tables, without the horizon; "" if the paper has none.
+        digits: decimals in tables.
+    """
+
+    key: str
+    symbol: str
+    scale: float = 1
+    lower: bool = False
+    unit: str = ""
+    protocol: str = ""
+    printed: str = ""
+    digits: int = 2
+
+    @property
+    def column(self) -> str:
+        """Its column in the tables' CSV files, without the horizon."""
+        return f"{self.key}_x1e3" if self.scale == 1e3 else self.key
+
+    @property
+    def sign(self) -> int:
+        """1 if higher is better, else -1."""
+        return -1 if self.lower else 1
+
+    @property
+    def arrow(self) -> str:
+        """The heading of its column: symbol and direction."""
+        return f"{self.symbol} {'↓' if self.lower else '↑'}"
+
+    @property
+    def scaled(self) -> str:
+        """The symbol with what values are multiplied by, or in front of it their unit."""
+        return f"{self.symbol} x 1000" if self.scale == 1e3 else f"{self.unit} {self.symbol}".strip()
+
+    @property
+    def name(self) -> str:
+        """The symbol with scale, unit and protocol, such as "LPIPS x 1000, paper protocol"."""
+        scaled = f"{self.symbol}{' x 1000' if self.scale == 1e3 else ''}"
+        return ", ".join([scaled, *filter(None, [self.unit, self.protocol and f"{self.protocol} protocol"])])
+
+    @property
+    def title(self) -> str:
+        """The title of a figure's panel."""
+        details = [f"{self.protocol} protocol"] if self.protocol else []
+        details += ["x 1000"] if self.scale == 1e3 else []
+        details += [self.unit] if self.unit else []
+        stated = f" ({', '.join(details)})" if details else ""
+        return f"{self.symbol}{stated}, {'lower' if self.lower else 'higher'} is better"
+
+
+METRICS = {
+    metric.key: metric
+    for metric in (
+        Metric("mse", "MSE", 1e3, lower=True, printed="mse"),
+        Metric("psnr", "PSNR", unit="dB", printed="psnr"),
+        Metric("ssim_paper", "SSIM", protocol="paper", printed="ssim", digits=3),
+        Metric("ssim_standard", "SSIM", protocol="standard", digits=3),
+        Metric("lpips_paper", "LPIPS", 1e3, lower=True, protocol="paper", printed="lpips"),
+        Metric("lpips_standard", "LPIPS", 1e3, lower=True, protocol="standard"),
+    )
+}

@@ -1,0 +1,1 @@
+"""What a scale takes, and how far it is; never imports torch."""

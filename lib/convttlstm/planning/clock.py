@@ -1,0 +1,89 @@
+"""How long runs take on a device, from times that were measured on it or on another one."""
+
+from pathlib import Path
+from typing import Protocol
+
+import pandas as pd
+
+from convttlstm.config import Run
+from convttlstm.files import UserError
+
+REFERENCE, REFERENCE_SIZE = "conv_tt_lstm", 64
+COLUMNS = ["system", "size", "forward_seconds", "training_seconds", "sequence_steps"]
+
+
+class Counts(Protocol):
+    """The sizes of models."""
+
+    def parameters(self, run: Run) -> float:
+        """Return the parameters of a run's model."""
+
+    def parameter_ratio(self, run: Run) -> float:
+        """Return the parameters of a run's model, relative to those of the catalogue's."""
+
+    def multiplication_ratio(self, run: Run, size: int) -> float:
+        """Return the multiplications of a step, relative to the reference's on frames of `size` pixels."""
+
+
+def read_times(path: Path) -> pd.DataFrame:
+    """Return what `benchmarks.system_times` measured on a device, by system.
+
+    Raises:
+        UserError: the file is missing, or has not the columns.
+    """
+    try:
+        table = pd.read_csv(path)
+        return table.set_index("system")[COLUMNS[1:]]
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; measure with `python -m benchmarks.system_times`") from None
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{path}: not a table of measured times ({error})") from None
+
+
+class Clock:
+    """The times of runs on a device.
+
+    A model's time for a sequence is the measured one, at the nearest measured size, in proportion to the
+    pixels and steps. For other settings of a model it is in proportion to the parameters, as the
+    multiplications of convolutions at one resolution are; for other models, to the multiplications.
+
+    Args:
+        times: see `read_times`.
+        counts: of the models.
+        minutes: in which another device trains Conv-TT-LSTM on 10,000 sequences of 10 → 10 frames of 64x64;
+            all times are scaled by it.
+    """
+
+    def __init__(self, times: pd.DataFrame, counts: Counts, minutes: float | None = None) -> None:
+        self.times, self.counts = times, counts
+        reference = self._measured(REFERENCE, REFERENCE_SIZE)["training_seconds"]
+        self.factor = minutes * 60 / 10_000 / reference if minutes else 1.0
+
+    def training(self, run: Run) -> float:
+        """Return the seconds of one sequence, forward and backward."""
+        return self._seconds(run, "training_seconds", run.dataset.context + run.dataset.horizon - 1)
+
+    def evaluating(self, run: Run) -> float | None:
+        """Return the seconds of a prediction of the test split, None if nobody measured it."""
+        dataset = run.dataset
+        sequences = getattr(getattr(dataset, "test", None), "sequences", None)
+        if sequences is None:
+            return None  # videos: how many windows there are is known when they are prepared
+        steps = dataset.context + max(dataset.test_horizons) - 1
+        evaluated = min(sequences, run.evaluation.sequences or sequences)
+        seconds = evaluated * self._seconds(run, "forward_seconds", steps)
+        return None if pd.isna(seconds) else seconds
+
+    def _seconds(self, run: Run, column: str, steps: int) -> float:
+        if run.system in self.times.index:
+            row = self._measured(run.system, run.dataset.size)
+            ratio = self.counts.parameter_ratio(run) * (run.dataset.size / row["size"]) ** 2
+        else:
+            row = self._measured(REFERENCE, REFERENCE_SIZE)
+            ratio = self.counts.multiplication_ratio(run, int(row["size"]))
+        return float(self.factor * row[column] * ratio * steps / row["sequence_steps"])
+
+    def _measured(self, system: str, size: int) -> pd.Series:
+        rows = self.times.loc[[system]]
+        row: pd.Series = rows.iloc[int((rows["size"] - size).abs().argmin())]
+        return row

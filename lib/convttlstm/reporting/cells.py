@@ -1,0 +1,106 @@
+"""Cells and notes that several tables share."""
+
+from collections.abc import Callable, Mapping
+from math import isnan
+
+import pandas as pd
+
+from convttlstm.metrics import Metric
+from convttlstm.results import Interval, Result
+
+NOT_COMPUTED = "not computed"
+OPTIMIZED = "with the authors' optimized code"  # whose figures the paper does not print
+
+UNITS = "MSE and LPIPS are multiplied by 1000. Brackets hold 95 % intervals over the test sequences"
+UNITS_OF_ONE, UNITS_OF_SEVERAL = f"{UNITS}.", f"{UNITS}, and over trainings where there are several."
+PAPER_PROTOCOL = (
+    "SSIM with data range 2 and LPIPS on inputs left in [0, 1], as the paper's code computes them."
+)
+
+
+def mean_of(runs: list[Result]) -> dict[str, str]:
+    """Return the cells that say which runs a row is the mean of."""
+    return {"seeds": str(len(runs)), "runs": " ".join(run.config.id for run in runs)}
+
+
+def interval_cells(column: str, interval: Interval | None, scale: float) -> dict[str, str]:
+    """Return the cells of a mean and its interval."""
+    if interval is None:
+        return {column: NOT_COMPUTED}
+    bounds = {"_low": interval.low, "_high": interval.high}
+    cells = {column + end: f"{bound * scale:.6g}" for end, bound in bounds.items() if not isnan(bound)}
+    return {column: f"{interval.mean * scale:.6g}"} | cells
+
+
+def metric_cells(metric: Metric, interval: Interval | None, horizon: int | None = None) -> dict[str, str]:
+    """Return the cells of a metric's mean and its interval, in the column of a horizon if one is given."""
+    column = metric.column if horizon is None else f"{metric.column}_{horizon}"
+    return interval_cells(column, interval, metric.scale)
+
+
+def sequences_in_words(sequences: Mapping[int, int]) -> str:
+    """Return how many sequences were judged, told apart by horizon where they differ."""
+    if len(set(sequences.values())) == 1:
+        return f"{next(iter(sequences.values())):,}"
+    return ", ".join(f"{count:,} at {horizon} frames" for horizon, count in sequences.items())
+
+
+def short_commit(commit: str | None, uncommitted_changes: bool | None) -> str:
+    """Return the first digits of a commit, marked where the sources differed from it."""
+    if not commit:
+        return "not recorded"
+    return commit[:10] + (" with uncommitted changes" if uncommitted_changes else "")
+
+
+def comparison(table: pd.DataFrame) -> str:
+    """Return what the reproduced rows prove, and how far they compare with the paper's."""
+    reproduced = table["origin"] == "reproduced"
+    ours = table[reproduced].iloc[0]
+    if reproduced.all():
+        return f"{capital(ours['label'])}."
+    compare = (
+        "The paper's rows are at the same scale."
+        if ours["scale"] == "paper"
+        else "The paper's rows are at the paper's scale: the two do not compare."
+    )
+    return f"{capital(ours['label'])}. {compare}"
+
+
+def metric_cell(row: pd.Series, column: str) -> str:
+    """Return a metric as it is shown, with its interval if it was reproduced."""
+    mean = row[column]
+    if row["origin"] == "paper" or mean == NOT_COMPUTED:
+        return mean or "-"
+    digits = 3 if column.startswith("ssim") else 1 if float(mean) >= 100 else 2
+    ends = [row.get(f"{column}_{end}", "") for end in ("low", "high")]
+    mean, *ends = (f"{float(value):.{digits}f}" for value in (mean, *ends) if value)
+    return f"{mean} [{', '.join(ends)}]" if ends else mean
+
+
+def whose(row: pd.Series) -> str:
+    """Return where a row comes from, with what sets it apart from the others."""
+    if not is_ours(row):
+        return "authors' optimized code" if row.get("where") == OPTIMIZED else "paper"
+    seeds = f"{row['seeds']} seeds" if row.get("seeds", "1") != "1" else ""
+    return ", ".join(part for part in ("here", seeds, row["caveat"]) if part)
+
+
+def runs_of(row: pd.Series) -> list[str]:
+    """Return the ids of the runs that a row shows, none for the paper's."""
+    return str(row["runs"]).split()
+
+
+def is_ours(row: pd.Series) -> bool:
+    """Return whether a row was reproduced."""
+    return bool(row["origin"] == "reproduced")
+
+
+def paper_notes(table: pd.DataFrame, name: Callable[[pd.Series], str]) -> list[str]:
+    """Return the reservations about the paper's rows in a table's CSV, each after its row's `name`."""
+    noted = table[(table["origin"] == "paper") & (table["note"] != "")]
+    return [f"{name(row)}: {row['note']}" for _, row in noted.iterrows()]
+
+
+def capital(text: str) -> str:
+    """Return a text with a capital first letter."""
+    return text[0].upper() + text[1:]

@@ -1,0 +1,1 @@
+"""Files for DVC and for those who check weights."""

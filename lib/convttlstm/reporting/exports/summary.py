@@ -1,0 +1,80 @@
+"""Small files for `dvc metrics` and `dvc plots`: what each run reached, loss curves, Figure 2's points."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from convttlstm.config import Settings, evaluated_runs
+from convttlstm.files import write_json, write_text
+from convttlstm.reporting.report import FileReport
+from convttlstm.results import Metrics, RecognitionMetrics, Scale, read_checked, read_csv
+
+CURVES = ["epoch", "train_loss", "validation_loss"]
+
+
+def make(scale: Scale, _: str, output: Path) -> None:
+    """Write metrics/<dataset>/<run>.json, plots/loss.csv and plots/bubbles.csv below `output`.
+
+    Means only, in raw units, by metric and then by frames predicted, or by the share of a clip seen.
+
+    Raises:
+        UserError: a file that is read is missing or damaged.
+    """
+    losses = [pd.DataFrame(columns=[*CURVES, "dataset", "run"])]
+    bubbles: list[dict[str, Any]] = []
+    for dataset in scale.settings.experiments:
+        recognised = scale.settings.datasets[dataset].recognition
+        for run in evaluated_runs(scale.settings, dataset):
+            folder, named = scale.folder / "runs" / dataset / run, {"dataset": dataset, "run": run}
+            path = folder / "metrics.json"
+            if recognised:
+                means = _shares(read_checked(path, RecognitionMetrics))
+            else:
+                metrics = read_checked(path, Metrics)
+                means = _errors(metrics)
+                bubbles += [named | bubble for bubble in _bubbles(metrics)]
+            write_json(output / "metrics" / dataset / f"{run}.json", means)
+            if (folder / "history.csv").is_file():
+                losses.append(read_csv(folder / "history.csv", CURVES)[CURVES].assign(**named))
+    for name, table in (("loss", pd.concat(losses)), ("bubbles", pd.DataFrame(bubbles))):
+        write_text(output / f"plots/{name}.csv", table.to_csv(index=False, float_format="%.6g"))
+
+
+def _errors(metrics: Metrics) -> dict[str, dict[str, float]]:
+    means: dict[str, dict[str, float]] = {}
+    for horizon, values in metrics.horizons.items():
+        for metric, value in values.items():
+            means.setdefault(metric, {})[str(horizon)] = value.mean
+    return means
+
+
+def _shares(metrics: RecognitionMetrics) -> dict[str, dict[str, float]]:
+    found = metrics.fractions.items()
+    return {
+        "top1": {f"{fraction:.0%}": values.top1.mean for fraction, values in found},
+        "top5": {f"{fraction:.0%}": values.top5.mean for fraction, values in found},
+    }
+
+
+def _bubbles(metrics: Metrics) -> Iterator[dict[str, Any]]:
+    """Yield Figure 2's points, of models with parameters whose LPIPS is known."""
+    for horizon, values in metrics.horizons.items():
+        if metrics.parameters and "lpips_paper" in values:
+            yield {
+                "horizon": horizon,
+                "ssim": values["ssim_paper"].mean,
+                "lpips": values["lpips_paper"].mean,
+                "parameters": metrics.parameters,
+            }
+
+
+def _names(settings: Settings, dataset: str) -> list[str]:
+    runs = [(name, run) for name in settings.experiments for run in evaluated_runs(settings, name)]
+    return ["plots/loss.csv", "plots/bubbles.csv", *(f"metrics/{name}/{run}.json" for name, run in runs)]
+
+
+REPORT = FileReport(
+    name="summary", each=False, runs=evaluated_runs, title="What each run reached", make=make, names=_names
+)

@@ -1,0 +1,92 @@
+"""Figure 4: what the last recogniser of the table saw, predicted and named."""
+
+import textwrap
+from zipfile import BadZipFile
+from zlib import error as ZlibError
+
+import numpy as np
+from matplotlib.figure import Figure, SubFigure
+
+from convttlstm.config import shown_runs
+from convttlstm.files import UserError
+from convttlstm.reporting.drawing import WIDTH, footnote
+from convttlstm.reporting.report import FigureReport, Runs, recognised
+from convttlstm.results import Recognition, Scale
+
+SHOWN = 4  # frames of each kind
+SEEN, PREDICTED = "#0072B2", "#D55E00"  # borders, as in the animations
+
+
+def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
+    """Return the clip that was named right, and the one that was named wrong, with the greatest confidence.
+
+    Raises:
+        UserError: a run's examples.npz is missing or damaged.
+    """
+    title = loaded[-1].config.title
+    rows = [
+        (result, fraction, right)
+        for result in loaded
+        if result.config.title == title
+        for fraction in result.metrics.fractions
+        for right in ("right", "wrong")
+        if f"{fraction}_{right}_clip" in _examples(result)
+    ]
+    figure = Figure((WIDTH, 0.95 * len(rows) + 0.5))
+    strips = figure.subfigures(len(rows), 1, squeeze=False)[:, 0]
+    for strip, (result, fraction, right) in zip(strips, rows, strict=True):
+        _draw_example(strip, result, fraction, right)
+    note = (
+        f"{title}: of all test clips the surest right and the surest wrong answer. Blue: frames that "
+        "were seen; orange: predicted frames. In brackets: the confidence."
+    )
+    return figure, footnote(loaded[-1].config, note, WIDTH)
+
+
+def _examples(result: Recognition) -> dict[str, np.ndarray]:
+    path = result.folder / "examples.npz"
+    try:
+        with np.load(path) as file:
+            return dict(file)
+    except (OSError, ValueError, BadZipFile, ZlibError, EOFError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); evaluate the run again") from None
+
+
+def _draw_example(strip: SubFigure, result: Recognition, fraction: float, right: str) -> None:
+    examples, key = _examples(result), f"{fraction}_{right}"
+    truth, prediction = examples[f"{key}_truth"], examples[f"{key}_prediction"]
+    seen = truth[: len(truth) - len(prediction)]
+    frames = [seen[i] for i in _spread(len(seen))] + [prediction[i] for i in _spread(len(prediction))]
+    for i, (panel, frame) in enumerate(zip(strip.subplots(1, 2 * SHOWN), frames, strict=True)):
+        panel.imshow(frame.transpose(1, 2, 0), interpolation="nearest")
+        panel.set(xticks=[], yticks=[])
+        for spine in panel.spines.values():
+            spine.set(visible=True, color=SEEN if i < SHOWN else PREDICTED, linewidth=1)
+    predictions = result.predictions
+    clip = int(examples[f"{key}_clip"].item())
+    row = predictions[(predictions["clip"] == clip) & (predictions["fraction"] == fraction)].iloc[0]
+    names = [category.template for category in result.config.dataset.activities()]
+    said = f"First {fraction:.0%}: {'✓' if right == 'right' else '✗'} “{names[row['named']]}”"
+    said += f" ({row['confidence']:.0%})" + (
+        "" if right == "right" else f", in truth “{names[row['label']]}”"
+    )
+    strip.suptitle(textwrap.shorten(said.replace("%", " %"), 140), x=0.01, ha="left", fontsize=6.5)
+
+
+def _spread(count: int) -> list[int]:
+    return [int(i) for i in np.linspace(0, count - 1, SHOWN).round()]
+
+
+REPORT = FigureReport(
+    name="figure4",
+    datasets=recognised,
+    each=False,
+    runs=shown_runs,
+    heading="Figure 4",
+    place=30,
+    title="Seen, predicted, named",
+    caption="Chosen by the rule beneath the figure.",
+    alternative="Rows of frames of clips, with the activity that was shown and the one that was named.",
+    draw=draw,
+    style={"axes.grid": False},
+)

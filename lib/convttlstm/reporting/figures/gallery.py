@@ -1,0 +1,18 @@
+"""The best, the median and the worst kept sequence as film strips, as in Appendix C."""
+
+from convttlstm.config import table_runs
+from convttlstm.reporting.report import FigureReport, predicted
+from convttlstm.reporting.strips import DENSITY, draw_ranks
+
+REPORT = FigureReport(
+    name="gallery",
+    datasets=predicted,
+    runs=table_runs,
+    heading="Figure 3: what predictions look like",
+    place=31,
+    title="Gallery",
+    caption="Best, median and worst of the test sequences kept, by the rule beneath the figure.",
+    alternative="Three film strips beneath each other, each with the truth on top and the predictions below.",
+    draw=lambda scale, dataset, loaded: draw_ranks(loaded, ["best", "median", "worst"]),
+    style=DENSITY,
+)

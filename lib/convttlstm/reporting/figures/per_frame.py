@@ -1,0 +1,95 @@
+"""MSE, SSIM and LPIPS of each predicted frame."""
+
+import numpy as np
+from matplotlib import ticker
+from matplotlib.figure import Figure
+
+from convttlstm.config import table_runs
+from convttlstm.metrics import METRICS
+from convttlstm.reporting.drawing import (
+    COLUMN,
+    GREY,
+    SMALL,
+    Look,
+    Series,
+    footnote,
+    label_ends,
+    say,
+    series_of,
+)
+from convttlstm.reporting.report import FigureReport, Runs, predicted
+from convttlstm.reporting.runs import without_short
+from convttlstm.results import Scale
+
+SHOWN = [METRICS[key] for key in ("mse", "ssim_paper", "lpips_paper")]
+
+
+def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
+    """Return the curves under the paper's protocol."""
+    full, note = without_short(loaded)
+    drawn = series_of(full)
+    if any(len(series.runs) > 1 for series in drawn):
+        note = f"lines: mean of a system's trainings, bands: from the lowest to the highest of them\n{note}"
+    run = full[0].config
+    return draw_per_frame(drawn, run.dataset.horizon), footnote(run, note)
+
+
+def draw_per_frame(drawn: list[Series], trained_to: int) -> Figure:
+    """Return a panel for each metric: by predicted frame the mean of a system's trainings, and their range.
+
+    Args:
+        drawn: the systems.
+        trained_to: the last frame that training predicts.
+    """
+    figure = Figure(figsize=(COLUMN, 5.2))
+    panels = figure.subplots(3, 1, sharex=True)
+    for axes, metric in zip(panels, SHOWN, strict=True):
+        ends = list[tuple[float, float, Look]]()
+        for series in drawn:
+            if all(metric.key in run.per_frame for run in series.runs):
+                frames, look = series.runs[0].per_frame["frame"].to_numpy(), series.look
+                values = np.stack(
+                    [run.per_frame[metric.key].to_numpy() * metric.scale for run in series.runs]
+                )
+                axes.fill_between(
+                    frames, values.min(axis=0), values.max(axis=0), color=look.colour, alpha=0.25, lw=0
+                )
+                mean = values.mean(axis=0)
+                every = (len(ends) % 5, 5)  # so that markers of lines that meet do not hide each other
+                axes.plot(
+                    frames, mean, color=look.colour, ls=look.dash, marker=look.marker, ms=2.5, markevery=every
+                )
+                ends.append((float(frames[-1]), float(mean[-1]), look))
+        axes.set_title(metric.title, loc="left")
+        axes.axvline(trained_to + 0.5, color=GREY, lw=0.8, ls=":")
+        if not ends:
+            say(axes, "LPIPS was not computed")
+        else:
+            label_ends(axes, ends)
+    panels[0].annotate(
+        f"training ends at {trained_to}",
+        (trained_to + 0.5, 0.03),
+        xycoords=("data", "axes fraction"),
+        xytext=(3, 0),
+        textcoords="offset points",
+        color=GREY,
+        fontsize=SMALL,
+    )
+    panels[-1].set_xlabel("predicted frame")
+    panels[-1].xaxis.set_major_locator(ticker.MaxNLocator(steps=[1, 2, 5, 10], integer=True))
+    panels[-1].set_xlim(0.5)
+    return figure
+
+
+REPORT = FigureReport(
+    name="per_frame",
+    datasets=predicted,
+    runs=table_runs,
+    heading="Frame by frame",
+    place=70,
+    title="Curves by frame",
+    caption="Means over the test sequences of each predicted frame. Training predicts no further than the "
+    "dotted line.",
+    alternative="Lines that show, for each system, how its predictions get worse from frame to frame.",
+    draw=draw,
+)

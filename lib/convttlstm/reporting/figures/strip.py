@@ -1,0 +1,22 @@
+"""Figure 3 as a film strip: the truth and each prediction of the median kept sequence.
+
+Columns are every fifth frame, so that t = 1 and the first predicted frame, which the paper shows,
+are among them; the step of five is inferred [I].
+"""
+
+from convttlstm.config import table_runs
+from convttlstm.reporting.report import FigureReport, predicted
+from convttlstm.reporting.strips import DENSITY, draw_ranks
+
+REPORT = FigureReport(
+    name="strip",
+    datasets=predicted,
+    runs=table_runs,
+    heading="Figure 3: what predictions look like",
+    place=30,
+    title="Film strip",
+    caption="Every fifth frame of one test sequence, the median of those kept.",
+    alternative="Rows of frames: the truth on top, beneath it what each system predicted.",
+    draw=lambda scale, dataset, loaded: draw_ranks(loaded, ["median"]),
+    style=DENSITY,
+)

@@ -1,0 +1,91 @@
+"""What the page says in words about each data set."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from convttlstm.config import Run
+from convttlstm.reporting.accuracy import percent
+from convttlstm.reporting.cells import metric_cell, sequences_in_words
+from convttlstm.results import Recognition, Result
+
+
+def headline(results: list[Result]) -> str:
+    """Return whether every trained model beats the predictions that need no training.
+
+    A model beats another prediction where its 95 % interval of MSE lies wholly below the other's.
+    """
+    trained, trivial = _parted(results)
+    if not trained or not trivial:
+        return "Nothing is compared: that takes a trained model and a prediction without training."
+    names = " and ".join(result.config.title.lower() for result in trivial)
+    horizons = results[0].config.dataset.test_horizons
+    if all(_beats(r, other, h) for r in trained for other in trivial for h in horizons):
+        return f"At every horizon, each trained model's MSE interval lies below those of {names}."
+    return f"Not every trained model's MSE interval lies below those of {names}."
+
+
+def standouts(table2: pd.DataFrame, run: Run) -> list[str]:
+    """Return for each horizon which trained system has the lowest MSE, and what needs no training reaches.
+
+    Args:
+        table2: Table 2's CSV, read as text; rows that are one of several trainings are left out.
+        run: of the table's data set.
+    """
+    rows = table2[(table2["origin"] == "reproduced") & (table2["part_of"] == "")]
+    rows = rows[~rows["caveat"].str.contains("updates only")]
+    lines = []
+    for horizon in run.dataset.test_horizons:
+        column = f"mse_x1e3_{horizon}"
+        own = rows[rows[column].map(_is_number)].sort_values(column, key=lambda cells: cells.astype(float))
+        said = {row["method"]: f"{row['method']}: {metric_cell(row, column)}" for _, row in own.iterrows()}
+        trained = own[own["seed"].ne("") | own["seeds"].ne("1")]["method"]
+        parts = [f"the lowest is {said[trained.iloc[0]]}"] if len(trained) else []
+        parts += [text for method, text in said.items() if method not in set(trained)]
+        lines.append(f"MSE x 1000, {run.dataset.context} → {horizon} frames: {'; '.join(parts)}.")
+    return lines
+
+
+def _is_number(cell: str) -> bool:
+    return cell.replace(".", "", 1).replace("e-", "", 1).isdigit()
+
+
+def _parted(results: list[Result]) -> tuple[list[Result], list[Result]]:
+    trained = [result for result in results if result.config.trained]
+    return trained, [result for result in results if not result.config.trained]
+
+
+def _beats(result: Result, other: Result, horizon: int) -> bool:
+    ours, theirs = (r.metrics.horizons[horizon]["mse"] for r in (result, other))
+    return ours.high < theirs.low
+
+
+def scale_facts(run: Run, result: Result) -> str:
+    """Return the scale's sizes, and what its results are evidence of."""
+    training, size, test_size = run.training, run.dataset.size, run.dataset.test_size
+    resized = f", resized to {test_size} x {test_size} for evaluation" if test_size != size else ""
+    facts = (
+        f"Frames of {size} x {size} pixels{resized}; {training.epochs} epochs of "
+        f"{training.samples_per_epoch:,} samples; test sequences: "
+        f"{sequences_in_words(result.metrics.sequences)}."
+    )
+    if run.scale == "paper" and not run.dataset.stand_in:
+        return facts
+    if run.judges_claims and not run.dataset.stand_in:
+        return f"{facts} Comparisons made here are evidence for this scale; whether they carry over is open."
+    return (
+        f"{facts} It shows that the whole way works, from data to table: the same rules and code "
+        "run at the paper's scale. Its figures neither confirm nor refute the paper's."
+    )
+
+
+def recognition_headline(loaded: Sequence[Recognition]) -> str:
+    """Return which of the runs name activities better than chance: the whole 95 % interval lies above it."""
+    parts = []
+    for result in loaded:
+        for fraction, found in result.metrics.fractions.items():
+            chance = 1 / result.metrics.classes
+            said = "above chance" if found.top1.low > chance else "not above chance"
+            shown = f"{100 * found.top1.mean:.1f} [{100 * found.top1.low:.1f}, {100 * found.top1.high:.1f}] %"
+            parts.append(f"{result.config.title} at {percent(fraction)}: {shown}, {said}")
+    return "; ".join(parts) + f". Chance is {100 / loaded[0].metrics.classes:.1f} %."

@@ -1,0 +1,13 @@
+"""Counts in words."""
+
+
+def billions(count: str | int) -> str:
+    """Return a count in billions or millions."""
+    billions = int(count) / 1e9
+    return f"{billions:.2f} G" if billions >= 1 else f"{billions * 1e3:.1f} M"
+
+
+def mebibytes(count: str) -> str:
+    """Return a number of bytes in MiB."""
+    mebibytes = int(count) / 2**20
+    return f"{mebibytes:,.0f} MiB" if mebibytes >= 10 else f"{mebibytes:.1f} MiB"

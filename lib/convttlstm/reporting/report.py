@@ -1,0 +1,245 @@
+"""What a report is: one declaration in one module, which `find_reports` finds."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from convttlstm.config import Settings
+from convttlstm.files import UserError, write_text
+from convttlstm.results import Scale, read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from convttlstm.reporting.markup import Document
+
+Runs = list[Any]  # of Result, or of Recognition where activities are recognised
+Select = Callable[[Settings], list[str]]
+
+
+def every(settings: Settings) -> list[str]:
+    """Return all data sets of a scale."""
+    return list(settings.experiments)
+
+
+def predicted(settings: Settings) -> list[str]:
+    """Return the data sets whose frames are predicted."""
+    return [name for name in settings.experiments if not settings.datasets[name].recognition]
+
+
+def recognised(settings: Settings) -> list[str]:
+    """Return the data sets whose activities are recognised."""
+    return [name for name in settings.experiments if settings.datasets[name].recognition]
+
+
+def ablated(settings: Settings) -> list[str]:
+    """Return the data sets with ablations."""
+    return [name for name in settings.experiments if settings.experiments[name].ablations]
+
+
+def searched(settings: Settings) -> list[str]:
+    """Return the data sets with a grid of configurations."""
+    return [name for name in settings.experiments if settings.experiments[name].grid]
+
+
+def no_runs(settings: Settings, dataset: str) -> list[str]:
+    """Return the runs of a report that reads none."""
+    return []
+
+
+def nothing(scale: Scale, dataset: str) -> list[Path]:
+    """Return the further files of a report that reads none."""
+    return []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """A table, a figure or another file made from finished runs.
+
+    Attributes:
+        name: of the report and its files.
+        datasets: data sets that it is about.
+        each: whether it is made once for each of them, and not once for all.
+        runs: the evaluated runs that it reads, of one data set.
+        reads: the further files that it reads.
+        heading: above it on the page; neighbours with the same heading share it.
+        place: its place on the page; "" as heading and no place keep it off the page.
+        title: what the page calls it.
+        caption: what it says.
+        alternative: what is to be seen, for those who do not see it.
+    """
+
+    name: str
+    datasets: Select = every
+    each: bool = True
+    runs: Callable[[Settings, str], list[str]] = no_runs
+    reads: Callable[[Scale, str], list[Path]] = nothing
+    heading: str = ""
+    place: int | None = None
+    title: str = ""
+    caption: str = ""
+    alternative: str = ""
+
+    folder: ClassVar[str] = ""
+    suffixes: ClassVar[tuple[str, ...]] = ()
+
+    def made_for(self, settings: Settings) -> list[str]:
+        """Return the data sets that it is made for, [""] if it is made once for all."""
+        datasets = self.datasets(settings)
+        return datasets if self.each else [""] if datasets else []
+
+    def stem(self, dataset: str) -> str:
+        """Return its files' path below the scale's folder, without suffix."""
+        return f"{self.folder}/{self.name}_{dataset}" if self.each else f"{self.folder}/{self.name}"
+
+    def files(self, settings: Settings, dataset: str) -> list[str]:
+        """Return the files that it writes, below the scale's folder."""
+        return [self.stem(dataset) + suffix for suffix in self.suffixes]
+
+    def inputs(self, scale: Scale, dataset: str) -> list[Path]:
+        """Return the files that must be there before it can be made."""
+        datasets = [dataset] if self.each else self.datasets(scale.settings)
+        runs = [(name, run) for name in datasets for run in self.runs(scale.settings, name)]
+        metrics = [scale.folder / "runs" / name / run / "metrics.json" for name, run in runs]
+        return metrics + self.reads(scale, dataset)
+
+    def load(self, scale: Scale, dataset: str) -> Runs:
+        """Return the runs that it reads.
+
+        Raises:
+            UserError: one is missing or damaged.
+        """
+        datasets = [dataset] if self.each else self.datasets(scale.settings)
+        return [scale.result(name, run) for name in datasets for run in self.runs(scale.settings, name)]
+
+    def write(self, scale: Scale, dataset: str, stem: Path) -> None:
+        """Write its files.
+
+        Args:
+            scale: the scale.
+            dataset: the data set, "" for a report that is made once for all.
+            stem: path of the files without suffix.
+
+        Raises:
+            UserError: a file that is read is missing or damaged.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableReport(Report):
+    """Rows as CSV; and, from the CSV, tables to read as Markdown, LaTeX and HTML.
+
+    Attributes:
+        rows: makes the rows, from the scale, the data set and the loaded runs.
+        document: makes the tables, from the scale, the data set and the CSV read as text.
+        columns: that the CSV must have.
+    """
+
+    rows: Callable[[Scale, str, Runs], "pd.DataFrame"]
+    document: Callable[[Scale, str, "pd.DataFrame"], "Document"]
+    columns: list[str] = field(default_factory=list)
+
+    folder: ClassVar[str] = "tables"
+    suffixes: ClassVar[tuple[str, ...]] = (".csv", ".md", ".tex")
+
+    def write(self, scale: Scale, dataset: str, stem: Path) -> None:
+        """Write .csv, .md and .tex; see `Report.write`."""
+        rows = self.rows(scale, dataset, self.load(scale, dataset))
+        write_text(with_suffix(stem, ".csv"), rows.to_csv(index=False))
+        document = self.read(scale, dataset, stem)
+        write_text(with_suffix(stem, ".md"), document.to_markdown())
+        write_text(with_suffix(stem, ".tex"), document.to_latex())
+
+    def read(self, scale: Scale, dataset: str, stem: Path) -> "Document":
+        """Return the tables that the CSV gives.
+
+        Raises:
+            UserError: it is missing or damaged.
+        """
+        return self.document(scale, dataset, read_table(with_suffix(stem, ".csv"), self.columns))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureReport(Report):
+    """A figure.
+
+    Attributes:
+        draw: makes the figure and its footnote, from the scale, the data set and the loaded runs.
+        style: matplotlib's settings, on top of `drawing.STYLE`.
+        rows: makes the numbers that are drawn, for a CSV file beside the figure; None for no such file.
+    """
+
+    draw: Callable[[Scale, str, Runs], "tuple[Figure, str]"]
+    style: dict[str, Any] = field(default_factory=dict)
+    rows: Callable[[Runs], "pd.DataFrame"] | None = None
+
+    folder: ClassVar[str] = "figures"
+    suffixes: ClassVar[tuple[str, ...]] = (".svg", ".pdf")
+
+    def files(self, settings: Settings, dataset: str) -> list[str]:
+        """Return the files that it writes, below the scale's folder."""
+        return super().files(settings, dataset) + ([f"{self.stem(dataset)}.csv"] if self.rows else [])
+
+    def write(self, scale: Scale, dataset: str, stem: Path) -> None:
+        """Write .svg, .pdf and, where numbers are kept, .csv; see `Report.write`."""
+        from convttlstm.reporting.drawing import save, styled
+
+        loaded = self.load(scale, dataset)
+        with styled(self.style):
+            save(*self.draw(scale, dataset, loaded), stem)
+        if self.rows:
+            write_text(with_suffix(stem, ".csv"), self.rows(loaded).to_csv(index=False))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileReport(Report):
+    """Files of any kind.
+
+    Attributes:
+        make: writes them; see `Report.write`.
+        names: the files, below the scale's folder.
+    """
+
+    make: Callable[[Scale, str, Path], None]
+    names: Callable[[Settings, str], Sequence[str]]
+
+    def stem(self, dataset: str) -> str:
+        """Return the scale's own folder: the names of the files are their paths below it."""
+        return "."
+
+    def files(self, settings: Settings, dataset: str) -> list[str]:
+        """Return the files that it writes, below the scale's folder."""
+        return list(self.names(settings, dataset))
+
+    def write(self, scale: Scale, dataset: str, stem: Path) -> None:
+        """Write the files below `stem`; see `Report.write`."""
+        self.make(scale, dataset, stem)
+
+
+def with_suffix(stem: Path, suffix: str) -> Path:
+    """Return `stem` with `suffix` appended, such as tables/table2 with .csv."""
+    return stem.with_name(stem.name + suffix)
+
+
+def write_report(report: Report, scale: Scale, dataset: str, folder: Path) -> list[Path]:
+    """Write a report's files below `folder`, the scale's own or another; return their paths.
+
+    Raises:
+        UserError: the scale has no such data set, or a file that is read is missing or damaged.
+    """
+    possible = report.made_for(scale.settings)
+    if dataset not in possible:
+        raise UserError(
+            f"report {report.name} is made {_kinds(possible)} at scale {scale.name}, not for {dataset!r}"
+        )
+    report.write(scale, dataset, folder / report.stem(dataset))
+    return [folder / name for name in report.files(scale.settings, dataset)]
+
+
+def _kinds(possible: list[str]) -> str:
+    if possible == [""]:
+        return "without --dataset"
+    return f"with --dataset {' or '.join(possible)}" if possible else "for no data set"

@@ -1,0 +1,226 @@
+"""The paper's claims, and the verdict on each."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import pandas as pd
+
+from convttlstm.claims.catalogue import load_claims
+from convttlstm.claims.evidence import Evidence
+from convttlstm.claims.measured import Evidences
+from convttlstm.claims.paper import Paper, printed_groups
+from convttlstm.claims.requirements import REFERENCE_MINUTES, Requirements
+from convttlstm.claims.verdicts import SHOWN, Judgement, decide
+from convttlstm.config import evaluated_runs, settings_of_scale
+from convttlstm.files import listed
+from convttlstm.reporting.markup import Document, Row, Table
+from convttlstm.reporting.report import Runs, TableReport
+from convttlstm.results import Scale, source_label
+
+COLUMNS = """
+claim group topic place statement paper paper_holds paper_note verdict
+why measured seeds sequences dataset horizon runs needs
+""".split()
+HOLDS = {True: "yes", False: "no", None: ""}
+SEPARATOR = "\n"  # between the comparisons in a cell of the CSV
+# How a verdict came about, in the order in which reports show them.
+GROUPS = {
+    "training": "From training at this scale",
+    "counting": "By counting, at the paper's sizes",
+    "timing": "By measured time, on the devices named",
+    "undecidable": "Not decidable by a program",
+    "lacking": "Not tested, as runs are lacking",
+}
+RULE = (
+    "A claim is reproduced if all its comparisons lie on the claimed side with their whole 95 % "
+    "intervals, over seeds and test sequences; contradicted if one lies on the other side after Holm's "
+    "correction for their number; there is no difference if what is not as claimed is smaller than a "
+    "stated margin, with intervals corrected likewise; else it is undecided. Intervals take seeds and "
+    "groups of sequences (videos, clips) as independent random samples of all others, and values as close "
+    "to normal; a single seed of a trained model decides nothing. Counts hold at every scale. Times hold "
+    "for the device named and say nothing about the authors' hardware. Differences are the first model's "
+    "value less the second's; less is better in MSE and LPIPS, more in PSNR, SSIM and accuracy."
+)
+HOURS = (
+    "Hours are for three seeds of each model, on the paper's number of samples, by a device that trains "
+    f"Conv-TT-LSTM on 10,000 sequences of Moving-MNIST-2 in {REFERENCE_MINUTES:.1f} minutes, as the authors' "
+    "optimized code did on theirs."
+)
+
+
+def rows(scale: Scale, dataset: str, loaded: Runs) -> pd.DataFrame:
+    """Return the verdict on each of the paper's claims."""
+    paper_settings = settings_of_scale("paper")
+    catalogue = load_claims(scale.paper / "claims.yaml", paper_settings, printed_groups(scale.paper))
+    printed = Paper(scale.paper, catalogue)
+    evidences = Evidences(scale, catalogue, printed)
+    requirements = Requirements(catalogue, evidences.costs.counts, scale.measured("system_times"))
+    claims = catalogue.claims.claims
+    return pd.DataFrame([_cells(decide(claim, printed, evidences, requirements)) for claim in claims])
+
+
+def document(scale: Scale, dataset: str, table: pd.DataFrame) -> Document:
+    """Return a table for each group of verdicts."""
+    tables = claim_tables(table)
+    lead = f"**{opening(table, label_of(scale))}**\n\n{others(table)}\n\n{RULE} {HOURS}"
+    printed = [_brief(one) for one in tables]
+    return Document(tables, "The paper's claims", lead, claim_notes(table), printed=printed)
+
+
+def label_of(scale: Scale) -> str:
+    """Return what a scale's runs show; see `source_label`."""
+    first = next(iter(scale.settings.experiments))
+    return source_label(scale.result(first, evaluated_runs(scale.settings, first)[0]).config)
+
+
+def _cells(judgement: Judgement) -> dict[str, str]:
+    claim, figures, evidence = judgement.claim, judgement.figures, judgement.evidence
+    compared = [part for part in evidence if part.runs]
+    return {
+        "claim": claim.id,
+        "group": "lacking" if judgement.verdict == "not tested" else claim.basis,
+        "topic": claim.topic,
+        "place": claim.place,
+        "statement": claim.statement,
+        "paper": figures.text,
+        "paper_holds": HOLDS[figures.holds],
+        "paper_note": figures.note,
+        "verdict": judgement.verdict,
+        "why": judgement.why,
+        "measured": _measured(evidence),
+        "seeds": str(min(part.seeds for part in compared)) if compared else "",
+        "sequences": _distinct(str(part.sequences) for part in compared if part.sequences),
+        "dataset": _distinct(part.dataset for part in evidence),
+        "horizon": _distinct(horizon for part in compared for horizon in part.horizon.split()),
+        "runs": _distinct(run for part in compared for run in part.runs),
+        "needs": judgement.needs,
+    }
+
+
+def _measured(evidence: Sequence[Evidence]) -> str:
+    """Return all that was measured: first what speaks against the claim, then what does not decide."""
+    measured = [part for part in evidence if part.text]
+    several = len({part.dataset for part in measured}) > 1
+    order = ("contradicted", "undecided", "no difference", "reproduced", "not tested")
+    return SEPARATOR.join(
+        f"{part.text}{part.where}" + (f" ({part.dataset})" if several else "")
+        for part in sorted(measured, key=lambda part: order.index(part.found))
+    )
+
+
+def _brief(table: Table) -> Table:
+    """Return the columns that fit a printed page: verdict, claim, place, and whether the paper agrees."""
+    kept = (0, 1, 2, 4)
+    rows = [replace(row, cells=[row.cells[i] for i in kept]) for row in table.rows]
+    header, align = [table.header[i] for i in kept], "".join(table.align[i] for i in kept)
+    return replace(table, header=header, align=align, rows=rows)
+
+
+def _few(text: str) -> str:
+    """Return the first comparisons of a cell, and the number of the others."""
+    parts = text.split(SEPARATOR)
+    kept = parts if len(parts) <= SHOWN + 1 else [*parts[:SHOWN], f"and {len(parts) - SHOWN} more"]
+    return "; ".join(kept)
+
+
+def _distinct(texts: Iterable[str]) -> str:
+    return " ".join(dict.fromkeys(text for text in texts if text))
+
+
+def opening(table: pd.DataFrame, label: str) -> str:
+    """Return in words what training at a scale shows, from claims.csv read as text.
+
+    Args:
+        table: claims.csv.
+        label: what the scale is; see `source_label`.
+    """
+    scale = label.partition(":")[0]
+    tested = table[table["group"] == "training"]
+    if tested.empty:
+        return f"Training at {scale} shows nothing about the paper's claims."
+    lacking = int((table["group"] == "lacking").sum())
+    verbs = {
+        "reproduced": "reproduces",
+        "contradicted": "contradicts",
+        "no difference": "finds no difference in",
+        "undecided": "leaves undecided",
+    }
+    parts = []
+    for verdict, verb in verbs.items():
+        names = [name.replace("-", " ") for name in tested[tested["verdict"] == verdict]["claim"]]
+        parts.append(f"{verb} {len(names)} ({', '.join(names)})" if names else f"{verb} none")
+    said = f"Training at {scale} tests {len(tested)} of {len(tested) + lacking} claims: it {listed(parts)}."
+    return said if scale == "paper scale" else f"{said} Other scales may come out differently."
+
+
+def others(table: pd.DataFrame) -> str:
+    """Return in words what does not rest on training, and what the paper's own figures contradict."""
+    held = {name: table[table["group"] == name]["verdict"] for name in GROUPS}
+    counted, timed, against = held["counting"], held["timing"], (table["paper_holds"] == "no").sum()
+    parts = [
+        f"By counting, {_held(counted)}.",
+        f"By measured time, on the devices named and not the authors', {_held(timed)}.",
+        f"No program can decide {len(held['undecidable'])}.",
+        f"The paper's own figures contradict {against} of its {len(table)} claims.",
+    ]
+    return " ".join(parts)
+
+
+def _held(verdicts: pd.Series) -> str:
+    counts = {word: int((verdicts == word).sum()) for word in ("holds", "fails", "undecided")}
+    words = {
+        "holds": ("claim holds", "claims hold"),
+        "fails": ("fails", "fail"),
+        "undecided": ("is undecided",) * 2,
+    }
+    said = [f"{n} {words[word][n != 1]}" for word, n in counts.items() if n or word != "undecided"]
+    return listed(said)
+
+
+def claim_tables(table: pd.DataFrame) -> list[Table]:
+    """Return a table for each group of verdicts, from claims.csv read as text."""
+    names = (
+        "Verdict",
+        "Claim",
+        "Place",
+        "The paper's figures",
+        "They agree",
+        "Measured here",
+        "Why, and what it needs",
+    )
+    header = [("", name) for name in names]
+    tables = []
+    for group, title in GROUPS.items():
+        rows = [Row(_line(row), ours=True) for _, row in table[table["group"] == group].iterrows()]
+        if rows:
+            tables.append(Table(title, "", header, "lwwwlww", rows))
+    return tables
+
+
+def _line(row: pd.Series) -> list[str]:
+    needs = f" It would take {row['needs']}." if row["needs"] else ""
+    cells = [row["verdict"], row["statement"], row["place"], _few(row["paper"]), row["paper_holds"]]
+    return [cell or "-" for cell in (*cells, _few(row["measured"]), row["why"] + needs)]
+
+
+def claim_notes(table: pd.DataFrame) -> list[str]:
+    """Return the reservations about the paper's figures, from claims.csv read as text."""
+    noted = table[table["paper_note"] != ""]
+    return [f"{row['claim']}: {row['paper_note']}" for _, row in noted.iterrows()]
+
+
+REPORT = TableReport(
+    name="claims",
+    each=False,
+    runs=evaluated_runs,
+    reads=lambda scale, dataset: [
+        scale.folder / "complexity.csv",
+        scale.paper / "claims.yaml",
+        *(scale.paper / f"table{number}.csv" for number in (1, 2, 3, 4)),
+        *scale.measured("system_times", "algorithms", "receptive_fields", "scaling"),
+    ],
+    title="Which claims hold",
+    rows=rows,
+    document=document,
+    columns=COLUMNS,
+)

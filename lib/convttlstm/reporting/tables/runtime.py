@@ -1,0 +1,71 @@
+"""Section 5's question, whether fewer multiplications mean less time: the paper's answer and measurements."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from convttlstm.config import evaluated_runs
+from convttlstm.reporting.costs import DATASETS, PAPER, Measure, answer, measures_from, measures_of, rows_of
+from convttlstm.reporting.markup import Document, Row, Table
+from convttlstm.reporting.report import Runs, TableReport, predicted
+from convttlstm.results import Scale
+
+NOTE = (
+    "The ratio tells what Conv-TT-LSTM takes where ConvLSTM takes 1. Ratios compare across devices and "
+    "scales; minutes and seconds do not. The paper's FLOPs are its arithmetic on parameters, not a count; "
+    "minutes are for 10,000 samples, the paper's on a machine that it does not describe."
+)
+
+
+def rows(scale: Scale, dataset: str, loaded: Runs) -> pd.DataFrame:
+    """Return a row for each measure."""
+    return rows_of(measures_of(scale))
+
+
+def document(scale: Scale, dataset: str, table: pd.DataFrame) -> Document:
+    """Return the table to read."""
+    return Document([runtime_table(measures_from(table), scale.settings.label)])
+
+
+def runtime_table(measures: Sequence[Measure], label: str) -> Table:
+    """Return the table to read: a line for each measure, ours shaded."""
+    names = ["Data set", "Models", "What", "From", "Device", "ConvLSTM", "Conv-TT-LSTM", "Ratio"]
+    rows = [
+        Row(
+            [
+                *(
+                    DATASETS[measure.dataset],
+                    measure.models,
+                    measure.what,
+                    measure.source,
+                    measure.where or "-",
+                ),
+                f"{measure.conv_lstm:.4g} {measure.unit}",
+                f"{measure.conv_tt_lstm:.4g} {measure.unit}",
+                f"{measure.ratio:.2f}",
+            ],
+            measure.source != PAPER,
+        )
+        for measure in measures
+    ]
+    note = f"{label}. {NOTE} Of the times that were measured: {answer(measures)}."
+    return Table("Multiplications and run-time", note, [("", n) for n in names], "lllllrrr", rows)
+
+
+REPORT = TableReport(
+    name="runtime",
+    datasets=predicted,
+    each=False,
+    runs=evaluated_runs,
+    reads=lambda scale, dataset: [
+        scale.folder / "complexity.csv",
+        scale.paper / "table2.csv",
+        *scale.measured("system_times", "train_step"),
+    ],
+    heading="Does it take less time? (Section 5)",
+    place=20,
+    title="Multiplications and run-time",
+    rows=rows,
+    document=document,
+    columns=["dataset", "models", "what", "source", "device", "unit", "conv_lstm", "conv_tt_lstm"],
+)

@@ -1,0 +1,227 @@
+"""What one finished run left in its folder, read and checked."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+from convttlstm.config import Run, read_run
+from convttlstm.evaluation.intervals import Estimate
+from convttlstm.evaluation.intervals import mean as estimate_mean
+from convttlstm.files import UserError
+from convttlstm.results.files import check_columns, read_checked, read_csv
+
+GROUP = "video"  # windows of one video resemble each other
+
+Bound = Annotated[float, BeforeValidator(lambda value: float("nan") if value is None else value)]
+
+
+class Interval(BaseModel):
+    """A mean with its 95 % interval; the bounds are NaN where a single group of sequences gives none."""
+
+    model_config = ConfigDict(frozen=True)
+
+    mean: float
+    low: Bound
+    high: Bound
+
+    @classmethod
+    def of(cls, estimate: Estimate) -> "Interval":
+        """Return an estimate at 95 %."""
+        low, high = estimate.interval
+        return cls(mean=estimate.value, low=low, high=high)
+
+
+class EvaluatedBy(BaseModel):
+    """How metrics.json came about."""
+
+    model_config = ConfigDict(frozen=True)
+
+    command: str
+    commit: str | None
+    uncommitted_changes: bool | None
+    device: str
+    versions: dict[str, str]
+
+
+class Metrics(BaseModel):
+    """metrics.json: raw units, by horizon and then by metric."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run: str
+    sequences: dict[int, int]
+    available: dict[int, int]
+    parameters: int
+    lpips_weights: str | None
+    evaluated_by: EvaluatedBy
+    horizons: dict[int, dict[str, Interval]]
+
+
+class Provenance(BaseModel):
+    """provenance.json: how the weights came about."""
+
+    model_config = ConfigDict(frozen=True)
+
+    command: str
+    commit: str | None
+    uncommitted_changes: bool | None
+    source_digest: str
+    sources: dict[str, str]
+    weights_sha256: str
+    versions: dict[str, str]
+    device: str
+    devices: int
+    threads: int
+    driver: str | None
+    deterministic: bool
+    precision: str
+    data: dict[str, str]
+    epochs: int
+    minutes_per_10000_samples: float
+    interruptions: int
+    bit_exact: bool
+
+
+@dataclass(frozen=True)
+class Result:
+    """One evaluated run; `history` and `provenance` are None for systems without weights."""
+
+    folder: Path
+    config: Run
+    metrics: Metrics
+    per_frame: pd.DataFrame
+    history: pd.DataFrame | None
+    provenance: Provenance | None
+
+    @property
+    def variant(self) -> str:
+        """The settings that the run's name states, such as "N2 M5", without the seed."""
+        return " ".join(self.config.id.split("-")[1:-1])
+
+    @property
+    def caveat(self) -> str:
+        """What sets the run apart from most of its scale: "20 updates only", "8 sequences only", or ""."""
+        run = self.config
+        parts = []
+        if run.short:
+            parts.append(f"{run.training.samples // run.training.batch_size:,} updates only")
+        judged, available = self.metrics.sequences, self.metrics.available
+        if fewer := [f"{count:,}" for horizon, count in judged.items() if count < available[horizon]]:
+            parts.append(f"{' and '.join(dict.fromkeys(fewer))} sequences only")
+        return ", ".join(parts)
+
+    @property
+    def variant_title(self) -> str:
+        """Title and settings."""
+        return ", ".join(part for part in (self.config.title, self.variant) if part)
+
+    @property
+    def name(self) -> str:
+        """Title, settings and seed, unique among the runs of a data set."""
+        parts = [self.variant_title]
+        parts += [f"seed {self.config.seed}"] if self.config.trained else []
+        return ", ".join(part for part in parts if part)
+
+    @cached_property
+    def _per_sequence(self) -> pd.DataFrame:
+        return read_csv(self.folder / "per_sequence.csv", ["horizon", "sequence"])
+
+    def values(self, horizon: int, metric: str) -> pd.Series:
+        """Return a metric of each test sequence, by the sequence's number and in that order, raw units.
+
+        Raises:
+            UserError: per_sequence.csv is missing, damaged, or lacks the metric.
+        """
+        check_columns(self._per_sequence, [metric], self.folder / "per_sequence.csv")
+        return self._at(horizon)[metric].astype(float)
+
+    def groups(self, horizon: int, *labels: str) -> pd.Series:
+        """Return the first of `labels` that test sequences have, or their numbers.
+
+        Raises:
+            UserError: per_sequence.csv is missing or damaged.
+        """
+        own = self._at(horizon)
+        return next((own[label] for label in labels if label in own), own.index.to_series())
+
+    def _at(self, horizon: int) -> pd.DataFrame:
+        own = self._per_sequence[self._per_sequence["horizon"] == horizon]
+        return own.set_index("sequence").sort_index()
+
+    @cached_property
+    def on_training(self) -> pd.DataFrame:
+        """Horizon, group and MSE of training sequences, by their numbers; no rows where none is long enough.
+
+        Raises:
+            UserError: training_sequences.csv is missing or damaged.
+        """
+        path, columns = self.folder / "training_sequences.csv", ["horizon", "sequence", "group", "mse"]
+        return read_csv(path, columns, may_be_empty=True).set_index("sequence").sort_index()
+
+
+def load_result(results: Path, dataset: str, run: str) -> Result:
+    """Return what `results`/runs/`dataset`/`run` holds.
+
+    Raises:
+        UserError: a file is missing, damaged, or belongs to another run.
+    """
+    folder = results / "runs" / dataset / run
+    config = read_run(folder)
+    metrics = read_checked(folder / "metrics.json", Metrics)
+    if metrics.run != config.id or config.id != run:
+        raise UserError(
+            f"{folder}: config.json is of {config.id!r} and metrics.json of {metrics.run!r}; "
+            "evaluate the run again"
+        )
+    for horizon in config.dataset.test_horizons:
+        for metric in ("mse", "psnr", "ssim_paper", "ssim_standard"):
+            if metric not in metrics.horizons.get(horizon, {}):
+                raise UserError(
+                    f"{folder / 'metrics.json'}: no {metric} at horizon {horizon}; evaluate the run again"
+                )
+    history = provenance = None
+    if config.trained:
+        history = read_csv(
+            folder / "history.csv", ["epoch", "train_loss", "validation_loss", "sampling_ratio"]
+        )
+        provenance = read_checked(folder / "provenance.json", Provenance)
+    per_frame = read_csv(folder / "per_frame.csv", ["frame", "mse", "ssim_paper"])
+    return Result(folder, config, metrics, per_frame, history, provenance)
+
+
+def seed_by_seed(results: list[Result]) -> list[list[Result]]:
+    """Return the runs in groups that differ in nothing but the seed, in the order of their first."""
+    groups: dict[tuple[str, str], list[Result]] = {}
+    for result in results:
+        groups.setdefault((result.config.system, result.variant), []).append(result)
+    return list(groups.values())
+
+
+def across_seeds(runs: list[Result], horizon: int, metric: str) -> Interval | None:
+    """Return a metric's mean over the runs, with the interval over seeds and test sequences.
+
+    None if one of the runs lacks the metric. For one run it is the one in metrics.json.
+
+    Raises:
+        UserError: per_sequence.csv of a run is missing or damaged.
+    """
+    intervals = [run.metrics.horizons[horizon].get(metric) for run in runs]
+    if len(runs) == 1 or None in intervals:
+        return None if None in intervals else intervals[0]
+    values = np.stack([run.values(horizon, metric) for run in runs])
+    return Interval.of(estimate_mean(values, runs[0].groups(horizon, GROUP).to_numpy()))
+
+
+def source_label(run: Run) -> str:
+    """Return the label that stands beside every figure of the run's scale and data."""
+    data = f", {run.dataset.stand_in}" if run.dataset.stand_in else ""
+    if run.scale == "paper" and not data:
+        return run.label
+    if run.judges_claims and not data:
+        return f"{run.label}: says what holds at this scale, not at the paper's"
+    return f"{run.label}{data}: shows nothing about the paper"

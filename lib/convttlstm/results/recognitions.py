@@ -1,0 +1,88 @@
+"""What one evaluated recogniser left in its folder, read and checked."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from convttlstm.config import Run, read_run
+from convttlstm.files import UserError
+from convttlstm.results.files import read_checked, read_csv
+from convttlstm.results.predictions import EvaluatedBy, Interval, Provenance
+
+
+class GroupShare(BaseModel):
+    """How many clips of a group were named right, in both readings."""
+
+    model_config = ConfigDict(frozen=True)
+
+    clips: int
+    top1: Interval
+    group: Interval
+
+
+class FractionMetrics(BaseModel):
+    """Accuracies, shares of 1, at one fraction of the frames."""
+
+    model_config = ConfigDict(frozen=True)
+
+    top1: Interval
+    top5: Interval
+    group: Interval
+    calibration_error: float
+    groups: dict[str, GroupShare]
+
+
+class RecognitionMetrics(BaseModel):
+    """metrics.json of a recogniser."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run: str
+    clips: int
+    skipped: int
+    classes: int
+    parameters: int
+    evaluated_by: EvaluatedBy
+    fractions: dict[float, FractionMetrics]
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """One evaluated recogniser."""
+
+    folder: Path
+    config: Run
+    metrics: RecognitionMetrics
+    predictions: pd.DataFrame
+    history: pd.DataFrame
+    provenance: Provenance
+
+    @property
+    def name(self) -> str:
+        """Title, settings that the run's name states, and seed if it is not 0."""
+        _, *settings, seed = self.config.id.split("-")
+        return ", ".join([self.config.title, *settings, *([] if seed == "seed0" else [seed])])
+
+    @property
+    def caveat(self) -> str:
+        """What sets the run apart: clips that were left out, or ""."""
+        return f"{self.metrics.skipped:,} clips unreadable" if self.metrics.skipped else ""
+
+
+def load_recognition(results: Path, dataset: str, run: str) -> Recognition:
+    """Return what `results`/runs/`dataset`/`run` holds.
+
+    Raises:
+        UserError: a file is missing, damaged, or belongs to another run.
+    """
+    folder = results / "runs" / dataset / run
+    config = read_run(folder)
+    metrics = read_checked(folder / "metrics.json", RecognitionMetrics)
+    if metrics.run != config.id:
+        raise UserError(f"{folder}: metrics.json is of {metrics.run!r}; evaluate the run again")
+    predictions = read_csv(folder / "predictions.csv", ["clip", "fraction", "label", "named", "confidence"])
+    history = read_csv(folder / "history.csv", ["epoch", "train_loss", "validation_loss"])
+    provenance = read_checked(folder / "provenance.json", Provenance)
+    return Recognition(folder, config, metrics, predictions, history, provenance)

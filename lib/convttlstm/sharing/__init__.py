@@ -1,0 +1,1 @@
+"""Results and weights for others, and from others."""

@@ -1,0 +1,348 @@
+"""Two folders of results beside each other: what differs, by how much, and how surely."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from convttlstm.config import Run, read_run
+from convttlstm.evaluation.intervals import Estimate, difference, independent_difference, mean
+from convttlstm.files import UserError, write_text
+from convttlstm.metrics import METRICS
+from convttlstm.reporting.cells import NOT_COMPUTED
+from convttlstm.reporting.markup import Row, Table, to_markdown
+from convttlstm.results import (
+    GROUP,
+    Recognition,
+    Result,
+    load_recognition,
+    load_result,
+    read_table,
+    seed_by_seed,
+)
+
+NOTE = (
+    "B - A, with 95 % intervals over test sequences, and over seeds where a side has several. "
+    "Where both were evaluated on the same sequences, the interval is of their differences, pair by pair; * "
+    "marks those that leave out zero. Where a folder holds tables only, as in git, * says that the two "
+    "intervals do not overlap, which asks for more."
+)
+SAME, OTHER, TABLES = "the same sequences", "other sequences", "not known: tables only"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What one system reached by one metric.
+
+    Attributes:
+        mean: as tables show it.
+        low: the lower bound of its interval.
+        high: the upper bound.
+        values: (seeds, sequences), None where only a table is left, and of costs.
+        groups: (sequences,); see `convttlstm.evaluation.intervals`.
+        cost: whether it is one, which has no test sequences.
+    """
+
+    mean: float
+    low: float
+    high: float
+    values: np.ndarray | None = None
+    groups: np.ndarray | None = None
+    cost: bool = False
+
+
+@dataclass(frozen=True)
+class System:
+    """Runs that differ in nothing but the seed: their figures by name, settings and origins.
+
+    `run`, the settings, and `origin` are of the first of them; without the runs' folders there are none.
+    """
+
+    figures: dict[str, Figure]
+    seeds: int
+    run: Run | None = None
+    origin: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One line: a figure on both sides; the bounds of B - A are None where single values are not known."""
+
+    dataset: str
+    run: str
+    figure: str
+    a: float
+    b: float
+    low: float | None
+    high: float | None
+    sure: bool
+    judged_on: str
+
+
+def compare(a: Path, b: Path) -> "Comparison":
+    """Compare two folders of results, such as results/laptop and results/paper.
+
+    Runs are matched by data set and name without the seed; all seeds of a side count as one system.
+
+    Args:
+        a: a folder with runs/, or with tables/ alone.
+        b: likewise.
+
+    Raises:
+        UserError: a folder holds no results, a file is damaged, or the two have no run in common.
+    """
+    sides = _systems(a), _systems(b)
+    found = Comparison(a, b, *sides)
+    if not found.common:
+        raise UserError(f"{a} and {b} have no run in common; {a} has {', '.join(map('/'.join, sides[0]))}")
+    return found
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two sides, by data set and name of the run without its seed."""
+
+    a: Path
+    b: Path
+    of_a: dict[tuple[str, str], System]
+    of_b: dict[tuple[str, str], System]
+
+    @property
+    def common(self) -> list[tuple[str, str]]:
+        """What both sides have, in the order of the first."""
+        return [key for key in self.of_a if key in self.of_b]
+
+    @cached_property
+    def differences(self) -> list[Difference]:
+        """A line for each figure that both sides have."""
+        return [
+            _difference(key, name, self.of_a[key], self.of_b[key])
+            for key in self.common
+            for name in self.of_a[key].figures
+            if name in self.of_b[key].figures
+        ]
+
+    def tables(self) -> list[Table]:
+        """Return the differences as a table for each data set, and what else differs."""
+        tables = []
+        for dataset in dict.fromkeys(key[0] for key in self.common):
+            own = [line for line in self.differences if line.dataset == dataset]
+            rows = [Row([line.run, line.figure, *_numbers(line), line.judged_on], ours=True) for line in own]
+            header = [("", name) for name in ("Run", "Figure", "A", "B", "B - A", "Judged on")]
+            tables.append(Table(dataset, NOTE, header, "llrrrl", rows))
+        rows = [Row(list(cells), ours=True) for cells in self._others()]
+        header = [("", name) for name in ("What", "A", "B", "Runs")]
+        note = "Settings, and where the runs come from; of several seeds, of the first."
+        return [*tables, Table("What else differs", note, header, "llll", rows)] if rows else tables
+
+    def _others(self) -> Iterator[tuple[str, str, str, str]]:
+        """Yield each setting or origin that differs, both values, and the runs whose it is."""
+        found: dict[tuple[str, str, str], list[str]] = {}
+        for key in self.common:
+            for what, a, b in _changed(_facts(self.of_a[key]), _facts(self.of_b[key])):
+                found.setdefault((what, a, b), []).append("/".join(key))
+        known = [key for key in self.common if self.of_a[key].run and self.of_b[key].run]
+        for (what, a, b), runs in found.items():
+            yield what, a, b, "all" if len(runs) == len(known) else ", ".join(runs)
+        only_a = ["/".join(key) for key in self.of_a if key not in self.of_b]
+        only_b = ["/".join(key) for key in self.of_b if key not in self.of_a]
+        if only_a:
+            yield "only in A", "yes", "-", ", ".join(only_a)
+        if only_b:
+            yield "only in B", "-", "yes", ", ".join(only_b)
+
+    def to_text(self) -> str:
+        """Return the whole comparison as Markdown."""
+        head = f"# A: {self.a}, B: {self.b}\n\nA is {_label(self.of_a)}; B is {_label(self.of_b)}.\n"
+        return "\n".join([head, *map(to_markdown, self.tables())])
+
+    def write(self, output: Path) -> None:
+        """Write the comparison as Markdown, or its differences as CSV, by the suffix of `output`.
+
+        Raises:
+            UserError: it is neither .md nor .csv, or cannot be written.
+        """
+        if output.suffix == ".md":
+            write_text(output, self.to_text())
+        elif output.suffix == ".csv":
+            write_text(output, pd.DataFrame(self.differences).to_csv(index=False, float_format="%.6g"))
+        else:
+            raise UserError(f"{output}: a comparison is written as .md or .csv")
+
+
+def _difference(key: tuple[str, str], name: str, a: System, b: System) -> Difference:
+    ours, theirs = b.figures[name], a.figures[name]
+    if ours.cost:
+        return Difference(*key, name, theirs.mean, ours.mean, None, None, False, "-")
+    if ours.values is None or theirs.values is None:
+        apart = ours.low > theirs.high or ours.high < theirs.low
+        return Difference(*key, name, theirs.mean, ours.mean, None, None, apart, TABLES)
+    assert ours.groups is not None and theirs.groups is not None
+    same = _same_sequences(a.run, b.run) and ours.values.shape[1] == theirs.values.shape[1]
+    found: Estimate = (
+        difference(ours.values, theirs.values, ours.groups)
+        if same
+        else independent_difference(mean(ours.values, ours.groups), mean(theirs.values, theirs.groups))
+    )
+    low, high = found.interval
+    judged_on = SAME if same else OTHER
+    return Difference(*key, name, theirs.mean, ours.mean, low, high, not (low <= 0 <= high), judged_on)
+
+
+def _same_sequences(a: Run | None, b: Run | None) -> bool:
+    """Return whether both were judged on the same sequences: the test split of equal settings."""
+    if a is None or b is None:
+        return False
+    of_training = {"train", "validation", "title"}
+    return a.dataset.model_dump(exclude=of_training) == b.dataset.model_dump(exclude=of_training)
+
+
+def _numbers(line: Difference) -> list[str]:
+    difference = f"{line.b - line.a:+.4g}"
+    if line.low is not None and line.high is not None:
+        difference += f" [{line.low:+.4g}, {line.high:+.4g}]"
+    return [f"{line.a:.4g}", f"{line.b:.4g}", difference + (" *" if line.sure else "")]
+
+
+def _label(systems: Mapping[tuple[str, str], System]) -> str:
+    labels = dict.fromkeys(system.run.label for system in systems.values() if system.run)
+    return ", ".join(labels) or "known by its tables alone: for intervals of differences, get its runs/"
+
+
+def _facts(system: System) -> dict[str, str]:
+    if system.run is None:
+        return {}
+    settings = system.run.model_dump(
+        mode="json", include={"model", "dataset", "training", "evaluation", "compute"}
+    )
+    return _flat(settings) | {"seeds": str(system.seeds)} | system.origin
+
+
+def _flat(settings: Mapping[str, Any], before: str = "") -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in settings.items():
+        nested = isinstance(value, Mapping)
+        found |= _flat(value, f"{before}{name}.") if nested else {before + name: str(value)}
+    return found
+
+
+def _changed(a: Mapping[str, str], b: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    for name in dict.fromkeys([*a, *b]) if a and b else ():
+        if a.get(name) != b.get(name):
+            yield name, a.get(name, "-"), b.get(name, "-")
+
+
+def _systems(results: Path) -> dict[tuple[str, str], System]:
+    folders = sorted(path.parent for path in results.glob("runs/*/*/metrics.json"))
+    if not folders:
+        return _from_tables(results)
+    predictors: dict[str, list[Result]] = {}
+    recognisers: dict[tuple[str, str], list[Recognition]] = {}
+    for folder in folders:
+        dataset, run = folder.parent.name, folder.name
+        if read_run(folder).dataset.recognition:
+            recognisers.setdefault((dataset, _without_seed(run)), []).append(
+                load_recognition(results, dataset, run)
+            )
+        else:
+            predictors.setdefault(dataset, []).append(load_result(results, dataset, run))
+    found = {
+        (dataset, _without_seed(runs[0].config.id)): _predictor(runs)
+        for dataset, loaded in predictors.items()
+        for runs in seed_by_seed(loaded)
+    }
+    return found | {key: _recogniser(runs) for key, runs in recognisers.items()}
+
+
+def _without_seed(run: str) -> str:
+    return "-".join(part for part in run.split("-") if not part.startswith("seed"))
+
+
+def _predictor(runs: list[Result]) -> System:
+    first, figures = runs[0], {}
+    for horizon, metrics in first.metrics.horizons.items():
+        for metric in METRICS:
+            if metric in metrics and all(metric in run.metrics.horizons.get(horizon, {}) for run in runs):
+                values = [run.values(horizon, metric).to_numpy() * METRICS[metric].scale for run in runs]
+                groups = first.groups(horizon, GROUP).to_numpy()
+                figures[f"{METRICS[metric].name}, {horizon} frames"] = _figure(values, groups, first.folder)
+    return System(figures | _costs(runs), len(runs), first.config, _origin(first))
+
+
+def _recogniser(runs: list[Recognition]) -> System:
+    figures = {}
+    for fraction in sorted(set(runs[0].predictions["fraction"])):
+        tables = [run.predictions[run.predictions["fraction"] == fraction] for run in runs]
+        right = [
+            (own["label"] == own["named"]).to_numpy(float)
+            for own in (table.sort_values("clip") for table in tables)
+        ]
+        clips = np.arange(len(right[0]))
+        figures[f"accuracy in %, first {fraction:.0%}"] = _figure(
+            [100 * hits for hits in right], clips, runs[0].folder
+        )
+    return System(figures | _costs(runs), len(runs), runs[0].config, _origin(runs[0]))
+
+
+def _figure(values: list[np.ndarray], groups: np.ndarray, first: Path) -> Figure:
+    if len({len(own) for own in values}) > 1:
+        raise UserError(f"{first}: its seeds were judged on different test sequences; evaluate them again")
+    stacked = np.stack(values)
+    found = mean(stacked, groups)
+    return Figure(found.value, *found.interval, stacked, groups)
+
+
+def _costs(runs: list[Result] | list[Recognition]) -> dict[str, Figure]:
+    """Return what the system takes, which test sequences do not change."""
+    costs = {"parameters": float(runs[0].metrics.parameters)}
+    minutes = [run.provenance.minutes_per_10000_samples for run in runs if run.provenance]
+    if minutes:
+        costs["minutes for 10,000 samples"] = sum(minutes) / len(minutes)
+    return {name: Figure(value, value, value, cost=True) for name, value in costs.items()}
+
+
+def _origin(run: Result | Recognition) -> dict[str, str]:
+    made, judged = run.provenance, run.metrics.evaluated_by
+    found = {"evaluated at commit": str(judged.commit), "evaluated on": judged.device}
+    found |= {f"evaluated with {name}": version for name, version in judged.versions.items()}
+    if made:
+        found |= {
+            "trained at commit": str(made.commit),
+            "trained on": made.device,
+            "source": made.source_digest,
+        }
+        found |= {f"trained with {name}": version for name, version in made.versions.items()}
+    return found
+
+
+def _from_tables(results: Path) -> dict[tuple[str, str], System]:
+    """Return what Table 2's CSV files hold, which git keeps where the runs themselves are not."""
+    paths = sorted(results.glob("tables/table2_*.csv"))
+    if not paths:
+        raise UserError(
+            f"{results}: holds neither runs/ nor tables/table2_*.csv; name a folder below results/"
+        )
+    found = {}
+    for path in paths:
+        table = read_table(path, ["origin", "runs", "seeds", "part_of"])
+        shown = table[(table["origin"] == "reproduced") & (table["part_of"] == "")]
+        for _, row in shown.iterrows():
+            key = path.stem.removeprefix("table2_"), _without_seed(row["runs"].split()[0])
+            found[key] = System(_cells(row), int(row["seeds"]))
+    return found
+
+
+def _cells(row: pd.Series) -> dict[str, Figure]:
+    figures = {}
+    for metric in METRICS.values():
+        for name in row.index:
+            horizon = name.removeprefix(f"{metric.column}_")
+            if horizon.isdigit() and row[name] not in ("", NOT_COMPUTED):
+                low, high = (float(row[f"{name}_{end}"] or "nan") for end in ("low", "high"))
+                bounds = (float(row[name]), low, high)
+                figures[f"{metric.name}, {horizon} frames"] = Figure(*bounds)
+    return figures

@@ -1,0 +1,219 @@
+"""What a bundle holds, and says of itself: RO-Crate 1.1 by the Workflow Run RO-Crate profiles."""
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pydantic import BaseModel
+from rocrate.model import ContextEntity
+from rocrate.rocrate import ROCrate
+
+from convttlstm.config import Run, Settings, evaluated_runs, shown_runs
+from convttlstm.results import read_checked, source_label
+
+PAPER = "Convolutional Tensor-Train LSTM for Spatio-Temporal Learning (NeurIPS 2020)"
+PROJECT = ["Snakefile", "README.md", "LICENSE", "CITATION.cff", "requirements.lock", "environment.yml"]
+PROJECT += ["pyproject.toml", "data/checksums.json", "data/archives.lock.json"]
+# RO-Crate 1.1's own terms have no checksum.
+TERMS = "https://w3id.org/ro/terms/workflow-run/context"
+PROFILES = {
+    "https://w3id.org/ro/wfrun/process/0.5": "Process Run Crate",
+    "https://w3id.org/ro/wfrun/workflow/0.5": "Workflow Run Crate",
+    "https://w3id.org/workflowhub/workflow-ro-crate/1.0": "Workflow RO-Crate",
+}
+FORMATS = {  # Python's own list depends on the machine
+    ".cff": "application/yaml",
+    ".csv": "text/csv",
+    ".gif": "image/gif",
+    ".html": "text/html",
+    ".json": "application/json",
+    ".md": "text/markdown",
+    ".pdf": "application/pdf",
+    ".png": "image/png",
+    ".rst": "text/x-rst",
+    ".smk": "text/x-python",
+    ".svg": "image/svg+xml",
+    ".tex": "application/x-tex",
+    ".toml": "application/toml",
+    ".yaml": "application/yaml",
+    ".yml": "application/yaml",
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is known of one file: its SHA-256 as hexadecimal digits and its size in bytes."""
+
+    sha256: str
+    size: int
+
+
+class Origin(BaseModel):
+    """How a run was trained or judged; of imported weights no device is known."""
+
+    commit: str | None
+    uncommitted_changes: bool | None
+    versions: dict[str, str]
+    device: str | None = None
+
+
+class _Judged(BaseModel):
+    evaluated_by: Origin
+
+
+def contents(settings: Settings, config: Path, results: Path) -> dict[str, Path]:
+    """Return the files of a bundle, there or not, by their names in it; see `bundle`."""
+    return _project(config) | _reports(results, config.stem) | _runs(settings, config.stem, results)
+
+
+def _project(config: Path) -> dict[str, Path]:
+    root = config.absolute().parent.parent
+    files = {name: root / name for name in PROJECT}
+    files |= {f"config/{name}": config.with_name(name) for name in ("paper.yaml", config.name, "schema.json")}
+    for folder in ("workflow", "data/paper", "data/categories"):
+        files |= _below(root / folder, folder)
+    return files
+
+
+def _reports(results: Path, scale: str) -> dict[str, Path]:
+    files = {f"results/{scale}/{name}": results / name for name in ("index.html", "weights.json")}
+    for folder in ("tables", "figures", "selection"):
+        files |= _below(results / folder, f"results/{scale}/{folder}")
+    return files
+
+
+def _below(folder: Path, inside: str) -> dict[str, Path]:
+    """Return the files below a folder by their names in the archive, without hidden ones."""
+    paths = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    return {f"{inside}/{path.relative_to(folder).as_posix()}": path for path in paths}
+
+
+def _runs(settings: Settings, scale: str, results: Path) -> dict[str, Path]:
+    files: dict[str, Path] = {}
+    for dataset, experiment in settings.experiments.items():
+        if experiment.grid:
+            selection = f"selection/{dataset}.json"
+            files[f"results/{scale}/{selection}"] = results / selection
+        for run in evaluated_runs(settings, dataset):
+            folder = results / "runs" / dataset / run
+            names = ["config.json", "metrics.json"]
+            names += [name for name in ("per_frame.csv", "predictions.csv") if (folder / name).is_file()]
+            if settings.systems[run.partition("-")[0]].trained:
+                names += ["provenance.json", "history.csv"]
+                names += ["best.safetensors"] if run in shown_runs(settings, dataset) else []
+            files |= {f"results/{scale}/runs/{dataset}/{run}/{name}": folder / name for name in names}
+    return files
+
+
+def origins_of(folder: Path) -> list[Origin]:
+    """Return how a run was judged and, if it was, trained.
+
+    Raises:
+        UserError: its metrics.json or provenance.json does not say so.
+    """
+    origins = [read_checked(folder / "metrics.json", _Judged).evaluated_by]
+    trained = folder / "provenance.json"
+    return [*origins, read_checked(trained, Origin)] if trained.is_file() else origins
+
+
+def describe(parts: dict[str, Part], runs: list[Run], origins: list[Origin], ended: str) -> Any:
+    """Return the content of ro-crate-metadata.json.
+
+    Args:
+        parts: the files, by their names in the archive.
+        runs: all that were judged, of one scale.
+        origins: how they were trained and judged.
+        ended: when the last of them was judged, in ISO 8601.
+    """
+    crate = ROCrate(version="1.1")
+    crate.metadata.extra_contexts.append(TERMS)
+    scale = runs[0].scale
+    crate.name = f"Reproduction of {PAPER}: {runs[0].label}"
+    crate.description = _description(runs)
+    crate.datePublished = ended
+    crate.license = _entity(crate, "https://spdx.org/licenses/MIT", "CreativeWork", name="MIT License")
+    crate.root_dataset["conformsTo"] = [
+        _entity(crate, profile, "CreativeWork", name=name, version=profile.rpartition("/")[2])
+        for profile, name in PROFILES.items()
+    ]
+    contributors = _entity(crate, "#contributors", "Organization", name="The convttlstm contributors")
+    crate.root_dataset["author"] = contributors
+    files = {name: _file(crate, name, part) for name, part in parts.items()}
+    workflow = files["Snakefile"]
+    workflow["name"] = f"Reproduction of {PAPER}"
+    workflow["license"] = crate.license
+    workflow["version"] = ", ".join(
+        sorted({origin.versions.get("convttlstm", "unknown") for origin in origins})
+    )
+    workflow["softwareRequirements"] = _software(crate, origins)
+    files["README.md"]["about"] = crate.root_dataset
+    used = [file for name, file in files.items() if name.startswith("config/")]
+    made = [file for name, file in files.items() if _is_result(name, scale)]
+    action = crate.add_action(
+        workflow,
+        identifier="#reproduction",
+        object=used + _data_sets(crate, runs),
+        result=made,
+        properties={
+            "name": f"The runs of scale {scale}, judged and reported",
+            "description": _made_by(origins),
+            "endTime": ended,
+        },
+    )
+    crate.root_dataset["mentions"] = action
+    return crate.metadata.generate()
+
+
+def _description(runs: list[Run]) -> str:
+    """Say what the results prove, for each data set: the label, and what stands in for real data."""
+    proves = {run.dataset.title: source_label(run) for run in runs}
+    lines = [f"{title}: {said}." for title, said in proves.items()]
+    return " ".join(["Tables, figures, metrics and weights of a reproduction by Snakemake.", *lines])
+
+
+def _made_by(origins: list[Origin]) -> str:
+    commits = sorted({origin.commit or "unknown" for origin in origins})
+    changed = any(origin.uncommitted_changes for origin in origins)
+    devices = sorted({origin.device for origin in origins if origin.device})
+    differs = ", with uncommitted changes" if changed else ""
+    return f"Source: commit {', '.join(commits)}{differs}. Devices: {', '.join(devices)}."
+
+
+def _entity(crate: ROCrate, identifier: str, kind: str, **properties: str) -> Any:
+    return crate.add(ContextEntity(crate, identifier, {"@type": kind, **properties}))
+
+
+def _file(crate: ROCrate, name: str, part: Part) -> Any:
+    properties = {"sha256": part.sha256, "contentSize": str(part.size)}
+    properties["encodingFormat"] = FORMATS.get(PurePosixPath(name).suffix, "application/octet-stream")
+    if name != "Snakefile":
+        return crate.add_file(dest_path=name, properties={"name": name, **properties})
+    properties["encodingFormat"] = "text/x-python"
+    return crate.add_workflow(dest_path=name, properties=properties, main=True, lang="snakemake")
+
+
+def _software(crate: ROCrate, origins: list[Origin]) -> list[Any]:
+    found = {pair for origin in origins for pair in origin.versions.items()}
+    return [
+        _entity(crate, f"#{name}-{version}", "SoftwareApplication", name=name, version=version)
+        for name, version in sorted(found)
+    ]
+
+
+def _data_sets(crate: ROCrate, runs: list[Run]) -> list[Any]:
+    data = {run.dataset_name: run.dataset for run in runs}
+    return [
+        _entity(
+            crate,
+            f"#{name}",
+            "CreativeWork",
+            name=dataset.title,
+            description=dataset.stand_in or dataset.title,
+        )
+        for name, dataset in data.items()
+    ]
+
+
+def _is_result(name: str, scale: str) -> bool:
+    folders = tuple(f"results/{scale}/{folder}/" for folder in ("tables", "figures", "selection"))
+    return name.startswith(folders) or name.endswith(("/metrics.json", "/index.html"))
