@@ -449,7 +449,7 @@ def _settings_digests(options: argparse.Namespace) -> None:
 
 
 def _forget(options: argparse.Namespace) -> None:
-    from convttlstm.training.checkpoints import forget
+    from convttlstm.training.locks import forget
 
     for folder in options.runs:
         print(f"{folder}: now {forget(folder)}; the usual command trains the run anew")

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from rocrate.rocrate import ROCrate
 
-from convttlstm.sharing.bundle import bundle, verify_bundle
 from convttlstm.cli import main
 from convttlstm.config import load_settings, resolve_run, write_run
 from convttlstm.files import UserError
+from convttlstm.sharing.bundle import bundle, verify_bundle
 
 ROOT = Path(__file__).parents[2]
 METADATA = "ro-crate-metadata.json"

@@ -4,7 +4,6 @@ import csv
 import json
 import re
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +13,25 @@ import pytest
 import yaml
 from scipy import stats
 
-from convttlstm.config import Settings, load_settings, planned_run, resolve_run, table_runs
-from convttlstm.planning.estimate import estimate
-from convttlstm.evaluation.intervals import Estimate, mean
-from convttlstm.files import UserError
-from convttlstm.models import create_model
-from convttlstm.reporting import write_report
-from convttlstm.reporting.tables.claims import write_claims
 from convttlstm.claims.catalogue import Claim, load_claims
 from convttlstm.claims.evidence import Evidence, exactly, ratio, within
 from convttlstm.claims.growth import grows, layer_parameters
 from convttlstm.claims.paper import Paper, printed_groups
 from convttlstm.claims.requirements import Requirements
 from convttlstm.claims.verdicts import verdict_of
+from convttlstm.config import Settings, load_settings, planned_run, resolve_run, table_runs
+from convttlstm.evaluation.complexity import ModelCounts
+from convttlstm.evaluation.intervals import Estimate, mean
+from convttlstm.files import UserError
+from convttlstm.models import create_model
+from convttlstm.planning.estimate import estimate
+from convttlstm.reporting import find_report
+from convttlstm.results import Scale
 from tests.unit.test_reporting import make_training_files
 
 ROOT = Path(__file__).parents[2]
 PAPER = ROOT / "data/paper"
-BENCHMARKS = sorted((ROOT / "benchmarks/results").glob("*.csv"))
+BENCHMARKS = ROOT / "benchmarks/results"
 PAPER_SETTINGS = load_settings(ROOT / "config/paper.yaml")
 DATASET = "moving_mnist_2"
 SEQUENCES = 40
@@ -204,12 +204,16 @@ def make_results(results: Path, settings: Settings, tables: dict[str, pd.DataFra
     return results
 
 
+def write_claims(results: Path, settings: Settings, benchmarks: Path, paper: Path, stem: Path) -> None:
+    find_report("claims").write(Scale(results.name, settings, results, paper, benchmarks), "", stem)
+
+
 def decide(
     folder: Path,
     results: Path,
     settings: Settings,
     comparisons: list[dict[str, Any]],
-    benchmarks: Sequence[Path] = BENCHMARKS,
+    benchmarks: Path = BENCHMARKS,
 ) -> dict[str, str]:
     """Return the line of a single claim with these comparisons."""
     paper = folder / "paper"
@@ -221,7 +225,7 @@ def decide(
         "claims": [claim | {"comparisons": comparisons}],
     }
     (paper / "claims.yaml").write_text(yaml.safe_dump(content))
-    write_claims(results, settings, PAPER_SETTINGS, benchmarks, paper, folder / "claims")
+    write_claims(results, settings, benchmarks, paper, folder / "claims")
     with (folder / "claims.csv").open() as file:
         return next(csv.DictReader(file))
 
@@ -737,7 +741,7 @@ def test_all_claims_are_decided_the_same_twice_and_the_table_says_at_which_scale
     settings = scale()
     results = make_results(tmp_path / "laptop", settings, runs_with(np.full(SEQUENCES, -0.001)))
     for name in ("once", "twice"):
-        write_report("claims", results, "", [], PAPER, tmp_path / name, settings, BENCHMARKS)
+        write_claims(results, settings, BENCHMARKS, PAPER, tmp_path / name)
     for suffix in ("csv", "md", "tex"):
         assert (tmp_path / f"once.{suffix}").read_bytes() == (tmp_path / f"twice.{suffix}").read_bytes()
     table = pd.read_csv(tmp_path / "once.csv", dtype=str, keep_default_na=False)
@@ -757,7 +761,7 @@ def test_all_claims_are_decided_the_same_twice_and_the_table_says_at_which_scale
 def test_without_benchmarks_what_they_would_decide_is_not_tested(tmp_path: Path) -> None:
     settings = scale()
     results = make_results(tmp_path / "laptop", settings, runs_with(0 * BASE))
-    write_claims(results, settings, PAPER_SETTINGS, [], PAPER, tmp_path / "claims")
+    write_claims(results, settings, tmp_path, PAPER, tmp_path / "claims")
     table = pd.read_csv(tmp_path / "claims.csv", keep_default_na=False).set_index("claim")
     assert table.loc["linear-time", "why"] == "There is no benchmark scaling-*.csv."
     assert "hours" not in "".join(table["needs"])
@@ -767,11 +771,12 @@ def test_without_benchmarks_what_they_would_decide_is_not_tested(tmp_path: Path)
 def test_hours_are_those_of_the_estimate() -> None:
     counts = pd.read_csv(ROOT / "results/demo/tables/complexity.csv", dtype=str, keep_default_na=False)
     counts = counts[counts["scale"] == "paper"].set_index("system")
-    requirements = Requirements(catalogue(), counts, BENCHMARKS)
-    times = next(path for path in BENCHMARKS if path.name.startswith("system_times-"))
+    times = next(BENCHMARKS.glob("system_times-*.csv"))
+    requirements = Requirements(catalogue(), counts, [times])
+    assert requirements.clock is not None
     stages = {
         stage.dataset: stage.hours
-        for stage in estimate(PAPER_SETTINGS, "paper", times, minutes=7.4).stages
+        for stage in estimate(PAPER_SETTINGS, "paper", times, ModelCounts(PAPER_SETTINGS), minutes=7.4).stages
         if stage.name == "train: Table 2"
     }
     for dataset, hours in stages.items():
@@ -779,5 +784,5 @@ def test_hours_are_those_of_the_estimate() -> None:
             planned_run(PAPER_SETTINGS, "paper", dataset, run) for run in table_runs(PAPER_SETTINGS, dataset)
         ]
         trained = [run for run in planned if run.trained]
-        found = sum(run.training.samples * requirements.seconds(run) for run in trained) / 3600
+        found = sum(run.training.samples * requirements.clock.training(run) for run in trained) / 3600
         assert found == pytest.approx(hours, rel=1e-3), dataset

@@ -11,9 +11,9 @@ from scipy import stats
 
 from convttlstm.cli import main
 from convttlstm.files import UserError
-from convttlstm.reporting import write_report
 from convttlstm.sharing.compare import OTHER, SAME, TABLES, Difference, compare
-from tests.unit.test_reporting import DATASET, PAPER, make_run
+from tests.reports import write_report
+from tests.unit.test_reporting import DATASET, make_run
 
 SEQUENCES = 400
 MSE = "MSE x 1000, 30 frames"
@@ -124,7 +124,7 @@ def test_tables_alone_say_whether_intervals_overlap(tmp_path: Path, errors) -> N
     for name in "ab":
         results = tmp_path / name
         output = results / f"tables/table2_{DATASET}"
-        write_report("table2", results, DATASET, ["black", "conv_lstm-seed0"], PAPER, output)
+        write_report("table2", results, DATASET, ["black", "conv_lstm-seed0"], output)
     shutil.rmtree(tmp_path / "b/runs")
     found = line(tmp_path / "a", tmp_path / "b")
     assert (found.low, found.high, found.judged_on) == (None, None, TABLES)
@@ -139,7 +139,7 @@ def test_a_table_beside_runs_is_compared_by_both_intervals(sides, errors) -> Non
     # Within the other's interval, of 1.96 standard errors on either side.
     near = errors[0].mean() + errors[0].std() / np.sqrt(SEQUENCES)
     edit(folder / "metrics.json", "horizons", "30", "mse", value={"mean": near, "low": near, "high": near})
-    write_report("table2", sides[1], DATASET, ["conv_lstm-seed0"], PAPER, output)
+    write_report("table2", sides[1], DATASET, ["conv_lstm-seed0"], output)
     shutil.rmtree(sides[1] / "runs")
     assert not line(*sides).sure
 

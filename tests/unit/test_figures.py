@@ -16,14 +16,17 @@ from matplotlib.text import Text
 
 from convttlstm.config import Settings, load_settings
 from convttlstm.files import UserError
-from convttlstm.reporting import write_report
-from convttlstm.reporting.cost_figures import runtime_figure
+from convttlstm.reporting.costs import measures_from
 from convttlstm.reporting.drawing import COLOURS, COLUMN, DASHES, MARKERS, SMALL, Series, ink, series_of
-from convttlstm.reporting.figures import bubbles_of, draw_figure2, draw_loss_curves, draw_per_frame
-from convttlstm.reporting.protocols import draw_protocols, standings, swapped
-from convttlstm.results import load_results, read_table
-from convttlstm.reporting.runtime import measures_of
-from convttlstm.reporting.seeds import draw_seeds, paper_values
+from convttlstm.reporting.figures.figure2 import bubbles_of, draw_figure2
+from convttlstm.reporting.figures.loss import draw_loss_curves
+from convttlstm.reporting.figures.orders import REPORT as ORDERS_FIGURE
+from convttlstm.reporting.figures.per_frame import draw_per_frame
+from convttlstm.reporting.figures.protocols import draw_protocols, standings, swapped
+from convttlstm.reporting.figures.ratios import runtime_figure
+from convttlstm.reporting.figures.seeds import draw_seeds, paper_values
+from convttlstm.results import Scale, read_table
+from tests.reports import load_results, write_report
 from tests.unit.test_reporting import COMPLEXITY, DATASET, MSE, ORDERS, PAPER, ROOT, make_run
 
 SYSTEMS = ["conv_lstm", "conv_tt_lstm"]
@@ -121,7 +124,7 @@ def test_bands_reach_from_the_lowest_to_the_highest_training(results: Path, draw
 
 def test_one_name_a_system_whatever_its_trainings(results: Path, tmp_path: Path) -> None:
     for what in CHARTS:
-        write_report(what, results, DATASET, RUNS, PAPER, tmp_path / what, demo())
+        write_report(what, results, DATASET, RUNS, tmp_path / what, demo())
         shown = re.findall(r"<!-- (.*?) -->", (tmp_path / f"{what}.svg").read_text())
         assert any("Conv-TT-LSTM" in text for text in shown), what
         assert not any(re.search(r"seed \d", text) for text in shown), what
@@ -143,7 +146,7 @@ def test_each_training_has_a_loss_curve(results: Path, drawn: list[Series]) -> N
 
 
 def test_figure2_has_one_bubble_a_system_at_the_mean_of_table2(results: Path, tmp_path: Path) -> None:
-    write_report("table2", results, DATASET, RUNS, PAPER, tmp_path / "table2")
+    write_report("table2", results, DATASET, RUNS, tmp_path / "table2")
     table = pd.read_csv(tmp_path / "table2.csv")
     table = table[table["origin"] == "reproduced"].set_index("method")
     loaded = load_results(results, DATASET, RUNS)
@@ -181,12 +184,12 @@ def test_seeds_are_dots_and_the_papers_values_stand_beside_them_at_its_scale(
     results = make_trainings(tmp_path / scale, scale)
     settings = load_settings(ROOT / f"config/{scale}.yaml")
     trained = series_of(load_results(results, DATASET, RUNS[1:]))
-    write_report("seeds", results, DATASET, RUNS, PAPER, tmp_path / "seeds", settings)
+    write_report("seeds", results, DATASET, RUNS, tmp_path / "seeds", settings)
     # Matplotlib notes each line of text beside its outlines.
     note = " ".join(re.findall(r"<!-- (.*?) -->", (tmp_path / "seeds.svg").read_text()))
     assert ("hollow: the paper" in note) == (scale == "paper")
     assert ("of another scale" in note) == (scale != "paper")
-    printed = paper_values(settings, trained, DATASET, PAPER)
+    printed = paper_values(Scale(scale, settings, results, PAPER), trained, DATASET)
     figure = draw_seeds(trained, printed if scale == "paper" else {})
     for panel, (horizon, metric, factor) in enumerate(
         (h, m, f) for h in (10, 30) for m, f in (("mse", 1e3), ("ssim_paper", 1), ("lpips_paper", 1e3))
@@ -208,8 +211,8 @@ def test_seeds_are_dots_and_the_papers_values_stand_beside_them_at_its_scale(
 
 
 def test_seeds_need_a_trained_run(results: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no seeds to draw"):
-        write_report("seeds", results, DATASET, ["copy_last"], PAPER, tmp_path / "seeds", demo())
+    with pytest.raises(UserError, match="there are no seeds to draw"):
+        write_report("seeds", results, DATASET, ["copy_last"], tmp_path / "seeds", demo())
 
 
 def test_ranks_and_swaps_are_those_of_a_plain_sort(results: Path, drawn: list[Series]) -> None:
@@ -251,11 +254,9 @@ def test_a_pair_that_changes_places_is_counted(tmp_path: Path) -> None:
     assert sum(last in pair for pair in swapped(ranked)) == overtaken > 0
 
 
-def test_complexity_shows_the_counts(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    figures = []
-    monkeypatch.setattr("convttlstm.reporting.cost_figures.save", lambda figure, *_: figures.append(figure))
-    write_report("orders", results, "", [], PAPER, tmp_path / "complexity")
-    upper, lower = figures[0].axes
+def test_complexity_shows_the_counts(results: Path) -> None:
+    figure, _ = ORDERS_FIGURE.draw(Scale("demo", demo(), results), "", [])
+    upper, lower = figure.axes
     assert [list(line.get_ydata()) for line in upper.lines] == [[10, 12], [16, 24], [16, 43]]
     assert [list(line.get_ydata()) for line in lower.lines] == [[2, 3], [4, 6], [4, 10]]
     assert [list(line.get_xdata()) for line in upper.lines] == [[1, 2]] * 3
@@ -268,8 +269,8 @@ def test_runtime_shows_the_papers_ratios_hollow_and_ours_solid(results: Path, tm
         "A,2,2.13,conv_lstm,float32,ours,4\nA,2,2.13,conv_tt_lstm,float32,ours,3\n"
         'A,2,2.13,conv_lstm,float32,"ours, recomputed",9\n'
     )
-    write_report("runtime", results, "", [], PAPER, tmp_path, mnist_only(), times=[steps])
-    table = pd.read_csv(tmp_path / "tables/runtime.csv")
+    write_report("runtime", results, "", [], tmp_path / "runtime", mnist_only(), tmp_path)
+    table = pd.read_csv(tmp_path / "runtime.csv")
     np.testing.assert_allclose(table["ratio"], table["conv_tt_lstm"] / table["conv_lstm"], rtol=1e-5)
     ratios = table.set_index(["dataset", "what"])["ratio"]
     assert ratios["kth", "training, original code"] == pytest.approx(74.8 / 28.9, rel=1e-5)
@@ -277,13 +278,13 @@ def test_runtime_shows_the_papers_ratios_hollow_and_ours_solid(results: Path, tm
     assert ratios[DATASET, "FLOPs, as printed"] == pytest.approx(10.76 / 15.88, rel=1e-5)
     assert ratios[DATASET, "training step, float32, ours"] == 0.75
     assert not any("recomputed" in what for what in table["what"])
-    measures = measures_of(results, mnist_only(), [steps], PAPER / "table2.csv")
+    measures = measures_from(read_table(tmp_path / "runtime.csv", []))
     figure = runtime_figure(measures, list(dict.fromkeys(m.where for m in measures if m.where)))
     dots = [line for line in figure.axes[0].lines if line.get_marker() in "os"]
     np.testing.assert_allclose([dot.get_xdata()[0] for dot in dots], table["ratio"], rtol=1e-5)
     hollow = [dot.get_markerfacecolor() == "none" for dot in dots]
     assert hollow == list(table["source"] == "the paper")
-    text = (tmp_path / "tables/runtime.md").read_text()
+    text = (tmp_path / "runtime.md").read_text()
     assert "shows nothing about the paper" in text and "minutes and seconds do not" in text
 
 
@@ -302,20 +303,20 @@ WRITE = """
 import sys
 from pathlib import Path
 from convttlstm.config import Settings, load_settings
-from convttlstm.reporting import write_report
-results, output, paper, config, dataset, runs, charts = sys.argv[1:]
+from tests.reports import write_report
+results, output, config, dataset, runs, charts = sys.argv[1:]
 settings = load_settings(Path(config))
 for what in charts.split():
-    write_report(what, Path(results), dataset, runs.split(), Path(paper), Path(output) / what, settings)
+    write_report(what, Path(results), dataset, runs.split(), Path(output) / what, settings)
 """
 
 
 def test_files_are_the_same_in_two_processes(results: Path, tmp_path: Path) -> None:
     charts = [*CHARTS, "orders", "strip"]
     for seed in ("0", "1"):
-        arguments = [str(results), str(tmp_path / seed), str(PAPER), str(ROOT / "config/demo.yaml"), DATASET]
+        arguments = [str(results), str(tmp_path / seed), str(ROOT / "config/demo.yaml"), DATASET]
         arguments += [" ".join(RUNS), " ".join(charts)]
-        environment = {"PYTHONPATH": str(ROOT / "lib"), "PYTHONHASHSEED": seed, "PATH": ""}
+        environment = {"PYTHONPATH": f"{ROOT / 'lib'}:{ROOT}", "PYTHONHASHSEED": seed, "PATH": ""}
         subprocess.run([sys.executable, "-c", WRITE, *arguments], check=True, env=environment)
     for what in charts:
         for suffix in (".svg", ".pdf"):

@@ -13,16 +13,16 @@ import torch
 
 from convttlstm.config import Settings, digests, grid_runs, load_settings, resolve_run
 from convttlstm.config.models import HYPER
-from convttlstm.planning.estimate import estimate
-from convttlstm.planning.estimate import to_text as estimate_text
 from convttlstm.evaluation.selection import select
 from convttlstm.files import UserError
 from convttlstm.models import create_model
-from convttlstm.reporting.grid import write_grid
+from convttlstm.planning.estimate import estimate
+from convttlstm.planning.estimate import to_text as estimate_text
 from convttlstm.planning.status import status
 from convttlstm.planning.status import to_text as status_text
 from convttlstm.slurm import Job
-from convttlstm.training.checkpoints import forget
+from convttlstm.training.locks import forget
+from tests.reports import write_report
 
 ROOT = Path(__file__).parents[2]
 TIMES = ROOT / "benchmarks/results/system_times-AMD_EPYC-torch2.13.0.csv"
@@ -105,7 +105,7 @@ def test_times_that_cannot_be_used_are_one_line(tmp_path: Path, paper: Settings,
 def held(tmp_path: Path) -> Iterator[Path]:
     """A run's folder that another process trains in."""
     folder = tmp_path / "runs" / DATASET / "conv_lstm-seed0"
-    code = "import sys; from pathlib import Path; from convttlstm.training.checkpoints import run_lock\n"
+    code = "import sys; from pathlib import Path; from convttlstm.training.locks import run_lock\n"
     code += f"with run_lock(Path({str(folder)!r})): print(flush=True); sys.stdin.read()"
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -210,7 +210,8 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Path, 
         folder.mkdir(parents=True)
         pd.DataFrame({"epoch": [1, 2], "validation_loss": [loss, loss + 1]}).to_csv(folder / "history.csv")
     select(settings, DATASET, results / "runs" / DATASET, results / f"selection/{DATASET}.json")
-    write_grid(results, settings, DATASET, results)
+    write_report("grid", results, DATASET, [], results / f"tables/grid_{DATASET}", settings)
+    write_report("heat_map", results, DATASET, [], results / f"figures/heat_map_{DATASET}", settings)
     return settings, results, losses
 
 
@@ -233,7 +234,7 @@ def test_the_grid_s_table_holds_every_point_best_first(searched) -> None:
 
 def test_heat_maps_write_every_loss_and_say_their_scale(searched) -> None:
     _, results, losses = searched
-    drawn = (results / f"figures/grid_{DATASET}.svg").read_text()
+    drawn = (results / f"figures/heat_map_{DATASET}.svg").read_text()
     for loss in losses.values():
         assert drawn.count(f"<!-- {loss:.4f} -->") == 1
     assert all(f"<!-- S = {size}, M = 3 -->" in drawn for size in (3, 5)) and "demo scale" in drawn

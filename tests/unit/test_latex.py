@@ -3,18 +3,18 @@
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from convttlstm.config import load_settings
-from convttlstm.reporting import write_report
-from convttlstm.reporting.costs import complexity_tables
-from convttlstm.reporting.grid import Selection, grid_table
+from convttlstm.reporting import find_report
 from convttlstm.reporting.markup import Row, Table, latex_code, to_latex
-from convttlstm.reporting.recognition import table1_tables, table3_tables
-from convttlstm.results import read_table
-from tests.unit.test_reporting import DATASET, MSE, PAPER, ROOT, RUNS, SELECTION, make_results, make_run
+from convttlstm.reporting.tables.grid import grid_table
+from convttlstm.results import Scale, Selection
+from tests.reports import write_report
+from tests.unit.test_reporting import DATASET, MSE, ROOT, RUNS, SELECTION, make_results, make_run
 
 pytestmark = pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex on this machine")
 
@@ -61,7 +61,7 @@ def test_table2_of_single_and_repeated_trainings(
     runs = [*RUNS, "conv_tt_lstm-seed1", "conv_tt_lstm-seed2", "vpn-seed0"]
     results = make_results(tmp_path / "demo", runs[:-1], lpips=lpips)
     make_run(results, runs[-1], lpips=lpips, sequences=8)
-    write_report("table2", results, DATASET, runs, PAPER, tmp_path / "table2")
+    write_report("table2", results, DATASET, runs, tmp_path / "table2")
     assert_fits(tmp_path, (tmp_path / "table2.tex").read_text(), tables=4)
 
 
@@ -75,16 +75,19 @@ def test_table4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = settings.model_copy(update={"experiments": {DATASET: experiment}})
     runs = [f"{system}-seed0" for system in systems]
     results = make_results(tmp_path / "demo", runs)
-    write_report("table4", results, DATASET, runs, PAPER, tmp_path / "table4", settings)
+    write_report("table4", results, DATASET, runs, tmp_path / "table4", settings)
     assert_fits(tmp_path, (tmp_path / "table4.tex").read_text(), tables=1)
 
 
 def test_recognition_complexity_and_grid(tmp_path: Path) -> None:
     """From a demo's own figures, whose tables are the widest, and from a search of one point."""
-    shutil.copy(DEMO / "complexity.csv", tmp_path)
-    times = sorted((ROOT / "benchmarks/results").glob("system_times-*.csv"))
-    tables = [*table1_tables(read_table(DEMO / "table1.csv", [])), *complexity_tables(tmp_path, times)]
-    tables += table3_tables(read_table(DEMO / "table3.csv", []))
+    scale = Scale.load(ROOT / "config/demo.yaml", DEMO.parent)
+    scale = replace(scale, benchmarks=ROOT / "benchmarks/results")
+    tables = [
+        table
+        for name in ("table1", "complexity", "table3")
+        for table in find_report(name).read(scale, "", DEMO / name).tables
+    ]
     tables.append(grid_table(Selection.model_validate(SELECTION), "Moving-MNIST-2", "demo scale"))
     text = "\n".join(map(to_latex, tables))
     assert text.count(r"\begin{sidewaystable}") == 2  # Table 1, one for each share of the frames

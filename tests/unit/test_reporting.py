@@ -17,18 +17,21 @@ import pytest
 import yaml
 from PIL import Image, ImageSequence
 
+from convttlstm.animation import BORDER, GAP, HEAD
 from convttlstm.config import load_settings, resolve_run
 from convttlstm.files import UserError
-from convttlstm.reporting import write_report
-from convttlstm.animation import BORDER, GAP, HEAD
-from convttlstm.reporting.cost_figures import draw_runtime
+from convttlstm.reporting import find_reports
 from convttlstm.reporting.drawing import spread
-from convttlstm.reporting.markup import Row, Table, latex, to_html, to_latex, to_markdown
-from convttlstm.reporting.page import animation, headline, standouts, write_page
+from convttlstm.reporting.markup import Row, Table, latex, to_latex, to_markdown
+from convttlstm.reporting.page import ENVIRONMENT
 from convttlstm.reporting.page.embedding import sheet, smaller
-from convttlstm.reporting.page.verdicts import COLUMNS, SHAPES
-from convttlstm.results import load_results, read_table, short_names, without_short
-from convttlstm.reporting.runtime import read_runtime
+from convttlstm.reporting.page.scrubber import animation
+from convttlstm.reporting.page.texts import headline, standouts
+from convttlstm.reporting.page.verdicts import SHAPES
+from convttlstm.reporting.runs import short_names, without_short
+from convttlstm.reporting.tables.claims import COLUMNS
+from convttlstm.results import read_table
+from tests.reports import load_results, settings_with, write_report
 
 ROOT = Path(__file__).parents[2]
 PAPER = ROOT / "data/paper"
@@ -212,27 +215,24 @@ def make_results(results: Path, runs: list[str] = RUNS, **options: Any) -> Path:
     return results
 
 
-def write_all(results: Path, runs: list[str] = RUNS) -> None:
-    for what, output in {
-        "table2": f"tables/table2_{DATASET}",
-        "complexity": "tables/complexity",
-        "figure2": f"figures/figure2_{DATASET}",
-        "loss": f"figures/loss_{DATASET}",
-        "per_frame": f"figures/per_frame_{DATASET}",
-        "example": f"figures/example_{DATASET}.gif",
-        "strip": f"figures/strip_{DATASET}",
-        "gallery": f"figures/gallery_{DATASET}",
-        "seeds": f"figures/seeds_{DATASET}",
-        "protocols": f"figures/protocols_{DATASET}",
-        "orders": "figures/complexity",
-    }.items():
-        settings = load_settings(ROOT / "config/demo.yaml")
-        write_report(what, results, DATASET, runs, PAPER, results / output, settings)
+MADE_UP = ("claims", "runtime", "summary", "weights", "page")  # by hand, or of no use here
+
+
+def write_page(results: Path, runs: list[str] = RUNS, scale: str = "demo") -> None:
+    settings = settings_with(DATASET, runs, scale)
+    write_report("page", results, DATASET, runs, results, settings)
+
+
+def write_all(results: Path, runs: list[str] = RUNS, scale: str = "demo") -> None:
+    settings = settings_with(DATASET, runs, scale)
+    write_claims(results)
     for suffix in ("csv", "md", "tex"):
         (results / f"tables/runtime.{suffix}").write_text(RUNTIME)
-    draw_runtime(read_runtime(results), "made up", results / "figures/runtime")
-    write_claims(results)
-    write_page(results, {DATASET: runs}, [], results / "index.html")
+    for name, report in find_reports().items():
+        if name not in MADE_UP:
+            for dataset in report.made_for(settings):
+                write_report(name, results, DATASET, runs, results / report.stem(dataset), settings)
+    write_page(results, runs, scale)
 
 
 @pytest.fixture(scope="module")
@@ -303,7 +303,7 @@ def test_rows_name_commit_sequences_and_commands(results: Path) -> None:
 
 def test_paper_scale_compares(tmp_path: Path) -> None:
     results = make_results(tmp_path / "paper", scale="paper")
-    write_all(results)
+    write_all(results, scale="paper")
     assert "Paper scale. The paper's rows are at the same scale." in table2(results, ".md")
     assert "shows nothing" not in (results / "index.html").read_text()
 
@@ -320,7 +320,7 @@ def test_without_lpips_tables_and_figures_say_so(tmp_path: Path) -> None:
 def test_seeds_and_settings_are_told_apart(tmp_path: Path) -> None:
     runs = ["black", "conv_tt_lstm-seed0", "conv_tt_lstm-N2-seed1"]
     results = make_results(tmp_path / "demo", runs)
-    write_all(results, runs)
+    write_report("table2", results, DATASET, runs, results / f"tables/table2_{DATASET}")
     assert "| Conv-TT-LSTM, N2, seed 1 " in table2(results, ".md")
 
 
@@ -342,7 +342,7 @@ def test_seeds_and_settings_are_told_apart(tmp_path: Path) -> None:
 def test_a_bad_run_is_one_line_and_writes_nothing(tmp_path: Path, spoil: Any, says: str) -> None:
     spoil(make_run(tmp_path, "conv_lstm-seed0"))
     with pytest.raises(UserError) as error:
-        write_report("table2", tmp_path, DATASET, ["conv_lstm-seed0"], PAPER, tmp_path / "out/t")
+        write_report("table2", tmp_path, DATASET, ["conv_lstm-seed0"], tmp_path / "out/t")
     assert says in str(error.value)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
@@ -356,16 +356,16 @@ def test_another_runs_metrics_are_refused(tmp_path: Path) -> None:
 
 
 def test_loss_curves_need_a_trained_run(results: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no loss to draw"):
-        write_report("loss", results, DATASET, RUNS[:2], PAPER, tmp_path / "loss")
+    with pytest.raises(UserError, match="there is no loss to draw"):
+        write_report("loss", results, DATASET, RUNS[:2], tmp_path / "loss")
 
 
 def test_the_page_needs_its_figures(tmp_path: Path) -> None:
     results = make_results(tmp_path / "demo")
-    write_report("table2", results, DATASET, RUNS, PAPER, results / f"tables/table2_{DATASET}")
+    write_report("table2", results, DATASET, RUNS, results / f"tables/table2_{DATASET}")
     write_claims(results)
-    with pytest.raises(UserError, match="write it before the page"):
-        write_page(results, {DATASET: RUNS}, [], results / "index.html")
+    with pytest.raises(UserError, match="make it before the page"):
+        write_page(results)
 
 
 def test_everything_comes_out_byte_for_byte_the_same(results: Path, tmp_path: Path) -> None:
@@ -395,7 +395,8 @@ def test_latex_table_has_no_stray_special_characters(results: Path) -> None:
 def test_markup_escapes_in_every_form() -> None:
     table = Table("T", "N <b>", [("g", "A"), ("g", "B")], "lr", [Row(["a|b", "<1>&2"], ours=True)])
     assert r"| a\|b | <1>&2 |" in to_markdown(table)
-    assert "&lt;1&gt;&amp;2" in to_html(table) and "N &lt;b&gt;" in to_html(table)
+    shown = ENVIRONMENT.get_template("macros.html").module.table(table, "")  # type: ignore[attr-defined]
+    assert "&lt;1&gt;&amp;2" in shown and "N &lt;b&gt;" in shown
     assert r"a\textbar{}b & \textless{}1\textgreater{}\&2 \\" in to_latex(table)
 
 
@@ -424,14 +425,12 @@ def test_gif_shows_the_input_then_truth_and_predictions(results: Path) -> None:
 
 
 def test_gif_refuses_a_damaged_file(tmp_path: Path) -> None:
-    from convttlstm.animation import write_example
-
     folder = make_run(tmp_path, "copy_last")
     whole = (folder / "examples.npz").read_bytes()
     (folder / "examples.npz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match="damaged"):
-        write_example(tmp_path, DATASET, ["copy_last"], tmp_path / "x.gif")
-    assert not (tmp_path / "x.gif").exists()
+        write_report("example", tmp_path, DATASET, ["copy_last"], tmp_path)
+    assert not (tmp_path / "figures").exists()
 
 
 def test_headline_follows_the_intervals(results: Path) -> None:
@@ -459,7 +458,7 @@ def test_standouts_are_the_lowest_mse_and_what_needs_no_training(results: Path) 
 
 def test_standouts_leave_out_what_was_cut_short(short_results: tuple[Path, list[str]]) -> None:
     results, runs = short_results
-    write_report("table2", results, DATASET, [*runs, "ctt_1x1-seed0"], PAPER, results / "t")
+    write_report("table2", results, DATASET, [*runs, "ctt_1x1-seed0"], results / "t")
     table = read_table(results / "t.csv", ["run"])
     said = standouts(table, load_results(results, DATASET, RUNS)[0].config)
     assert "updates only" in "".join(table["caveat"])
@@ -484,7 +483,7 @@ def test_rows_cut_short_say_so_and_prove_nothing(short_results: tuple[Path, list
     assert [name[-1] == "*" for name in short_names(loaded)] == [False] * 4 + [True]
     full, note = without_short(loaded)
     assert [result.config.id for result in full] == RUNS and note.endswith(": VPN (baseline)")
-    write_report("per_frame", results, DATASET, runs, PAPER, results / "curves")
+    write_report("per_frame", results, DATASET, runs, results / "curves")
     curves = (results / "curves.svg").read_text()  # matplotlib notes each text beside its outlines
     assert curves.count("<!-- Conv-TT-LSTM -->") == 3 and "<!-- VPN (baseline) * -->" not in curves
     assert "few updates only: VPN (baseline) -->" in " ".join(curves.split())
@@ -504,7 +503,7 @@ def test_table4_puts_runs_beneath_the_papers_rows(short_results: tuple[Path, lis
     config.write_text(yaml.safe_dump(overlay))
     runs = ["ctt_1x1-seed0", "conv_lstm-seed0", "conv_tt_lstm-seed0"]
     write_report(
-        "table4", results, DATASET, runs, PAPER, results / f"tables/table4_{DATASET}", load_settings(config)
+        "table4", results, DATASET, runs, results / f"tables/table4_{DATASET}", load_settings(config)
     )
     lines = (results / f"tables/table4_{DATASET}.md").read_text().splitlines()
     found = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
@@ -521,7 +520,7 @@ def test_table4_puts_runs_beneath_the_papers_rows(short_results: tuple[Path, lis
 
 
 def test_times_measured_on_a_part_are_marked(results: Path, tmp_path: Path) -> None:
-    times = tmp_path / "times.csv"
+    times = tmp_path / "system_times-epyc.csv"
     times.write_text(
         "device,torch,title,size,forward_seconds,training_seconds,steps,sequence_steps\n"
         "AMD EPYC,2.13.0,ConvLSTM (baseline),64,2.5,7.25,19,19\n"
@@ -529,7 +528,7 @@ def test_times_measured_on_a_part_are_marked(results: Path, tmp_path: Path) -> N
         "AMD EPYC,2.13.0,VPN (baseline),64,,90,19,19\n"
     )
     output = tmp_path / "complexity"
-    write_report("complexity", results, "", [], PAPER, output, times=[times])
+    write_report("complexity", results, "", [], output, benchmarks=tmp_path)
     markdown = output.with_suffix(".md").read_text()
     assert "Measured on AMD EPYC, PyTorch 2.13.0" in markdown
     lines = [line for line in markdown.splitlines() if "2.5 s" in line or "90 s" in line]
@@ -594,10 +593,11 @@ def test_page_shows_each_verdict_as_a_word_with_its_basis(results: Path) -> None
 def test_the_page_needs_sound_claims(tmp_path: Path, spoil: Any, says: str) -> None:
     results = make_results(tmp_path / "demo")
     write_all(results)
+    (results / "index.html").unlink()
     spoil(results / "tables/claims.csv")
     with pytest.raises(UserError, match=says):
-        write_page(results, {DATASET: RUNS}, [], results / "again.html")
-    assert not (results / "again.html").exists()
+        write_page(results)
+    assert not (results / "index.html").exists()
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -649,11 +649,9 @@ def test_labels_are_spread_no_more_than_needed() -> None:
 
 
 def test_reporting_does_not_import_torch() -> None:
-    modules = [
-        f"convttlstm.reporting.{name}"
-        for name in ("table2", "table4", "costs", "figures", "animation", "page")
-    ]
-    code = f"import sys, {', '.join(modules)}; assert 'torch' not in sys.modules"
+    code = "import sys; from convttlstm.reporting import find_reports; find_reports(); "
+    code += "import convttlstm.planning.estimate, convttlstm.planning.status; "
+    code += "assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

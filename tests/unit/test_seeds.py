@@ -10,8 +10,8 @@ import yaml
 
 from convttlstm.config import ablation_runs, load_settings, table_runs
 from convttlstm.files import UserError
-from convttlstm.reporting import write_report
-from tests.unit.test_reporting import DATASET, PAPER, ROOT, make_run
+from tests.reports import write_report
+from tests.unit.test_reporting import DATASET, ROOT, make_run
 
 SEEDS = ["conv_lstm-seed0", "conv_lstm-seed1", "conv_lstm-seed2"]
 SEQUENCES = 200
@@ -36,7 +36,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, values: np.ndarray) -> Pat
         # Backwards: sequences are paired by their numbers, not by their lines.
         pd.concat(frames)[::-1].to_csv(folder / "per_sequence.csv", index=False)
     make_run(results, "black")
-    write_report("table2", results, DATASET, ["black", *SEEDS], PAPER, results / "tables/table2")
+    write_report("table2", results, DATASET, ["black", *SEEDS], results / "tables/table2")
     return results
 
 
@@ -86,7 +86,7 @@ def test_a_run_without_its_sequences_is_named(results: Path, tmp_path: Path) -> 
     missing = tmp_path / "runs" / DATASET / SEEDS[1] / "per_sequence.csv"
     missing.unlink()
     with pytest.raises(UserError, match=rf"{SEEDS[1]}/per_sequence\.csv: no such file"):
-        write_report("table2", tmp_path, DATASET, SEEDS[:2], PAPER, tmp_path / "table2")
+        write_report("table2", tmp_path, DATASET, SEEDS[:2], tmp_path / "table2")
 
 
 def test_ablations_are_trained_with_every_seed(tmp_path: Path) -> None:

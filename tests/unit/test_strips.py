@@ -1,8 +1,6 @@
 """Film strips and figures by label, from a small made-up results folder."""
 
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,17 +14,9 @@ from matplotlib.transforms import Bbox
 from convttlstm.config import load_settings
 from convttlstm.files import UserError
 from convttlstm.reporting.drawing import STYLE
-from convttlstm.results import load_results
-from convttlstm.reporting.strips import (
-    Strip,
-    by_label,
-    choose_strips,
-    draw_groups,
-    draw_strips,
-    write_gallery,
-    write_groups,
-    write_strip,
-)
+from convttlstm.reporting.figures.groups import by_label, draw_groups
+from convttlstm.reporting.strips import Strip, choose_strips, draw_strips
+from tests.reports import load_results, write_report
 from tests.unit.test_reporting import DATASET, ROOT, make_run
 
 CONTEXT, HORIZON = 10, 30
@@ -203,7 +193,7 @@ def test_another_sequence_under_the_same_number_is_refused(tmp_path: Path) -> No
         changed = dict(arrays) | {"truth": arrays["truth"][::-1] // 2}
     np.savez(folder / "examples.npz", **changed)
     with pytest.raises(UserError, match=r"conv_lstm-seed0/examples\.npz: test sequence \d+ is not the one"):
-        write_strip(tmp_path, DATASET, [BASELINE, OURS], tmp_path / "strip")
+        write_report("strip", tmp_path, DATASET, [BASELINE, OURS], tmp_path / "strip")
 
 
 def truncate(path: Path) -> None:
@@ -263,9 +253,9 @@ def test_a_bad_file_is_one_line_and_writes_nothing(
 ) -> None:
     path = make_judged(tmp_path, OURS) / file
     spoil(path)
-    for write in (write_strip, write_gallery):
+    for name in ("strip", "gallery"):
         with pytest.raises(UserError) as error:
-            write(tmp_path, DATASET, [OURS], tmp_path / "out/strip")
+            write_report(name, tmp_path, DATASET, [OURS], tmp_path / "out/strip")
         assert str(error.value).startswith(f"{path}: ") and says in str(error.value)
         assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
@@ -274,19 +264,22 @@ def test_a_bad_file_is_one_line_and_writes_nothing(
 def test_a_missing_label_is_one_line_and_writes_nothing(tmp_path: Path) -> None:
     labelled, plain = make_judged(tmp_path, OURS), make_judged(tmp_path, BASELINE, labelled=False)
     for folder, label, says in ((labelled, "scenario", "action"), (plain, "action", "none")):
+        [result] = load_results(tmp_path, DATASET, [folder.name])
         with pytest.raises(UserError) as error:
-            write_groups(tmp_path, DATASET, [folder.name], label, tmp_path / "out/groups")
+            by_label(result, label)
         path = folder / "per_sequence.csv"
         assert str(error.value) == f"{path}: sequences have no label '{label}'; they have {says}"
     with pytest.raises(UserError, match="no label 'psnr'"):
-        write_groups(tmp_path, DATASET, [OURS], "psnr", tmp_path / "out/groups")
+        by_label(load_results(tmp_path, DATASET, [OURS])[0], "psnr")
+    with pytest.raises(UserError, match="no label 'action'"):
+        write_report("groups", tmp_path, DATASET, [BASELINE], tmp_path / "out/groups")
     assert not (tmp_path / "out").exists()
 
 
 def test_group_means_are_those_of_groupby(tmp_path: Path) -> None:
     make_judged(tmp_path, OURS)
     make_judged(tmp_path, BASELINE, lpips=False)
-    write_groups(tmp_path, DATASET, [BASELINE, OURS], "action", tmp_path / "groups")
+    write_report("groups", tmp_path, DATASET, [BASELINE, OURS], tmp_path / "groups")
     written = pd.read_csv(tmp_path / "groups.csv").set_index(["run", "action"])
     assert len(written) == 6 and set(written["horizon"]) == {HORIZON}
     columns = {"psnr": ("psnr", 1), "ssim_paper": ("ssim_paper", 1), "lpips_paper": ("lpips_paper_x1e3", 1e3)}
@@ -341,16 +334,10 @@ def test_everything_comes_out_byte_for_byte_the_same(tmp_path: Path) -> None:
     for run in runs:
         make_judged(tmp_path, run, KEPT[:3])
     for folder in ("first", "second"):
-        write_strip(tmp_path, DATASET, runs, tmp_path / folder / "strip")
-        write_gallery(tmp_path, DATASET, runs, tmp_path / folder / "gallery")
-        write_groups(tmp_path, DATASET, runs, "action", tmp_path / folder / "groups")
+        for name in ("strip", "gallery", "groups"):
+            write_report(name, tmp_path, DATASET, runs, tmp_path / folder / name)
     written = sorted(path.name for path in (tmp_path / "first").iterdir())
     expected = [f"{name}.{kind}" for name in ("gallery", "strip") for kind in ("pdf", "svg")]
     assert written == sorted([*expected, "groups.csv", "groups.pdf", "groups.svg"])
     for name in written:
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes(), name
-
-
-def test_strips_do_not_import_torch() -> None:
-    code = "import sys, convttlstm.reporting.strips; assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from convttlstm.slurm import Job, jobs_of
-from convttlstm.training.checkpoints import is_locked
+from convttlstm.training.locks import is_locked
 from tests.conftest import ENVIRONMENT, Project, make_project
 from tests.workflow.test_dvc import repository
 from tests.workflow.test_pipeline import assert_only_what_changed_is_made_again

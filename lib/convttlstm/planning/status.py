@@ -10,8 +10,8 @@ from convttlstm.config import Run, Settings, evaluated_runs, grid_runs, is_selec
 from convttlstm.files import listed, read_json
 from convttlstm.provenance import changed_sources
 from convttlstm.slurm import Job
-from convttlstm.training.checkpoints import is_locked
 from convttlstm.training.history import read_history
+from convttlstm.training.locks import is_locked
 
 STATES = ["done", "running", "waiting", "failed", "to do"]
 SHOWN = 30  # lines; the others are counted

@@ -143,7 +143,7 @@ class TableReport(Report):
     columns: list[str] = field(default_factory=list)
 
     folder: ClassVar[str] = "tables"
-    suffixes: ClassVar[tuple[str, ...]] = (".csv", ".md", ".tex")
+    suffixes: ClassVar[tuple[str, ...]] = (".csv", ".md")  # .tex is written too, and not in git
 
     def write(self, scale: Scale, dataset: str, stem: Path) -> None:
         """Write .csv, .md and .tex; see `Report.write`."""
@@ -177,7 +177,7 @@ class FigureReport(Report):
     rows: Callable[[Runs], "pd.DataFrame"] | None = None
 
     folder: ClassVar[str] = "figures"
-    suffixes: ClassVar[tuple[str, ...]] = (".svg", ".pdf")
+    suffixes: ClassVar[tuple[str, ...]] = (".svg",)  # .pdf is written too, and not in git
 
     def files(self, settings: Settings, dataset: str) -> list[str]:
         """Return the files that it writes, below the scale's folder."""
@@ -199,11 +199,11 @@ class FileReport(Report):
     """Files of any kind.
 
     Attributes:
-        make: writes them; see `Report.write`.
+        make: writes them, from the scale, the data set and the loaded runs, below a folder.
         names: the files, below the scale's folder.
     """
 
-    make: Callable[[Scale, str, Path], None]
+    make: Callable[[Scale, str, Runs, Path], None]
     names: Callable[[Settings, str], Sequence[str]]
 
     def stem(self, dataset: str) -> str:
@@ -216,7 +216,7 @@ class FileReport(Report):
 
     def write(self, scale: Scale, dataset: str, stem: Path) -> None:
         """Write the files below `stem`; see `Report.write`."""
-        self.make(scale, dataset, stem)
+        self.make(scale, dataset, self.load(scale, dataset), stem)
 
 
 def with_suffix(stem: Path, suffix: str) -> Path:

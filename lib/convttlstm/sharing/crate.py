@@ -9,6 +9,7 @@ from rocrate.model import ContextEntity
 from rocrate.rocrate import ROCrate
 
 from convttlstm.config import Run, Settings, evaluated_runs, shown_runs
+from convttlstm.reporting import find_reports
 from convttlstm.results import read_checked, source_label
 
 PAPER = "Convolutional Tensor-Train LSTM for Spatio-Temporal Learning (NeurIPS 2020)"
@@ -63,7 +64,7 @@ class _Judged(BaseModel):
 
 def contents(settings: Settings, config: Path, results: Path) -> dict[str, Path]:
     """Return the files of a bundle, there or not, by their names in it; see `bundle`."""
-    return _project(config) | _reports(results, config.stem) | _runs(settings, config.stem, results)
+    return _project(config) | _reports(settings, results, config.stem) | _runs(settings, config.stem, results)
 
 
 def _project(config: Path) -> dict[str, Path]:
@@ -75,11 +76,15 @@ def _project(config: Path) -> dict[str, Path]:
     return files
 
 
-def _reports(results: Path, scale: str) -> dict[str, Path]:
-    files = {f"results/{scale}/{name}": results / name for name in ("index.html", "weights.json")}
-    for folder in ("tables", "figures", "selection"):
-        files |= _below(results / folder, f"results/{scale}/{folder}")
-    return files
+def _reports(settings: Settings, results: Path, scale: str) -> dict[str, Path]:
+    """Return the files of all reports that the settings ask for."""
+    names = [
+        name
+        for report in find_reports().values()
+        for dataset in report.made_for(settings)
+        for name in report.files(settings, dataset)
+    ]
+    return {f"results/{scale}/{name}": results / name for name in names}
 
 
 def _below(folder: Path, inside: str) -> dict[str, Path]:

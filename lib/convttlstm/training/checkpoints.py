@@ -1,13 +1,8 @@
-"""last.ckpt: everything needed to go on, bit for bit; and the lock that keeps two writers apart."""
+"""last.ckpt: everything needed to go on, bit for bit."""
 
-import contextlib
-import fcntl
 import hashlib
 import os
-import socket
 import zipfile
-from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +10,7 @@ import torch
 
 from convttlstm.files import UserError, atomic_path
 
-LAST, PREVIOUS, LOCK = "last.ckpt", "previous.ckpt", ".lock"
+LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 
 
 def save_checkpoint(folder: Path, content: dict[str, Any]) -> None:
@@ -80,52 +75,3 @@ def set_aside(folder: Path, saved: dict[str, Any]) -> Path:
     (last if last.exists() else previous).replace(aside)
     previous.unlink(missing_ok=True)
     return aside
-
-
-@contextlib.contextmanager
-def run_lock(folder: Path) -> Iterator[None]:
-    """Hold the run's folder for this process, after the one that holds it; the lock dies with its holder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("a+") as file:
-        try:
-            # lockf and not flock: it also works on network file systems.
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            print(f"{folder}: {file.read().strip()} trains this run; waiting for its end", flush=True)
-            fcntl.lockf(file, fcntl.LOCK_EX)
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        file.flush()
-        yield
-
-
-def forget(folder: Path) -> Path:
-    """Move a run's folder out of the way, so that the run is trained anew; return where it is now.
-
-    That is results/<scale>/forgotten/<dataset>/<run>-<number>, for a run's usual folder.
-
-    Raises:
-        UserError: there is no run in the folder, or it is being trained.
-    """
-    if not (folder / "config.json").is_file():
-        raise UserError(f"{folder}: no run is here (it has no config.json)")
-    if is_locked(folder):
-        raise UserError(f"{folder}: is being trained; stop that first")
-    place = folder.parents[2] / "forgotten" / folder.parent.name
-    place.mkdir(parents=True, exist_ok=True)
-    aside = next(path for number in count(1) if not (path := place / f"{folder.name}-{number}").exists())
-    folder.replace(aside)
-    return aside
-
-
-def is_locked(folder: Path) -> bool:
-    """Return whether a process trains a run."""
-    try:
-        with (folder / LOCK).open() as file:
-            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return False

@@ -32,11 +32,11 @@ from convttlstm.repeatability import conditions, differences, set_arithmetic
 from convttlstm.training.checkpoints import (
     LAST,
     load_checkpoint,
-    run_lock,
     save_checkpoint,
     set_aside,
 )
 from convttlstm.training.feeds import open_feed
+from convttlstm.training.locks import run_lock
 from convttlstm.training.recipes import RECIPES
 
 EXIT_INTERRUPTED = 75  # EX_TEMPFAIL of sysexits.h: the same command goes on

@@ -8,13 +8,13 @@ import pandas as pd
 
 from convttlstm.config import Settings, evaluated_runs
 from convttlstm.files import write_json, write_text
-from convttlstm.reporting.report import FileReport
-from convttlstm.results import Metrics, RecognitionMetrics, Scale, read_checked, read_csv
+from convttlstm.reporting.report import FileReport, Runs
+from convttlstm.results import Metrics, RecognitionMetrics, Scale
 
 CURVES = ["epoch", "train_loss", "validation_loss"]
 
 
-def make(scale: Scale, _: str, output: Path) -> None:
+def make(scale: Scale, _: str, loaded: Runs, output: Path) -> None:
     """Write metrics/<dataset>/<run>.json, plots/loss.csv and plots/bubbles.csv below `output`.
 
     Means only, in raw units, by metric and then by frames predicted, or by the share of a clip seen.
@@ -24,20 +24,17 @@ def make(scale: Scale, _: str, output: Path) -> None:
     """
     losses = [pd.DataFrame(columns=[*CURVES, "dataset", "run"])]
     bubbles: list[dict[str, Any]] = []
-    for dataset in scale.settings.experiments:
-        recognised = scale.settings.datasets[dataset].recognition
-        for run in evaluated_runs(scale.settings, dataset):
-            folder, named = scale.folder / "runs" / dataset / run, {"dataset": dataset, "run": run}
-            path = folder / "metrics.json"
-            if recognised:
-                means = _shares(read_checked(path, RecognitionMetrics))
-            else:
-                metrics = read_checked(path, Metrics)
-                means = _errors(metrics)
-                bubbles += [named | bubble for bubble in _bubbles(metrics)]
-            write_json(output / "metrics" / dataset / f"{run}.json", means)
-            if (folder / "history.csv").is_file():
-                losses.append(read_csv(folder / "history.csv", CURVES)[CURVES].assign(**named))
+    for result in loaded:
+        config, history = result.config, result.history
+        named = {"dataset": config.dataset_name, "run": config.id}
+        if config.dataset.recognition:
+            means = _shares(result.metrics)
+        else:
+            means = _errors(result.metrics)
+            bubbles += [named | bubble for bubble in _bubbles(result.metrics)]
+        write_json(output / "metrics" / config.dataset_name / f"{config.id}.json", means)
+        if history is not None:
+            losses.append(history[CURVES].assign(**named))
     for name, table in (("loss", pd.concat(losses)), ("bubbles", pd.DataFrame(bubbles))):
         write_text(output / f"plots/{name}.csv", table.to_csv(index=False, float_format="%.6g"))
 

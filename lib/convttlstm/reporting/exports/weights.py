@@ -6,11 +6,11 @@ from typing import Any
 from convttlstm.config import Settings, trained_runs
 from convttlstm.files import read_json, write_json
 from convttlstm.provenance import check_weights
-from convttlstm.reporting.report import FileReport
+from convttlstm.reporting.report import FileReport, Runs
 from convttlstm.results import Scale
 
 
-def make(scale: Scale, dataset: str, folder: Path) -> None:
+def make(scale: Scale, dataset: str, loaded: Runs, folder: Path) -> None:
     """Check the weights of all runs that are trained to the end, and list their checksums and origin.
 
     Raises:

@@ -6,15 +6,15 @@ import numpy as np
 
 from convttlstm.animation import Panel, draw_panels, write_gif
 from convttlstm.config import table_runs
-from convttlstm.reporting.report import FileReport, predicted
+from convttlstm.reporting.report import FileReport, Runs, predicted
 from convttlstm.reporting.runs import STARRED, first_seeds
 from convttlstm.reporting.strips import choose_strips
 from convttlstm.results import Result, Scale, source_label
 
 
-def make(scale: Scale, dataset: str, folder: Path) -> None:
+def make(scale: Scale, dataset: str, loaded: Runs, folder: Path) -> None:
     """Write the animation; all-black predictions are left out."""
-    write_example(REPORT.load(scale, dataset), folder / f"figures/example_{dataset}.gif")
+    write_example(loaded, folder / f"figures/example_{dataset}.gif")
 
 
 def write_example(loaded: list[Result], output: Path) -> None:

@@ -21,6 +21,7 @@ from convttlstm.reporting.report import (
     FigureReport,
     FileReport,
     Report,
+    Runs,
     TableReport,
     predicted,
     recognised,
@@ -30,9 +31,16 @@ from convttlstm.reporting.tables.claims import label_of
 from convttlstm.results import Result, Scale, read_table, seed_by_seed, source_label
 
 RECOGNITION = "recognition"
+ENVIRONMENT = Environment(
+    loader=PackageLoader(__package__, "."),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
 
 
-def make(scale: Scale, _: str, folder: Path) -> None:
+def make(scale: Scale, _: str, loaded: Runs, folder: Path) -> None:
     """Write the page. It holds its figures, animations and data, and links to the files beside it.
 
     Raises:
@@ -44,31 +52,22 @@ def make(scale: Scale, _: str, folder: Path) -> None:
     settings = scale.settings
     reports = [find_report(name) for name in report_names() if name != "page"]
     shown = sorted((report for report in reports if report.place is not None), key=lambda r: r.place or 0)
-    runs = {
-        name: [scale.result(name, run) for run in evaluated_runs(settings, name)]
-        for name in settings.experiments
-    }
-    sections = [_predicted(scale, name, shown, runs[name]) for name in predicted(settings)]
+    sections = [
+        _predicted(scale, name, shown, [run for run in loaded if run.config.dataset_name == name])
+        for name in predicted(settings)
+    ]
     if recognised(settings):
         sections.append(_recognised(scale, shown))
     title = ", ".join(section["title"] for section in sections)
     costs = [report for report in shown if not report.each and report.datasets is not recognised]
-    sections.append({"id": "complexity", "title": "Complexity", "headings": _headings(scale, "", costs)})
-    every = [run for own in runs.values() for run in own]
+    sections.append({"id": "costs", "title": "Complexity", "headings": _headings(scale, "", costs)})
     claims = read_table(scale.folder / "tables/claims.csv", find_report("claims").columns)  # type: ignore[attr-defined]
-    environment = Environment(
-        loader=PackageLoader(__package__, "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    text = environment.get_template("page.html").render(
+    text = ENVIRONMENT.get_template("page.html").render(
         title=f"{title}: {settings.label}",
         css=Markup(_file("page.css")),
         js=Markup(_file("page.js")),
-        labels=list(dict.fromkeys(capital(f"{source_label(run.config)}.") for run in every)),
-        verdicts=verdicts(claims, label_of(scale), {_folder(run) for run in every}),
+        labels=list(dict.fromkeys(capital(f"{source_label(run.config)}.") for run in loaded)),
+        verdicts=verdicts(claims, label_of(scale), {_folder(run) for run in loaded}),
         sections=sections,
     )
     write_text(folder / "index.html", text)
@@ -151,7 +150,6 @@ def _item(scale: Scale, dataset: str, report: Report) -> dict[str, Any]:
     if isinstance(report, FigureReport):
         embedded = Markup(drawing(scale.folder / f"{stem}.svg"))
         links = {Path(name).suffix[1:].upper(): name for name in report.files(settings, dataset)}
-        links.pop("PDF")
         alternative = f"{report.title}. {report.alternative} Enlarge."
         return item | {"kind": "figure", "source": embedded, "alternative": alternative, "links": links}
     loaded = report.load(scale, dataset)
@@ -168,11 +166,12 @@ def _item(scale: Scale, dataset: str, report: Report) -> dict[str, Any]:
 
 
 def _reads(scale: Scale, _: str) -> list[Path]:
-    """Return the files of all other reports."""
+    """Return the files of all tables and figures."""
     reports = [find_report(name) for name in report_names() if name != "page"]
     return [
         scale.folder / file
         for report in reports
+        if report.folder or report.place is not None
         for dataset in report.made_for(scale.settings)
         for file in report.files(scale.settings, dataset)
     ]

@@ -17,10 +17,8 @@ from convttlstm.reporting.markup import Document, Row, Table
 from convttlstm.reporting.report import Runs, TableReport
 from convttlstm.results import Scale, source_label
 
-COLUMNS = """
-claim group topic place statement paper paper_holds paper_note verdict
-why measured seeds sequences dataset horizon runs needs
-""".split()
+COLUMNS = ["claim", "group", "topic", "place", "statement", "paper", "paper_holds", "paper_note", "verdict"]
+COLUMNS += ["why", "measured", "seeds", "sequences", "dataset", "horizon", "runs", "needs"]
 HOLDS = {True: "yes", False: "no", None: ""}
 SEPARATOR = "\n"  # between the comparisons in a cell of the CSV
 # How a verdict came about, in the order in which reports show them.

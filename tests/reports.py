@@ -1,0 +1,53 @@
+"""Reports from made-up runs, at scales that are made up for them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from convttlstm.config import Settings, load_settings
+from convttlstm.reporting import find_report
+from convttlstm.results import Result, Scale, load_result
+
+ROOT = Path(__file__).parents[1]
+NO_BENCHMARKS = ROOT / "tests/none"
+
+
+def settings_with(dataset: str, runs: list[str], scale: str = "demo") -> Settings:
+    """Return a scale's settings, with these runs alone in Table 2."""
+    settings = load_settings(ROOT / f"config/{scale}.yaml")
+    parts = [run.rpartition("-seed") for run in runs]
+    changes = {
+        "table": list(dict.fromkeys(system or name for system, _, name in parts)),
+        "seeds": sorted({int(seed) for system, _, seed in parts if system}) or [0],
+        "ablations": [],
+        "finalists": [],
+    }
+    experiment = settings.experiments[dataset].model_copy(update=changes)
+    return settings.model_copy(update={"experiments": {dataset: experiment}})
+
+
+def write_report(
+    name: str,
+    results: Path,
+    dataset: str,
+    runs: list[str],
+    output: Path,
+    settings: Settings | None = None,
+    benchmarks: Path = NO_BENCHMARKS,
+) -> None:
+    """Write a report on these runs, whatever the settings say; `output` is its path without suffix."""
+    scale = Scale(
+        results.name,
+        settings or load_settings(ROOT / "config/demo.yaml"),
+        results,
+        ROOT / "data/paper",
+        benchmarks,
+    )
+    report = find_report(name)
+    if runs:
+        report = replace(report, runs=lambda settings, name: runs if name == dataset else [])
+    report.write(scale, dataset, output)
+
+
+def load_results(results: Path, dataset: str, runs: list[str]) -> list[Result]:
+    """Return evaluated runs."""
+    return [load_result(results, dataset, run) for run in runs]
