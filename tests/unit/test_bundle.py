@@ -18,6 +18,7 @@ from rocrate.rocrate import ROCrate
 from convttlstm.cli import main
 from convttlstm.config import load_settings, resolve_run, write_run
 from convttlstm.files import UserError
+from convttlstm.reporting import find_reports
 from convttlstm.sharing.bundle import bundle, verify_bundle
 
 ROOT = Path(__file__).parents[2]
@@ -61,11 +62,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(ROOT / name, root / name)
     (root / "config/tiny.yaml").write_text(SCALE)
     results = root / "results/tiny"
+    settings = load_settings(root / "config/tiny.yaml")
     made = {
-        "index.html": "<p>page",
-        "weights.json": "{}",
-        "tables/table2.csv": "a,b\n1,2\n",
-        "figures/a b.svg": "<svg/>",
+        name: f"made up: {name}"
+        for report in find_reports().values()
+        for dataset in report.made_for(settings)
+        for name in report.files(settings, dataset)
     }
     winners = {role: {"run": run} for role, run in WINNER.items()}
     made["selection/moving_mnist_2.json"] = json.dumps({"winners": winners})
@@ -170,7 +172,7 @@ def test_the_description_is_that_of_a_workflow_run(archive: Path) -> None:
     used = {entity["@id"] for entity in action["object"]}
     assert {"config/tiny.yaml", "#kth", "#moving_mnist_2"} <= used
     made = {entity["@id"] for entity in action["result"]}
-    assert {"results/tiny/tables/table2.csv", f"{RUN}/metrics.json"} <= made
+    assert {"results/tiny/tables/table2_kth.csv", f"{RUN}/metrics.json"} <= made
     assert f"{RUN}/config.json" not in made
     assert entities["#torch-2.13.0"]["version"] == "2.13.0"
     crate = ROCrate(archive)
@@ -242,10 +244,10 @@ def test_a_changed_file_is_named_and_the_others_counted(archive: Path) -> None:
 
 
 def test_a_file_less_and_a_file_more_are_named(archive: Path) -> None:
-    rewrite(archive, lambda files: files.pop("results/tiny/figures/a b.svg"))
-    assert fault(archive).startswith("results/tiny/figures/a b.svg is missing")
+    rewrite(archive, lambda files: files.pop("results/tiny/figures/orders.svg"))
+    assert fault(archive).startswith("results/tiny/figures/orders.svg is missing")
     rewrite(archive, lambda files: files.update({"results/tiny/extra.txt": b""}))
-    rewrite(archive, lambda files: files.update({"results/tiny/figures/a b.svg": b"<svg/>"}))
+    rewrite(archive, lambda files: files.update({"results/tiny/figures/orders.svg": b"<svg/>"}))
     assert fault(archive).startswith("results/tiny/extra.txt is not described;")
 
 

@@ -56,8 +56,8 @@ def test_rooms_do_not_pull_in_what_they_do_not_need(module, forbidden):
 
 def test_every_rule_states_its_environment_log_cost_and_reason():
     for path in (ROOT / "workflow/rules").glob("*.smk"):
-        for rule in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]:
-            parts = re.findall(r"^    (\w+):", rule, re.M)
+        for rule in re.split(r"^ *rule\b", path.read_text(), flags=re.M)[1:]:
+            parts = re.findall(r"^ +(\w+):", rule, re.M)
             needed = {"output", "log", "benchmark", "resources", "conda", "message", "shell"}
             assert needed <= set(parts), (path.name, rule.split(":")[0])
             assert all(f"{name}=" in rule for name in ("mem_mb", "runtime", "gpu")), path.name
