@@ -42,6 +42,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def with_suffix(stem: Path, suffix: str) -> Path:
+    """Return `stem` with `suffix` appended, such as tables/table2 with .csv."""
+    return stem.with_name(stem.name + suffix)
+
+
 def listed(names: Sequence[str]) -> str:
     """Return the first five of some names, and how many more there are."""
     more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""

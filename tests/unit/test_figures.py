@@ -16,7 +16,7 @@ from matplotlib.text import Text
 
 from convttlstm.config import Settings, load_settings
 from convttlstm.files import UserError
-from convttlstm.reporting.costs import measures_from
+from convttlstm.planning.costs import measures_from
 from convttlstm.reporting.drawing import COLOURS, COLUMN, DASHES, MARKERS, SMALL, Series, ink, series_of
 from convttlstm.reporting.figures.figure2 import bubbles_of, draw_figure2
 from convttlstm.reporting.figures.loss import draw_loss_curves

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from convttlstm.config import load_settings
+from convttlstm.markup import Row, Table, latex_code, to_latex
 from convttlstm.reporting import find_report
-from convttlstm.reporting.markup import Row, Table, latex_code, to_latex
 from convttlstm.reporting.tables.grid import grid_table
 from convttlstm.results import Scale, Selection
 from tests.reports import write_report

@@ -1,5 +1,6 @@
 """What the repository promises about itself."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -61,3 +62,71 @@ def test_every_rule_states_its_environment_log_cost_and_reason():
             needed = {"output", "log", "benchmark", "resources", "conda", "message", "shell"}
             assert needed <= set(parts), (path.name, rule.split(":")[0])
             assert all(f"{name}=" in rule for name in ("mem_mb", "runtime", "gpu")), path.name
+
+
+# From top to bottom: a room imports from those below it and, within itself, in no circle.
+ROOMS = ["__main__", "cli", "forecast", "sharing", "reporting", "claims", "planning", "results", "evaluation"]
+ROOMS += [
+    "training",
+    "models",
+    "data",
+    "config",
+    "repeatability",
+    "animation",
+    "markup",
+    "metrics",
+    "records",
+]
+ROOMS += ["slurm", "provenance", "randomness", "files"]
+
+
+def imports_of(path: Path) -> set[str]:
+    """The modules of this package that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("convttlstm"):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            found |= {name if module_file(name) else node.module for name in names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names if alias.name.startswith("convttlstm.")}
+    return found
+
+
+def module_file(name: str) -> Path | None:
+    path = ROOT / "lib" / name.replace(".", "/")
+    files = [path.with_suffix(".py"), path / "__init__.py"]
+    return next((file for file in files if file.is_file()), None)
+
+
+def test_rooms_import_only_from_rooms_below_them():
+    upward = []
+    for path in (ROOT / "lib/convttlstm").rglob("*.py"):
+        room = path.relative_to(ROOT / "lib/convttlstm").parts[0].removesuffix(".py")
+        if room != "__init__":
+            for name in imports_of(path):
+                other = [*name.split("."), "__init__"][1]
+                if other != "__init__" and ROOMS.index(other) < ROOMS.index(room):
+                    upward.append((str(path.relative_to(ROOT)), name))
+    assert upward == []
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    graph = {}
+    for path in (ROOT / "lib/convttlstm").rglob("*.py"):
+        graph[path] = {module_file(name) for name in imports_of(path)} - {None, path}
+    done: set[Path] = set()
+
+    def visit(path: Path, above: tuple[Path, ...]) -> None:
+        assert path not in above, [str(p.relative_to(ROOT)) for p in (*above[above.index(path) :], path)]
+        if path not in done:
+            for other in graph[path]:
+                visit(other, (*above, path))
+            done.add(path)
+
+    for path in graph:
+        visit(path, ())
+
+
+def test_no_file_is_longer_than_a_few_screens():
+    lengths = {path: len(path.read_text().splitlines()) for path in (ROOT / "lib").rglob("*.py")}
+    assert {path.name: length for path, length in lengths.items() if length > 350} == {"vpn.py": 360}

@@ -9,7 +9,6 @@ import sys
 from base64 import b64decode
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -20,12 +19,11 @@ from PIL import Image, ImageSequence
 from convttlstm.animation import BORDER, GAP, HEAD
 from convttlstm.config import load_settings, resolve_run
 from convttlstm.files import UserError
+from convttlstm.markup import Row, Table, latex, to_latex, to_markdown
 from convttlstm.reporting import find_reports
 from convttlstm.reporting.drawing import spread
-from convttlstm.reporting.markup import Row, Table, latex, to_latex, to_markdown
 from convttlstm.reporting.page import ENVIRONMENT
-from convttlstm.reporting.page.embedding import sheet, smaller
-from convttlstm.reporting.page.scrubber import animation
+from convttlstm.reporting.page.scrubber import animation, sheet
 from convttlstm.reporting.page.texts import headline, standouts
 from convttlstm.reporting.page.verdicts import SHAPES
 from convttlstm.reporting.runs import short_names, without_short
@@ -549,12 +547,11 @@ def test_page_links_lead_to_files(results: Path) -> None:
         assert without.count(f'id="{target}"') == 1, target
 
 
-def test_page_is_whole_and_small(results: Path) -> None:
+def test_page_shows_every_figure_and_asks_nobody_else(results: Path) -> None:
     page = (results / "index.html").read_text()
-    assert not re.findall(r'src="(?!data:)[^"]*"|https?://(?!www\.w3\.org/)', page)
-    assert page.count('src="data:image/svg+xml,') == len(list((results / "figures").glob("*.svg")))
-    drawn = sum(path.stat().st_size for path in (results / "figures").glob("*.svg"))
-    assert len(page) < 0.75 * drawn + 100_000
+    assert not re.findall(r"https?://(?!www\.w3\.org/)", page)
+    shown = set(re.findall(r'src="(?!data:)([^"]*)"', page))
+    assert shown == {f"figures/{path.name}" for path in (results / "figures").glob("*.svg")}
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("results/*/index.html")), ids=lambda path: path.parent.name)
@@ -620,26 +617,6 @@ def test_of_several_trainings_the_animation_shows_the_first(tmp_path: Path) -> N
     (example,) = content["examples"]  # the one that was kept is the best, the median and the worst
     assert [name for name, _ in example["predictions"]] == ["Copy last frame", "ConvLSTM (baseline)"]
     assert (content["context"], content["frames"], content["size"]) == (10, 40, [32, 32])
-
-
-def test_compact_drawings_show_what_the_drawings_show(results: Path) -> None:
-    """Every coordinate is where it was, to a hundredth of a point, and every pixel what it was."""
-    figure = (results / f"figures/strip_{DATASET}.svg").read_text()
-    small = smaller(figure)
-    assert len(small) < 0.8 * len(figure)
-    ElementTree.fromstring(small)
-    number = r"-?\d+(?:\.\d+)?"
-    paths = [
-        [re.findall(number, d) for d in re.findall(r" d=[\"']([^\"']*)", svg)] for svg in (figure, small)
-    ]
-    assert len(paths[0]) == len(paths[1]) > 10
-    assert "matrix(" in small
-    for before, after in zip(*paths, strict=True):
-        np.testing.assert_allclose(np.array(after, float), np.array(before, float), atol=0.0051)
-    pictures = [re.findall(r"base64,([^\"']+)", svg) for svg in (figure, small)]
-    for before, after in zip(*pictures, strict=True):
-        shown = [np.asarray(Image.open(io.BytesIO(b64decode(x))).convert("RGB")) for x in (before, after)]
-        np.testing.assert_array_equal(*shown)
 
 
 def test_labels_are_spread_no_more_than_needed() -> None:

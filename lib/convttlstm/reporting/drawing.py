@@ -16,8 +16,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from convttlstm.config import Run
-from convttlstm.files import atomic_path
-from convttlstm.reporting.report import with_suffix
+from convttlstm.files import atomic_path, with_suffix
 from convttlstm.reporting.runs import short_names
 from convttlstm.results import Result, seed_by_seed, source_label
 

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from convttlstm.config import Settings
-from convttlstm.files import UserError, write_text
+from convttlstm.files import UserError, with_suffix, write_text
 from convttlstm.results import Scale, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from convttlstm.reporting.markup import Document
+    from convttlstm.markup import Document
 
 Runs = list[Any]  # of Result, or of Recognition where activities are recognised
 Select = Callable[[Settings], list[str]]
@@ -217,11 +217,6 @@ class FileReport(Report):
     def write(self, scale: Scale, dataset: str, stem: Path) -> None:
         """Write the files below `stem`; see `Report.write`."""
         self.make(scale, dataset, self.load(scale, dataset), stem)
-
-
-def with_suffix(stem: Path, suffix: str) -> Path:
-    """Return `stem` with `suffix` appended, such as tables/table2 with .csv."""
-    return stem.with_name(stem.name + suffix)
 
 
 def write_report(report: Report, scale: Scale, dataset: str, folder: Path) -> list[Path]:

@@ -12,9 +12,9 @@ import pandas as pd
 from convttlstm.config import Run, read_run
 from convttlstm.evaluation.intervals import Estimate, difference, independent_difference, mean
 from convttlstm.files import UserError, write_text
+from convttlstm.markup import Row, Table, to_markdown
 from convttlstm.metrics import METRICS
 from convttlstm.reporting.cells import NOT_COMPUTED
-from convttlstm.reporting.markup import Row, Table, to_markdown
 from convttlstm.results import (
     GROUP,
     Recognition,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib import ticker
 from matplotlib.figure import Figure
 
-from convttlstm.reporting.costs import DATASETS, PAPER, PAPER_SCALE, Measure, answer, measures_from
+from convttlstm.planning.costs import DATASETS, PAPER, PAPER_SCALE, Measure, answer, measures_from
 from convttlstm.reporting.drawing import COLOURS, COLUMN, GREY, SMALL, wrapped
 from convttlstm.reporting.report import FigureReport, Runs, predicted
 from convttlstm.results import Scale, read_table

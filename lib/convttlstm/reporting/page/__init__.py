@@ -1,4 +1,4 @@
-"""The page that shows what a scale's runs came to: results/<scale>/index.html, complete in one file."""
+"""The page that shows what a scale's runs came to: results/<scale>/index.html, beside its figures."""
 
 from importlib import resources
 from itertools import groupby
@@ -12,7 +12,6 @@ from convttlstm.config import Settings, evaluated_runs, shown_runs
 from convttlstm.files import UserError, write_text
 from convttlstm.reporting import find_report, report_names
 from convttlstm.reporting.cells import capital, comparison
-from convttlstm.reporting.page.embedding import drawing
 from convttlstm.reporting.page.provenance import facts_of
 from convttlstm.reporting.page.scrubber import animation
 from convttlstm.reporting.page.texts import headline, recognition_headline, scale_facts, standouts
@@ -41,7 +40,7 @@ ENVIRONMENT = Environment(
 
 
 def make(scale: Scale, _: str, loaded: Runs, folder: Path) -> None:
-    """Write the page. It holds its figures, animations and data, and links to the files beside it.
+    """Write the page. It holds its tables and animations, and shows the figures beside it.
 
     Raises:
         UserError: a run, a table or a figure is missing or damaged.
@@ -148,10 +147,9 @@ def _item(scale: Scale, dataset: str, report: Report) -> dict[str, Any]:
         links = {"CSV": f"{stem}.csv", "Markdown": f"{stem}.md"}
         return item | {"kind": "table", "dataset": dataset, "document": document, "links": links}
     if isinstance(report, FigureReport):
-        embedded = Markup(drawing(scale.folder / f"{stem}.svg"))
         links = {Path(name).suffix[1:].upper(): name for name in report.files(settings, dataset)}
         alternative = f"{report.title}. {report.alternative} Enlarge."
-        return item | {"kind": "figure", "source": embedded, "alternative": alternative, "links": links}
+        return item | {"kind": "figure", "alternative": alternative, "links": links}
     loaded = report.load(scale, dataset)
     firsts = [runs[0] for runs in seed_by_seed(loaded)]
     remarks = ["Of each system the first of its trainings is shown."] if len(firsts) < len(loaded) else []

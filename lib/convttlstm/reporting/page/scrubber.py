@@ -1,10 +1,34 @@
 """The frames of kept sequences, to be stepped through."""
 
+import base64
+import io
 import json
 
-from convttlstm.reporting.page.embedding import sheet
+import numpy as np
+from PIL import Image
+
 from convttlstm.reporting.strips import choose_strips
 from convttlstm.results import Result, seed_by_seed
+
+COLUMNS = 10  # frames side by side in a sheet
+
+
+def sheet(frames: np.ndarray) -> str:
+    """Return frames as one lossless picture, COLUMNS of them side by side, row beneath row.
+
+    Args:
+        frames: uint8 (time, channels, height, width); one channel is grey, three are colours.
+    """
+    time, channels, height, width = frames.shape
+    rows = -(-time // COLUMNS)
+    padded = np.zeros((rows * COLUMNS, channels, height, width), np.uint8)
+    padded[:time] = frames
+    tiled = padded.reshape(rows, COLUMNS, channels, height, width).transpose(0, 3, 1, 4, 2)
+    pixels = tiled.reshape(rows * height, COLUMNS * width, channels)
+    buffer = io.BytesIO()
+    picture = Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels)
+    picture.save(buffer, "WEBP", lossless=True, exact=True, quality=100, method=4)
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def animation(loaded: list[Result]) -> str:

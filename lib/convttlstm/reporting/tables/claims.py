@@ -13,7 +13,7 @@ from convttlstm.claims.requirements import REFERENCE_MINUTES, Requirements
 from convttlstm.claims.verdicts import SHOWN, Judgement, decide
 from convttlstm.config import evaluated_runs, settings_of_scale
 from convttlstm.files import listed
-from convttlstm.reporting.markup import Document, Row, Table
+from convttlstm.markup import Document, Row, Table
 from convttlstm.reporting.report import Runs, TableReport
 from convttlstm.results import Scale, source_label
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from convttlstm.reporting.markup import Document, Row, Table
+from convttlstm.markup import Document, Row, Table
 from convttlstm.reporting.quantities import billions, mebibytes
 from convttlstm.reporting.report import Runs, TableReport
 from convttlstm.results import Scale, read_table

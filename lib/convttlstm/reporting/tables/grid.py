@@ -2,8 +2,8 @@
 
 import pandas as pd
 
+from convttlstm.markup import Document, Row, Table
 from convttlstm.reporting.cells import capital
-from convttlstm.reporting.markup import Document, Row, Table
 from convttlstm.reporting.quantities import billions
 from convttlstm.reporting.report import Runs, TableReport, searched
 from convttlstm.results import Scale, Selection, read_selection

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from convttlstm.config import evaluated_runs
-from convttlstm.reporting.costs import DATASETS, PAPER, Measure, answer, measures_from, measures_of, rows_of
-from convttlstm.reporting.markup import Document, Row, Table
+from convttlstm.markup import Document, Row, Table
+from convttlstm.planning.costs import DATASETS, PAPER, Measure, answer, measures_from, measures_of, rows_of
 from convttlstm.reporting.report import Runs, TableReport, predicted
 from convttlstm.results import Scale
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pandas as pd
 
 from convttlstm.config import shown_runs
+from convttlstm.markup import Document, Origin, Row, Table
 from convttlstm.metrics import METRICS, Metric
 from convttlstm.reporting.cells import (
     PAPER_PROTOCOL,
@@ -24,7 +25,6 @@ from convttlstm.reporting.cells import (
     short_commit,
     whose,
 )
-from convttlstm.reporting.markup import Document, Origin, Row, Table
 from convttlstm.reporting.report import Runs, TableReport, predicted
 from convttlstm.results import Result, Scale, across_seeds, seed_by_seed, source_label
 

@@ -3,9 +3,9 @@
 import pandas as pd
 
 from convttlstm.config import shown_runs
+from convttlstm.markup import Document, Row, Table
 from convttlstm.reporting.accuracy import notes_of, origin_cells, percent, runs_of, share
 from convttlstm.reporting.cells import comparison, interval_cells, whose
-from convttlstm.reporting.markup import Document, Row, Table
 from convttlstm.reporting.report import Runs, TableReport, recognised
 from convttlstm.results import Scale
 

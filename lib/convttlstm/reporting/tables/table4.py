@@ -4,6 +4,7 @@ import pandas as pd
 
 from convttlstm.config import ablation_runs, run_id
 from convttlstm.config.catalogue import Ablation
+from convttlstm.markup import Document, Row, Table
 from convttlstm.metrics import METRICS
 from convttlstm.reporting.cells import (
     PAPER_PROTOCOL,
@@ -18,7 +19,6 @@ from convttlstm.reporting.cells import (
     short_commit,
     whose,
 )
-from convttlstm.reporting.markup import Document, Row, Table
 from convttlstm.reporting.report import Runs, TableReport, ablated
 from convttlstm.results import Result, Scale, across_seeds, source_label
 
