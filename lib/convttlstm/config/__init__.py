@@ -14,13 +14,13 @@ from convttlstm.config.catalogue import (
 )
 from convttlstm.config.datasets import Dataset, Kth, MovingMnist, Something, Split, VideoDataset, Videos
 from convttlstm.config.digests import digests, report_digest
+from convttlstm.config.run_id import RunId, is_selected
 from convttlstm.config.runs import (
     Run,
     Rung,
     ablation_runs,
     evaluated_runs,
     grid_runs,
-    is_selected,
     planned_run,
     read_run,
     read_winners,
@@ -50,6 +50,7 @@ __all__ = [
     "LearningRateDecay",
     "MovingMnist",
     "Run",
+    "RunId",
     "Rung",
     "ScheduledSampling",
     "Settings",

@@ -11,6 +11,7 @@ from torch import nn
 from convttlstm.config import (
     Halving,
     Run,
+    RunId,
     Settings,
     ablation_runs,
     evaluated_runs,
@@ -104,7 +105,7 @@ def estimate(settings: Settings, scale: str, times: Path, minutes: float | None 
                 stages.append(_training(f"train: {name}", dataset, own, clock))
         # The winner's run with the first seed is a run of the grid.
         first, selected = settings.experiments[dataset].seeds[0], selected_runs(settings, dataset)
-        own = [run for run in selected if not run.endswith(f"seed{first}")]
+        own = [run for run in selected if RunId.parse(run).seed != first]
         copied += len(selected) - len(own)
         stages.append(_training("train: winners", dataset, own, clock))
         stages.append(_evaluating(dataset, evaluated_runs(settings, dataset), clock))

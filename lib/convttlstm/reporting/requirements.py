@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from convttlstm.config import Run, planned_run, run_id
+from convttlstm.config import Run, RunId, planned_run, run_id
 from convttlstm.reporting.claims import (
     AccuracyClaim,
     AccuracyValueClaim,
@@ -132,4 +132,5 @@ def _names(comparison: Comparison) -> list[str]:
 
 def _counted(run: str) -> str:
     """Return the name that complexity.csv has for a run's system, such as "conv_tt_lstm S1"."""
-    return " ".join(run.split("-")[:-1])
+    name = RunId.parse(run)
+    return " ".join([name.system, *name.parts])
