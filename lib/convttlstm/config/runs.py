@@ -12,7 +12,7 @@ from pydantic import PositiveInt, ValidationError
 
 from convttlstm.config.base import Seed, Strict, known
 from convttlstm.config.catalogue import Halving, Settings
-from convttlstm.config.datasets import Dataset, Something
+from convttlstm.config.datasets import Dataset
 from convttlstm.config.models import HYPER, ModelSettings, refusal
 from convttlstm.config.run_id import RunId, is_selected
 from convttlstm.config.training import Compute, Evaluation, Training
@@ -55,9 +55,7 @@ class Run(Strict):
 
     def model_arguments(self) -> dict[str, Any]:
         """Return what `create_model` takes beside the name and the channels of a frame."""
-        if not isinstance(self.dataset, Something):
-            return self.model.hyper()
-        return self.model.hyper() | {"classes": len(self.dataset.activities()), "size": self.dataset.size}
+        return self.model.hyper() | self.dataset.model_arguments()
 
     def identity(self) -> str:
         """Return what decides the trained weights, as canonical JSON; if it changes, so must they."""

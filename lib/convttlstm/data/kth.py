@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 from convttlstm.config import Kth
-from convttlstm.config.datasets import ACTIONS
+from convttlstm.config.videos import ACTIONS
 from convttlstm.data.download import download
 from convttlstm.data.videos import Source, refuse_unknown
 from convttlstm.files import UserError, listed, read_json, sha256_of, write_json

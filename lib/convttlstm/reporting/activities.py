@@ -12,7 +12,7 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from convttlstm.config import Settings, Something
+from convttlstm.config import Settings
 from convttlstm.files import UserError
 from convttlstm.reporting.drawing import GREY, STYLE, WIDTH, save
 from convttlstm.reporting.figures import compares_with_paper, footnote
@@ -81,7 +81,6 @@ def _draw_example(strip: SubFigure, result: Recognition, fraction: float, right:
     predictions = result.predictions
     clip = int(examples[f"{key}_clip"].item())
     row = predictions[(predictions["clip"] == clip) & (predictions["fraction"] == fraction)].iloc[0]
-    assert isinstance(result.config.dataset, Something)
     names = [category.template for category in result.config.dataset.activities()]
     said = f"First {fraction:.0%}: {'✓' if right == 'right' else '✗'} “{names[row['named']]}”"
     said += f" ({row['confidence']:.0%})" + (
@@ -166,7 +165,6 @@ def write_confusion(results: Path, settings: Settings, output: Path) -> None:
 
 
 def _draw_confusion(axes: Axes, result: Recognition, named: bool) -> None:
-    assert isinstance(result.config.dataset, Something)
     groups = [category.group for category in result.config.dataset.activities()]
     fraction = max(result.metrics.fractions)
     own = result.predictions[result.predictions["fraction"] == fraction]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from convttlstm.config import Run, Settings, Something, read_run, shown_runs
+from convttlstm.config import Run, Settings, read_run, shown_runs
 from convttlstm.evaluation.intervals import wilson
 from convttlstm.files import UserError, write_text
 from convttlstm.reporting.markup import LATEX_HEAD, Row, Table, to_latex, to_markdown
@@ -287,5 +287,4 @@ def recognition_headline(loaded: Sequence[Recognition]) -> str:
             said = "above chance" if found.top1.low > chance else "not above chance"
             shown = f"{100 * found.top1.mean:.1f} [{100 * found.top1.low:.1f}, {100 * found.top1.high:.1f}] %"
             parts.append(f"{result.config.title} at {_percent(fraction)}: {shown}, {said}")
-    assert isinstance(loaded[0].config.dataset, Something)
     return "; ".join(parts) + f". Chance is {100 / loaded[0].metrics.classes:.1f} %."
