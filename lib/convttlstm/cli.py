@@ -246,22 +246,22 @@ def _dataset(options: argparse.Namespace) -> Dataset:
 
 
 def _synthesize(options: argparse.Namespace) -> None:
-    from convttlstm.data.kinds import kind_of
+    from convttlstm.data.kinds import data_kind
 
     dataset = _dataset(options)
-    written = kind_of(dataset).synthesize(dataset, options.output)
+    written = data_kind(dataset.kind).synthesize(dataset, options.output)
     if not written:
         raise UserError(f"{options.config}: there is no stand-in for {options.dataset}")
     print(f"wrote {', '.join(map(str, written))}")
 
 
 def _prepare(options: argparse.Namespace) -> None:
-    from convttlstm.data.kinds import Preparation, kind_of
+    from convttlstm.data.kinds import Preparation, data_kind
 
     dataset = _dataset(options)
     raw = options.raw or Path(dataset.raw_folder)
     places = raw, options.output, options.embedded, options.checksums
-    kind_of(dataset).prepare(dataset, Preparation(options.dataset, *places, options.processes))
+    data_kind(dataset.kind).prepare(dataset, Preparation(options.dataset, *places, options.processes))
     print(f"wrote {options.output}")
 
 

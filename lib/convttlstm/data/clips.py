@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from convttlstm.config import Dataset, VideoDataset
-from convttlstm.data.kinds import kind_of
+from convttlstm.data.kinds import data_kind
 from convttlstm.files import UserError, read_json
 
 MEND = "run snakemake or `convttlstm prepare` to make it"
@@ -55,7 +55,7 @@ def open_clips(dataset: Dataset, folder: Path, split: str, horizon: int | None =
     Raises:
         UserError: files are missing or do not belong together, or no video is long enough.
     """
-    return kind_of(dataset).open(dataset, folder, split, horizon)
+    return data_kind(dataset.kind).open(dataset, folder, split, horizon)
 
 
 def open_windows(dataset: VideoDataset, folder: Path, split: str, horizon: int | None) -> ClipSource:

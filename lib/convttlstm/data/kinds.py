@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from convttlstm.config import Dataset, DatasetSettings
+from convttlstm.config import DatasetSettings
 
 if TYPE_CHECKING:  # jobs that prepare data need no torch
     from convttlstm.data.clips import ClipSource
@@ -80,11 +80,6 @@ class DataKind(ABC, Generic[Kind]):
 
 
 def data_kind(kind: str) -> DataKind[Any]:
-    """Return the object of a kind, such as "kth"."""
+    """Return the object of a kind, such as "kth"; `kind` in a data set's settings names it."""
     found: DataKind[Any] = importlib.import_module(MODULES[kind]).KIND
     return found
-
-
-def kind_of(dataset: Dataset) -> DataKind[Any]:
-    """Return the object of a data set's kind."""
-    return data_kind(dataset.kind)
