@@ -11,11 +11,8 @@ from pathlib import Path
 from convttlstm import slurm
 from convttlstm.config import (
     Dataset,
-    Kth,
-    MovingMnist,
     Run,
     Settings,
-    Something,
     digests,
     is_selected,
     json_schema,
@@ -26,6 +23,9 @@ from convttlstm.config import (
 )
 from convttlstm.files import UserError, write_json, write_text
 from convttlstm.reporting import report_names
+
+# Raw data that can be fetched, and the kind of data set that is made of them.
+RAW_DATA = {"mnist": "moving_mnist", "kth": "kth", "something": "something"}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         _fetch,
         "Download and verify MNIST, KTH or LPIPS's AlexNet weights; check Something-Something's clips.",
     )
-    sub.add_argument("what", choices=["mnist", "kth", "something", "lpips"])
+    sub.add_argument("what", choices=[*RAW_DATA, "lpips"])
     sub.add_argument(
         "--lock", type=Path, default=Path("data/archives.lock.json"), help="checksums of KTH's files"
     )
@@ -218,22 +218,14 @@ def _settings(config: Path, model: str | None) -> Settings:
 
 
 def _fetch(options: argparse.Namespace) -> None:
-    if options.what == "mnist":
-        from convttlstm.data.digits import fetch_mnist
-
-        fetch_mnist(options.output)
-    elif options.what == "kth":
-        from convttlstm.data.kth import fetch_kth
-
-        fetch_kth(options.output, options.lock)
-    elif options.what == "something":
-        from convttlstm.data.something import fetch_something
-
-        fetch_something(options.output)
-    else:
+    if options.what == "lpips":
         from convttlstm.evaluation.lpips_weights import fetch_alexnet
 
         fetch_alexnet(options.output)
+    else:
+        from convttlstm.data.kinds import data_kind
+
+        data_kind(RAW_DATA[options.what]).fetch(options.output, options.lock)
     print(f"wrote {options.output}")
 
 
@@ -245,46 +237,22 @@ def _dataset(options: argparse.Namespace) -> Dataset:
 
 
 def _synthesize(options: argparse.Namespace) -> None:
+    from convttlstm.data.kinds import data_kind
+
     dataset = _dataset(options)
-    if isinstance(dataset, Kth):
-        from convttlstm.data.synthetic_kth import write_archives
-
-        persons = sorted(person for persons in dataset.persons.values() for person in persons)
-        frames, seed = dataset.synthetic_frames, dataset.seed
-        written = write_archives(persons, dataset.actions, dataset.scenarios, frames, seed, options.output)
-    elif isinstance(dataset, Something):
-        from convttlstm.data.synthetic_something import write_clips
-
-        files = dataset.train_labels, dataset.test_labels
-        counts, seed = dataset.synthetic_clips, dataset.seed
-        written = write_clips(dataset.activities(), counts, seed, options.output, files)
-    else:
+    written = data_kind(dataset.kind).synthesize(dataset, options.output)
+    if not written:
         raise UserError(f"{options.config}: there is no stand-in for {options.dataset}")
     print(f"wrote {', '.join(map(str, written))}")
 
 
 def _prepare(options: argparse.Namespace) -> None:
+    from convttlstm.data.kinds import Preparation, data_kind
+
     dataset = _dataset(options)
-    if isinstance(dataset, MovingMnist):
-        from convttlstm.data.digits import load_digits
-        from convttlstm.data.prepare import prepare
-
-        digits = load_digits(dataset.digits, options.raw or Path("data/raw/mnist"), options.embedded)
-        prepare(options.dataset, dataset, digits, options.output, options.checksums)
-    elif isinstance(dataset, Something):
-        from convttlstm.data.something import index_clips
-
-        raw = options.raw or Path("data/raw/something")
-        index_clips(options.dataset, dataset, raw, options.output, options.processes)
-    else:
-        from convttlstm.data.kth import kth_sources
-        from convttlstm.data.videos import folder_sources, prepare_videos
-
-        if isinstance(dataset, Kth):
-            sources = kth_sources(dataset, options.raw or Path("data/raw/kth"))
-        else:
-            sources = folder_sources(dataset)
-        prepare_videos(options.dataset, dataset, sources, options.output, options.processes)
+    raw = options.raw or Path(dataset.raw_folder)
+    places = raw, options.output, options.embedded, options.checksums
+    data_kind(dataset.kind).prepare(dataset, Preparation(options.dataset, *places, options.processes))
     print(f"wrote {options.output}")
 
 

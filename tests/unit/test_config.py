@@ -7,10 +7,13 @@ import pytest
 import yaml
 
 from convttlstm.config import (
+    RunId,
     ablation_runs,
+    evaluated_runs,
     grid_runs,
     json_schema,
     load_settings,
+    planned_run,
     read_run,
     resolve_run,
     run_id,
@@ -20,6 +23,7 @@ from convttlstm.files import UserError
 
 ROOT = Path(__file__).parents[2]
 MNIST = "moving_mnist_2"
+SCALES = sorted(path.stem for path in (ROOT / "config").glob("*.yaml"))
 
 
 @pytest.fixture
@@ -232,3 +236,25 @@ def test_a_run_is_read_back_from_its_folder(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(UserError, match=r"config\.json"):
         read_run(tmp_path)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_names_of_runs_are_read_as_they_are_written(scale):
+    settings = load_settings(ROOT / f"config/{scale}.yaml")
+    for dataset in settings.experiments:
+        for name in [*evaluated_runs(settings, dataset), *grid_runs(settings, dataset)]:
+            parsed, run = RunId.parse(name), planned_run(settings, scale, dataset, name)
+            assert str(parsed) == name and parsed.selected == ("selected" in name)
+            assert (parsed.system, parsed.seed) == (run.system, run.seed if run.trained else None)
+            assert parsed.hyper().items() <= run.model.hyper().items()
+
+
+def test_a_name_has_parts():
+    run = RunId.parse("conv_tt_lstm-N2-M5-seed1")
+    assert run == RunId("conv_tt_lstm", {"N": 2, "M": 5}, 1) and run.variant == "N2 M5"
+    assert str(run.without_seed) == "conv_tt_lstm-N2-M5"
+    assert str(run.with_seed(3)) == "conv_tt_lstm-N2-M5-seed3"
+    assert RunId.parse("conv_lstm-selected-seed2") == RunId("conv_lstm", seed=2, selected=True)
+    for wrong in ("conv_lstm-selected", "conv_lstm-selected-N2", "conv_lstm-seed", "conv_lstm-Q1-seed0"):
+        with pytest.raises(UserError, match="expected SYSTEM"):
+            RunId.parse(wrong)

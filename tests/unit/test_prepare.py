@@ -204,3 +204,12 @@ def test_a_changed_array_is_named(prepared: Path, spoil: str) -> None:
         path.write_bytes(content[:-1] + (bytes([content[-1] ^ 1]) if spoil == "bit" else b""))
     with pytest.raises(UserError, match=r"test.npy: (SHA-256|damaged|no such file).*`dvc checkout`"):
         verify_data(prepared.parent)
+
+
+def test_every_kind_of_data_set_is_prepared_without_torch():
+    code = (
+        "import sys; from convttlstm.config.datasets import KINDS\n"
+        "from convttlstm.data.kinds import data_kind\n"
+        "assert all(data_kind(kind).prepare for kind in KINDS) and 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

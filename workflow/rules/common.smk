@@ -1,8 +1,5 @@
 # Names and settings that all rules share.
 from convttlstm.config import (
-    Kth,
-    MovingMnist,
-    Something,
     evaluated_runs,
     grid_runs,
     is_selected,
@@ -21,7 +18,6 @@ SCALE = config.get("scale", "demo")
 CONFIG = f"config/{SCALE}.yaml"
 RESULTS = f"results/{SCALE}"
 LPIPS = "data/raw/lpips/alexnet.safetensors"
-EMBEDDED = [f"data/embedded/{kind}-ubyte.gz" for kind in ("images-idx3", "labels-idx1")]
 
 # A model of one's own, `--config model=path/to/file.py:Class`: one more row of every Table 2.
 MODEL = config.get("model", "")
@@ -38,21 +34,13 @@ if workflow.is_main_process:
     restore(Path.cwd(), SCALE)
 
 DATASETS = list(SETTINGS.experiments)
-GENERATED = [
-    name
-    for name, dataset in SETTINGS.datasets.items()
-    if isinstance(dataset, MovingMnist)
-]
-LABELLED = [
-    name
-    for name, dataset in SETTINGS.datasets.items()
-    if isinstance(dataset, Something)
-]
+GENERATED = [name for name, found in SETTINGS.datasets.items() if found.generated]
+LABELLED = [name for name, found in SETTINGS.datasets.items() if found.recognition]
 VIDEOS = [name for name in SETTINGS.datasets if name not in GENERATED + LABELLED]
 # In some experiments frames are predicted, in the others activities recognised.
 RECOGNISED = [name for name in DATASETS if name in LABELLED]
 PREDICTED = [name for name in DATASETS if name not in LABELLED]
-GROUPED = [name for name in DATASETS if isinstance(SETTINGS.datasets[name], Kth)]
+GROUPED = [name for name in DATASETS if SETTINGS.datasets[name].grouped]
 SEARCHED = [name for name in DATASETS if SETTINGS.experiments[name].grid]
 # One rule each.
 REPORTS = find_reports()
@@ -185,15 +173,8 @@ def any_of(names):
 
 def raw_files(wildcards):
     dataset = SETTINGS.datasets[wildcards.dataset]
-    if isinstance(dataset, MovingMnist):
-        return rules.mnist.output if dataset.digits == "mnist" else EMBEDDED
-    if isinstance(dataset, Kth):
-        synthetic = dataset.source == "synthetic"
-        return (rules.synthetic_kth if synthetic else rules.kth).output
-    if isinstance(dataset, Something):
-        synthetic = dataset.source == "synthetic"
-        return (rules.synthetic_something if synthetic else rules.something).output
-    return sorted(str(path) for path in Path(dataset.folder).rglob("*.*"))
+    made_by = dataset.raw_rule
+    return getattr(rules, made_by).output if made_by else dataset.raw_files()
 
 
 def threads_of(wildcards):

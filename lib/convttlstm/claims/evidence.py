@@ -117,7 +117,7 @@ def refused(configs: Sequence[Run]) -> str:
     seeds: dict[str, set[int]] = {}
     for config in configs:
         if config.trained:
-            seeds.setdefault(f"{config.title}, {config.id.rpartition('-')[0]}", set()).add(config.seed)
+            seeds.setdefault(f"{config.title}, {config.name.without_seed}", set()).add(config.seed)
     single = [name.partition(", ")[0] for name, found in seeds.items() if len(found) == 1]
     if single:
         return f"one seed of {' and '.join(dict.fromkeys(single))} says nothing about others"

@@ -16,7 +16,7 @@ from convttlstm.claims.catalogue import (
     GroupGainClaim,
     ValueClaim,
 )
-from convttlstm.config import Run, planned_run, run_id
+from convttlstm.config import Run, RunId, planned_run, run_id
 from convttlstm.planning.clock import REFERENCE, Clock, read_times
 
 Trained = Better | ValueClaim | AccuracyValueClaim
@@ -122,4 +122,5 @@ def _names(comparison: Comparison) -> list[str]:
 
 def _counted(run: str) -> str:
     """Return the name that complexity.csv has for a run's system, such as "conv_tt_lstm S1"."""
-    return " ".join(run.split("-")[:-1])
+    name = RunId.parse(run)
+    return " ".join([name.system, *name.parts])

@@ -12,15 +12,17 @@ from convttlstm.config.catalogue import (
     settings_of_scale,
     with_model,
 )
-from convttlstm.config.datasets import Dataset, Kth, MovingMnist, Something, Split, VideoDataset, Videos
+from convttlstm.config.dataset import DatasetSettings, Split
+from convttlstm.config.datasets import Dataset
 from convttlstm.config.digests import digests, report_digest
+from convttlstm.config.moving_mnist import MovingMnist
+from convttlstm.config.run_id import RunId, is_selected
 from convttlstm.config.runs import (
     Run,
     Rung,
     ablation_runs,
     evaluated_runs,
     grid_runs,
-    is_selected,
     planned_run,
     read_run,
     read_winners,
@@ -33,6 +35,7 @@ from convttlstm.config.runs import (
     trained_runs,
     write_run,
 )
+from convttlstm.config.something import Something
 from convttlstm.config.training import (
     Compute,
     Evaluation,
@@ -40,16 +43,19 @@ from convttlstm.config.training import (
     ScheduledSampling,
     Training,
 )
+from convttlstm.config.videos import Kth, VideoDataset, Videos
 
 __all__ = [
     "Compute",
     "Dataset",
+    "DatasetSettings",
     "Evaluation",
     "Halving",
     "Kth",
     "LearningRateDecay",
     "MovingMnist",
     "Run",
+    "RunId",
     "Rung",
     "ScheduledSampling",
     "Settings",

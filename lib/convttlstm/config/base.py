@@ -14,6 +14,17 @@ def _odd(value: int) -> int:
     return value
 
 
+def distinct(values: list[Any]) -> list[Any]:
+    """Return a list that names nothing twice.
+
+    Raises:
+        ValueError: it does.
+    """
+    if len(set(values)) < len(values):
+        raise ValueError("names one of them twice")
+    return values
+
+
 # YAML reads 1e-3 as text, so numbers with a fraction may be given as text.
 PositiveFloat = Annotated[float, Field(gt=0, strict=False, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**64)]

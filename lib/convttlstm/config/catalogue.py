@@ -11,7 +11,7 @@ import yaml
 from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
 
 from convttlstm.config.base import OddInt, Seed, Strict, known, merge
-from convttlstm.config.datasets import Dataset, MovingMnist, Something
+from convttlstm.config.datasets import Dataset
 from convttlstm.config.models import HYPER, ModelSettings, refusal
 from convttlstm.config.training import Compute, Evaluation, Training
 from convttlstm.files import UserError
@@ -183,13 +183,13 @@ class Settings(Strict):
                 f"experiments.{dataset_name}: {system}: the recipe 'recognition' serves where activities are "
                 f"recognised, and no other does; training.recipe is {training.recipe!r}"
             )
-        if isinstance(dataset, Something):
-            dataset.activities()
+        dataset.activities()  # which must be a list that can be read
         # How many windows videos have is known when they are prepared; training checks it then.
-        if isinstance(dataset, MovingMnist) and training.samples_per_epoch > dataset.train.sequences:
+        train = dataset.split("train")
+        if train and training.samples_per_epoch > train.sequences:
             raise ValueError(
                 f"{system}: training.samples_per_epoch is {training.samples_per_epoch}, "
-                f"but {dataset_name} trains on {dataset.train.sequences} sequences"
+                f"but {dataset_name} trains on {train.sequences} sequences"
             )
 
     def _check_models(self, where: str, system: str, points: list[dict[str, int]]) -> None:

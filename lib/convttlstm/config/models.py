@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
 
 from convttlstm.config.base import OddInt, Strict, known
-from convttlstm.config.datasets import DatasetSettings
+from convttlstm.config.dataset import DatasetSettings
 
 # The paper's symbols, in the paper's order; they name a run where it differs from the catalogue.
 HYPER = {"kernel_size": "S", "factor_size": "G", "order": "N", "rank": "C", "steps": "M"}

@@ -3,9 +3,8 @@
 import hashlib
 import json
 import math
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,11 @@ from pydantic import PositiveInt, ValidationError
 
 from convttlstm.config.base import Seed, Strict, known
 from convttlstm.config.catalogue import Halving, Settings
-from convttlstm.config.datasets import Dataset, Something
+from convttlstm.config.datasets import Dataset
 from convttlstm.config.models import HYPER, ModelSettings, refusal
+from convttlstm.config.run_id import RunId, is_selected
 from convttlstm.config.training import Compute, Evaluation, Training
 from convttlstm.files import UserError, read_json, write_text
-
-SELECTED = "selected"  # conv_tt_lstm-selected-seed1: the best configuration of the grid, whichever it is
 
 
 class Run(Strict):
@@ -41,6 +39,11 @@ class Run(Strict):
     judges_claims: bool = False
 
     @property
+    def name(self) -> RunId:
+        """The id in its parts."""
+        return RunId.parse(self.id)
+
+    @property
     def trained(self) -> bool:
         """Whether there are weights to train."""
         return self.model.trained
@@ -52,9 +55,7 @@ class Run(Strict):
 
     def model_arguments(self) -> dict[str, Any]:
         """Return what `create_model` takes beside the name and the channels of a frame."""
-        if not isinstance(self.dataset, Something):
-            return self.model.hyper()
-        return self.model.hyper() | {"classes": len(self.dataset.activities()), "size": self.dataset.size}
+        return self.model.hyper() | self.dataset.model_arguments()
 
     def identity(self) -> str:
         """Return what decides the trained weights, as canonical JSON; if it changes, so must they."""
@@ -78,12 +79,12 @@ def run_id(settings: Settings, system: str, hyper: Mapping[str, int], seed: int)
     defaults = settings.systems[system].model
     if not settings.systems[system].trained:
         return system
-    differs = [
-        f"{symbol}{hyper[name]}"
+    differs = {
+        symbol: hyper[name]
         for name, symbol in HYPER.items()
         if name in hyper and hyper[name] != getattr(defaults, name)
-    ]
-    return "-".join([system, *differs, f"seed{seed}"])
+    }
+    return str(RunId(system, differs, seed))
 
 
 def resolve_run(
@@ -105,22 +106,22 @@ def resolve_run(
     Raises:
         UserError: the data set or the system is unknown, or the name has no such form.
     """
-    if match := _SELECTED.fullmatch(identifier):
-        role, seed = match.groups()
-        if winners is None or role not in winners:
+    if is_selected(identifier):
+        name = RunId.parse(identifier)
+        if winners is None or name.system not in winners:
             raise UserError(f"run {identifier!r}: which one it is, a selection of {dataset} says: give one")
-        twin = re.sub(r"seed\d+$", f"seed{seed}", winners[role])
-        run = resolve_run(settings, scale, dataset, twin)
+        twin = RunId.parse(winners[name.system]).with_seed(name.seed)
+        run = resolve_run(settings, scale, dataset, str(twin))
         values = run.model.hyper()
-        variant = " ".join(f"{symbol}{values[name]}" for name, symbol in HYPER.items() if values.get(name))
-        return run.model_copy(update={"id": identifier, "title": f"{run.title} {variant}", "paper_row": None})
+        symbols = {symbol: values[key] for key, symbol in HYPER.items() if values.get(key)}
+        title = f"{run.title} {RunId(run.system, symbols).variant}"
+        return run.model_copy(update={"id": identifier, "title": title, "paper_row": None})
     try:
         known(dataset, settings.datasets, "data set")
-        system, *parts = identifier.split("-")
+        system = identifier.split("-")[0]  # first: a wrong system is the likelier mistake
         known(system, settings.systems, "system")
-        entry = settings.systems[system]
-        found = dict(_parse_part(part, identifier) for part in parts)
-        seed = found.pop("seed", 0)
+        entry, name = settings.systems[system], RunId.parse(identifier)
+        found, seed = name.hyper(), name.seed or 0
         model = type(entry.model).model_validate(entry.model.model_dump() | found)
         if reason := refusal(model, settings.datasets[dataset]):
             raise ValueError(f"{system} cannot serve {dataset}: {reason}")
@@ -151,14 +152,6 @@ def resolve_run(
     )
 
 
-_SELECTED = re.compile(rf"(\w+)-{SELECTED}-seed(\d+)")
-
-
-def is_selected(identifier: str) -> bool:
-    """Return whether a run's name leaves its configuration to the selection."""
-    return bool(_SELECTED.fullmatch(identifier))
-
-
 def read_winners(selection: Path) -> dict[str, str]:
     """Return the run that won, by role, from what `convttlstm select` wrote.
 
@@ -174,15 +167,9 @@ def read_winners(selection: Path) -> dict[str, str]:
 
 def planned_run(settings: Settings, scale: str, dataset: str, identifier: str) -> Run:
     """Return a run's settings as far as they are known before any selection, else as `resolve_run`."""
-    return resolve_run(settings, scale, dataset, _SELECTED.sub(r"\1-seed\2", identifier))
-
-
-def _parse_part(part: str, identifier: str) -> tuple[str, int]:
-    names = {symbol: name for name, symbol in HYPER.items()} | {"seed": "seed"}
-    match = re.fullmatch(r"([A-Za-z]+)(\d+)", part)
-    if match is None or match[1] not in names:
-        raise ValueError(f"run {identifier!r}: expected SYSTEM[-S5][-G1][-N3][-C8][-M3]-seed0")
-    return names[match[1]], int(match[2])
+    if is_selected(identifier):
+        identifier = str(replace(RunId.parse(identifier), selected=False))
+    return resolve_run(settings, scale, dataset, identifier)
 
 
 def table_runs(settings: Settings, dataset: str) -> list[str]:
@@ -206,7 +193,11 @@ def ablation_runs(settings: Settings, dataset: str) -> list[str]:
 def selected_runs(settings: Settings, dataset: str) -> list[str]:
     """Return the runs of the grid's winners, seed by seed."""
     experiment = settings.experiments[dataset]
-    return [f"{role}-{SELECTED}-seed{seed}" for role in experiment.roles() for seed in experiment.finalists]
+    return [
+        str(RunId(role, seed=seed, selected=True))
+        for role in experiment.roles()
+        for seed in experiment.finalists
+    ]
 
 
 def shown_runs(settings: Settings, dataset: str) -> list[str]:
@@ -235,7 +226,7 @@ def trained_runs(settings: Settings, dataset: str) -> list[str]:
     """Return the runs that are trained to the end; in a grid searched by halving, those that are judged."""
     searched = [] if settings.experiments[dataset].halving else grid_runs(settings, dataset)
     names = dict.fromkeys(evaluated_runs(settings, dataset) + searched)
-    return [name for name in names if settings.systems[name.partition("-")[0]].trained]
+    return [name for name in names if settings.systems[RunId.parse(name).system].trained]
 
 
 @dataclass(frozen=True)
@@ -255,7 +246,7 @@ def rungs(settings: Settings, dataset: str, role: str, halving: Halving | None =
     """Return the rounds in which a grid is searched, by default the scale's; the last trains to the end."""
     halving = halving or settings.experiments[dataset].halving
     runs = grid_runs(settings, dataset, role)
-    full = settings.training_of(dataset, runs[0].partition("-")[0]).epochs
+    full = settings.training_of(dataset, RunId.parse(runs[0]).system).epochs
     if halving is None:
         return [Rung(len(runs), full)]
     places, epochs, found = len(runs), halving.epochs, []

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from convttlstm.config import Dataset as Settings
 from convttlstm.config import Something
 from convttlstm.data.clips import MEND, as_floats
 from convttlstm.data.something import frames_of, frames_seen
@@ -58,12 +59,13 @@ class Activities:
         labels: each clip's activity, int64.
     """
 
-    def __init__(self, dataset: Something, folder: Path, split: str) -> None:
+    def __init__(self, dataset: Settings, folder: Path, split: str) -> None:
         """Read `<folder>/manifest.json`.
 
         Raises:
             UserError: it is missing, or another version wrote it.
         """
+        assert isinstance(dataset, Something)  # no other kind has labelled clips
         path = folder / "manifest.json"
         if not path.is_file():
             raise UserError(f"{path}: no such file; {MEND}")

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from convttlstm.config import Dataset, MovingMnist, VideoDataset
+from convttlstm.config import Dataset, VideoDataset
+from convttlstm.data.kinds import data_kind
 from convttlstm.files import UserError, read_json
 
 MEND = "run snakemake or `convttlstm prepare` to make it"
@@ -54,9 +55,11 @@ def open_clips(dataset: Dataset, folder: Path, split: str, horizon: int | None =
     Raises:
         UserError: files are missing or do not belong together, or no video is long enough.
     """
-    if isinstance(dataset, MovingMnist):
-        return Clips(folder, split)
-    assert isinstance(dataset, VideoDataset)  # clips of activities have a feed of their own
+    return data_kind(dataset.kind).open(dataset, folder, split, horizon)
+
+
+def open_windows(dataset: VideoDataset, folder: Path, split: str, horizon: int | None) -> ClipSource:
+    """Return windows in the videos of a split; see `open_clips`."""
     frames = dataset.context + (horizon or dataset.horizon)
     if split == "train" and horizon is None:
         windows = Windows(folder, split, frames, stride=1)

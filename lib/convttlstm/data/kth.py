@@ -10,9 +10,9 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 from convttlstm.config import Kth
-from convttlstm.config.datasets import ACTIONS
+from convttlstm.config.videos import ACTIONS
 from convttlstm.data.download import download
-from convttlstm.data.videos import Source, refuse_unknown
+from convttlstm.data.videos import Source, VideoKind, refuse_unknown
 from convttlstm.files import UserError, listed, read_json, sha256_of, write_json
 
 SITES = ["https://www.csc.kth.se/cvap/actions/", "http://www.nada.kth.se/cvap/actions/"]
@@ -180,3 +180,26 @@ def parse_boundaries(path: Path) -> dict[str, tuple[tuple[int, int], ...]]:
             except ValueError:
                 raise UserError(f"{path}: line {number}: not ranges of frames: {ranges.strip()!r}") from None
     return boundaries
+
+
+class KthKind(VideoKind[Kth]):
+    """Videos of KTH's persons."""
+
+    def fetch(self, raw: Path, lock: Path) -> None:
+        """Download the archives, or take what is there."""
+        fetch_kth(raw, lock)
+
+    def synthesize(self, dataset: Kth, output: Path) -> list[Path]:
+        """Draw archives of the same persons, actions and scenarios."""
+        from convttlstm.data.synthetic_kth import write_archives
+
+        persons = sorted(person for persons in dataset.persons.values() for person in persons)
+        frames, seed = dataset.synthetic_frames, dataset.seed
+        return write_archives(persons, dataset.actions, dataset.scenarios, frames, seed, output)
+
+    def sources(self, dataset: Kth, raw: Path) -> list[Source]:
+        """Return the videos of the persons, actions and scenarios that the settings name."""
+        return kth_sources(dataset, raw)
+
+
+KIND = KthKind()

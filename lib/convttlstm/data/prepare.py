@@ -56,7 +56,7 @@ def prepare(name: str, dataset: MovingMnist, digits: np.ndarray, output: Path, c
 
 def checksum_key(name: str, dataset: MovingMnist, split: str) -> str:
     """Return a readable name made of every setting that decides the frames of a split."""
-    frames = getattr(dataset, split)
+    frames = dataset.split(split)
     return (
         f"{name}/{dataset.digits}-size{dataset.size}-digit{dataset.digit_size}"
         f"-x{dataset.digits_per_frame}-step{dataset.step}"
@@ -69,7 +69,7 @@ def _write_split(
     dataset: MovingMnist, split: str, digits: np.ndarray, path: Path, expected: str | None
 ) -> dict[str, Any]:
     """Write one array and return its entry in the manifest."""
-    count, frames = getattr(dataset, split).sequences, getattr(dataset, split).frames
+    count, frames = dataset.split(split).sequences, dataset.split(split).frames
     shape = (count, frames, dataset.size, dataset.size)
     digest = hashlib.sha256()
     with atomic_path(path) as temporary:

@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from convttlstm.config import Something
+from convttlstm.data.kinds import DataKind, Preparation
 from convttlstm.files import UserError, atomic_path, listed, read_json, sha256_of, write_json
 
 if TYPE_CHECKING:
@@ -301,3 +302,25 @@ def frames_of(path: Path) -> Iterator["VideoFrame"]:
         raise UserError(f"it cannot be decoded after frame {count} ({error})") from None
     if not count:
         raise UserError("it has no frame")
+
+
+class SomethingKind(DataKind[Something]):
+    """Labelled clips, decoded when they are asked for: `data.activities` opens them."""
+
+    def fetch(self, raw: Path, lock: Path) -> None:
+        """Check the clips that lie there; they are behind a licence, so no lock knows them."""
+        fetch_something(raw)
+
+    def synthesize(self, dataset: Something, output: Path) -> list[Path]:
+        """Draw clips of the same activities."""
+        from convttlstm.data.synthetic_something import write_clips
+
+        files = dataset.train_labels, dataset.test_labels
+        return write_clips(dataset.activities(), dataset.synthetic_clips, dataset.seed, output, files)
+
+    def prepare(self, dataset: Something, job: Preparation) -> None:
+        """List the clips that serve."""
+        index_clips(job.name, dataset, job.raw, job.output, job.processes)
+
+
+KIND = SomethingKind()

@@ -15,7 +15,7 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw
 
-from convttlstm.config.datasets import ACTIONS
+from convttlstm.config.videos import ACTIONS
 from convttlstm.data.kth import BOUNDARIES, MISSING
 from convttlstm.files import atomic_path, write_text
 from convttlstm.randomness import Stream, uniform

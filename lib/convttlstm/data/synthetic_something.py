@@ -14,7 +14,7 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw
 
-from convttlstm.config.datasets import Category
+from convttlstm.config.dataset import Category
 from convttlstm.data.something import CLIPS
 from convttlstm.files import atomic_path, write_text
 from convttlstm.randomness import Stream, uniform

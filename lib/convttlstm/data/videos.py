@@ -4,20 +4,27 @@ import csv
 import hashlib
 import io
 import zipfile
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
 from convttlstm.config import VideoDataset, Videos
+from convttlstm.data.kinds import DataKind, Preparation
 from convttlstm.data.prepare import SPLITS
 from convttlstm.files import UserError, atomic_path, sha256_of, write_json
+
+if TYPE_CHECKING:
+    from convttlstm.data.clips import ClipSource
+
+VideoSettings = TypeVar("VideoSettings", bound=VideoDataset)
 
 SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm")
 
@@ -244,7 +251,7 @@ def prepare_video(dataset: VideoDataset, source: Source, output: Path) -> dict[s
     """
     video, source_sha256 = source.open()
     colour = dataset.channels == 3
-    step = dataset.frame_step if isinstance(dataset, Videos) else 1
+    step = dataset.frame_interval
     settings = f"{source_sha256} size{dataset.size} channels{dataset.channels} step{step}"
     key = hashlib.sha256(settings.encode()).hexdigest()[:12]
     path = output / "videos" / f"{source.name.replace('/', '__')}-{key}.npy"
@@ -276,3 +283,36 @@ def prepare_video(dataset: VideoDataset, source: Source, output: Path) -> dict[s
 def _write_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
     # NumPy pads the header so that its first axis may grow without moving what follows.
     np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+
+
+class VideoKind(DataKind[VideoSettings]):
+    """Windows of frames in videos; which videos, a subclass says."""
+
+    @abstractmethod
+    def sources(self, dataset: VideoSettings, raw: Path) -> list[Source]:
+        """Return the videos, in the order that windows are numbered in.
+
+        Raises:
+            UserError: videos are missing or unknown.
+        """
+
+    def prepare(self, dataset: VideoSettings, job: Preparation) -> None:
+        """Decode the videos."""
+        prepare_videos(job.name, dataset, self.sources(dataset, job.raw), job.output, job.processes)
+
+    def open(self, dataset: VideoSettings, folder: Path, split: str, horizon: int | None) -> "ClipSource":
+        """Return windows of context + horizon frames."""
+        from convttlstm.data.clips import open_windows
+
+        return open_windows(dataset, folder, split, horizon)
+
+
+class VideosKind(VideoKind[Videos]):
+    """Video files of one's own."""
+
+    def sources(self, dataset: Videos, raw: Path) -> list[Source]:
+        """Return the videos in the folder that the settings name."""
+        return folder_sources(dataset)
+
+
+KIND = VideosKind()

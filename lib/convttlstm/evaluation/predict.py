@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from convttlstm.config import Run, Videos, read_run
+from convttlstm.config import Run, read_run
 from convttlstm.data.clips import as_bytes, as_floats
 from convttlstm.data.videos import decode
 from convttlstm.evaluation.protocol import load_model
@@ -49,11 +49,11 @@ def predict(folder: Path, video: Path, horizon: int, start: int | None = None) -
             f"{folder}: a recogniser; choose a run on a data set whose frames alone are predicted"
         )
     dataset, context = run.dataset, run.dataset.context
-    step = dataset.frame_step if isinstance(dataset, Videos) else 1
     if not video.is_file():
         raise UserError(f"{video}: no such file")
     try:
-        frames = np.stack(list(decode(str(video), dataset.test_size, dataset.channels == 3, step)))
+        colour, step = dataset.channels == 3, dataset.frame_interval
+        frames = np.stack(list(decode(str(video), dataset.test_size, colour, step)))
     except UserError as error:
         raise UserError(f"{video}: {error}") from None
     given = len(frames) if start is None else start - 1

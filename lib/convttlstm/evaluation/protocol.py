@@ -13,7 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from convttlstm import provenance
-from convttlstm.config import Dataset, MovingMnist, Run, write_run
+from convttlstm.config import Dataset, Run, write_run
 from convttlstm.data.clips import ClipSource, Subset, as_bytes, open_clips
 from convttlstm.evaluation import metrics
 from convttlstm.evaluation.complexity import count_parameters
@@ -42,7 +42,7 @@ def test_passes(dataset: Dataset, data: Path) -> list[Pass]:
     Raises:
         UserError: the prepared data are missing or damaged.
     """
-    if isinstance(dataset, MovingMnist):
+    if dataset.generated:
         return [Pass(dataset.test_horizons, open_clips(dataset, data, "test"))]
     return [Pass([h], open_clips(dataset, data, "test", h)) for h in dataset.test_horizons]
 
@@ -54,7 +54,8 @@ def training_pass(dataset: Dataset, data: Path) -> Pass | None:
         UserError: the prepared data are missing or damaged.
     """
     horizon = min(dataset.test_horizons)
-    if isinstance(dataset, MovingMnist) and dataset.train.frames < dataset.context + horizon:
+    train = dataset.split("train")
+    if train and train.frames < dataset.context + horizon:
         return None
     return Pass([horizon], open_clips(dataset, data, "train", horizon))
 

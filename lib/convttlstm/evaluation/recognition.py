@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from convttlstm.config import Run, Something
+from convttlstm.config import Run
 from convttlstm.data.activities import Activities, Part, judging_plan
 from convttlstm.data.clips import as_bytes, as_floats
 from convttlstm.evaluation.complexity import count_parameters
@@ -43,14 +43,13 @@ def evaluate_recognizer(
         UserError: clips are missing or damaged, or a file cannot be written.
     """
     dataset = run.dataset
-    assert isinstance(dataset, Something)
     model = model.to(device).eval()
     clips, categories = Activities(dataset, data, "test"), dataset.activities()
     groups = np.array([category.group for category in categories])
     tables: list[pd.DataFrame] = []
     examples: dict[str, np.ndarray] = {}
     fractions: dict[str, Any] = {}
-    for fraction in dataset.fractions:
+    for fraction in clips.dataset.fractions:
         table = _name_all(run, model, clips, fraction, groups, device)
         tables.append(table)
         fractions[str(fraction)] = accuracies(table)

@@ -65,12 +65,11 @@ class Clock:
 
     def evaluating(self, run: Run) -> float | None:
         """Return the seconds of a prediction of the test split, None if nobody measured it."""
-        dataset = run.dataset
-        sequences = getattr(getattr(dataset, "test", None), "sequences", None)
-        if sequences is None:
+        dataset, test = run.dataset, run.dataset.split("test")
+        if test is None:
             return None  # videos: how many windows there are is known when they are prepared
         steps = dataset.context + max(dataset.test_horizons) - 1
-        evaluated = min(sequences, run.evaluation.sequences or sequences)
+        evaluated = min(test.sequences, run.evaluation.sequences or test.sequences)
         seconds = evaluated * self._seconds(run, "forward_seconds", steps)
         return None if pd.isna(seconds) else seconds
 

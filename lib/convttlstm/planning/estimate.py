@@ -9,6 +9,7 @@ import pandas as pd
 from convttlstm.config import (
     Halving,
     Run,
+    RunId,
     Settings,
     ablation_runs,
     evaluated_runs,
@@ -102,7 +103,7 @@ def estimate(
                 stages.append(_training(f"train: {name}", dataset, resolved(dataset, own), clock))
         # The winner's run with the first seed is a run of the grid.
         first, selected = settings.experiments[dataset].seeds[0], selected_runs(settings, dataset)
-        own = [run for run in selected if not run.endswith(f"seed{first}")]
+        own = [run for run in selected if RunId.parse(run).seed != first]
         copied += len(selected) - len(own)
         stages.append(_training("train: winners", dataset, resolved(dataset, own), clock))
         own = evaluated_runs(settings, dataset)

@@ -101,7 +101,7 @@ class Result:
     @property
     def variant(self) -> str:
         """The settings that the run's name states, such as "N2 M5", without the seed."""
-        return " ".join(self.config.id.split("-")[1:-1])
+        return self.config.name.variant
 
     @property
     def caveat(self) -> str:

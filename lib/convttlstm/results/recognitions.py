@@ -62,8 +62,8 @@ class Recognition:
     @property
     def name(self) -> str:
         """Title, settings that the run's name states, and seed if it is not 0."""
-        _, *settings, seed = self.config.id.split("-")
-        return ", ".join([self.config.title, *settings, *([] if seed == "seed0" else [seed])])
+        name = self.config.name
+        return ", ".join([self.config.title, *name.parts, *([f"seed{name.seed}"] if name.seed else [])])
 
     @property
     def caveat(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from convttlstm.config import Run, read_run
+from convttlstm.config import Run, RunId, read_run
 from convttlstm.evaluation.intervals import Estimate, difference, independent_difference, mean
 from convttlstm.files import UserError, write_text
 from convttlstm.markup import Row, Table, to_markdown
@@ -259,7 +259,7 @@ def _systems(results: Path) -> dict[tuple[str, str], System]:
 
 
 def _without_seed(run: str) -> str:
-    return "-".join(part for part in run.split("-") if not part.startswith("seed"))
+    return str(RunId.parse(run).without_seed)
 
 
 def _predictor(runs: list[Result]) -> System:

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from rocrate.model import ContextEntity
 from rocrate.rocrate import ROCrate
 
-from convttlstm.config import Run, Settings, evaluated_runs, shown_runs
+from convttlstm.config import Run, RunId, Settings, evaluated_runs, shown_runs
 from convttlstm.reporting import find_reports
 from convttlstm.results import read_checked, source_label
 
@@ -103,7 +103,7 @@ def _runs(settings: Settings, scale: str, results: Path) -> dict[str, Path]:
             folder = results / "runs" / dataset / run
             names = ["config.json", "metrics.json"]
             names += [name for name in ("per_frame.csv", "predictions.csv") if (folder / name).is_file()]
-            if settings.systems[run.partition("-")[0]].trained:
+            if settings.systems[RunId.parse(run).system].trained:
                 names += ["provenance.json", "history.csv"]
                 names += ["best.safetensors"] if run in shown_runs(settings, dataset) else []
             files |= {f"results/{scale}/runs/{dataset}/{run}/{name}": folder / name for name in names}

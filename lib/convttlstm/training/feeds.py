@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from lightning_fabric import Fabric
 
-from convttlstm.config import Run, Something
+from convttlstm.config import Run
 from convttlstm.data.activities import Activities, Part, judging_plan, training_plan
 from convttlstm.data.clips import open_clips
 from convttlstm.files import UserError
@@ -39,7 +39,7 @@ def open_feed(run: Run, data: Path, fabric: Fabric) -> Feed:
     Raises:
         UserError: the prepared data are missing or damaged, or too few for an epoch.
     """
-    kind = ActivityFeed if isinstance(run.dataset, Something) else ClipFeed
+    kind = ActivityFeed if run.dataset.recognition else ClipFeed
     return kind(run, data, fabric)
 
 
@@ -88,10 +88,10 @@ class ActivityFeed:
     """First parts of labelled clips, decoded in processes beside this one."""
 
     def __init__(self, run: Run, data: Path, fabric: Fabric) -> None:
-        assert isinstance(run.dataset, Something)
-        self.run, self.fabric, self.fractions = run, fabric, run.dataset.fractions
+        self.run, self.fabric = run, fabric
         self.train = Activities(run.dataset, data, "train")
         self.held_out = Activities(run.dataset, data, "validation")
+        self.fractions = self.train.dataset.fractions
         self.validated = len(self.held_out) * len(self.fractions)
         self.sources = {"train": self.train.sha256, "validation": self.held_out.sha256}
         self.serving = np.array(

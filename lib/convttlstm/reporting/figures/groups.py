@@ -118,7 +118,7 @@ def draw_groups(loaded: list[Result], groups: list[dict[str, Group]], label: str
 
 def labelled(settings: Settings) -> list[str]:
     """Return the data sets whose sequences show one of several actions."""
-    return [name for name in predicted(settings) if settings.datasets[name].kind == "kth"]
+    return [name for name in predicted(settings) if settings.datasets[name].grouped]
 
 
 REPORT = FigureReport(

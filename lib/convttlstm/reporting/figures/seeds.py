@@ -93,7 +93,7 @@ def dots_of(series: Series, horizon: int, metric: str, printed: list[float]) -> 
 
 def metrics_of(run: Run) -> list[str]:
     """Return what Table 2 judges the data set by: MSE where the paper prints it, else PSNR; SSIM, LPIPS."""
-    return ["psnr" if run.dataset.kind == "kth" else "mse", "ssim_paper", "lpips_paper"]
+    return [run.dataset.main_metric, "ssim_paper", "lpips_paper"]
 
 
 def _short_title(metric: Metric) -> str:

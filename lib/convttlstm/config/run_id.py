@@ -1,0 +1,82 @@
+"""Names of runs, such as conv_tt_lstm-N2-M5-seed0: the one place that writes and reads them."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from convttlstm.config.models import HYPER
+from convttlstm.files import UserError
+
+SELECTED = "selected"
+
+
+@dataclass(frozen=True)
+class RunId:
+    """A run's name in its parts.
+
+    Attributes:
+        system: the catalogue's name.
+        settings: what differs from the catalogue, by the paper's symbol.
+        seed: None for systems without weights.
+        selected: whether the best configuration of the grid is meant, whichever it is.
+    """
+
+    system: str
+    settings: Mapping[str, int] = field(default_factory=dict, hash=False)
+    seed: int | None = None
+    selected: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> "RunId":
+        """Return the parts of a name; whether the catalogue has its system is not asked.
+
+        Raises:
+            UserError: the name has another form.
+        """
+        system, *parts = text.split("-")
+        selected = re.fullmatch(rf"{SELECTED}-seed(0|[1-9]\d*)", "-".join(parts)) is not None
+        found: dict[str, int] = {}
+        for part in parts[selected:]:
+            match = re.fullmatch(r"([A-Za-z]+)(\d+)", part)
+            if match is None or match[1] not in {*HYPER.values(), "seed"}:
+                raise UserError(f"run {text!r}: expected SYSTEM[-S5][-G1][-N3][-C8][-M3]-seed0")
+            found[match[1]] = int(match[2])
+        seed = found.pop("seed", None)
+        return cls(system, found, seed, selected)
+
+    def __str__(self) -> str:
+        seed = [] if self.seed is None else [f"seed{self.seed}"]
+        return "-".join([self.system, *self.parts, *seed])
+
+    @property
+    def parts(self) -> list[str]:
+        """What the name says between system and seed, such as N2 and M5."""
+        chosen = [SELECTED] if self.selected else []
+        return chosen + [f"{symbol}{value}" for symbol, value in self.settings.items()]
+
+    def hyper(self) -> dict[str, int]:
+        """Return the settings by their names in the catalogue, such as order."""
+        names = {symbol: name for name, symbol in HYPER.items()}
+        return {names[symbol]: value for symbol, value in self.settings.items()}
+
+    @property
+    def variant(self) -> str:
+        """The parts between system and seed in one text, such as "N2 M5"."""
+        return " ".join(self.parts)
+
+    @property
+    def without_seed(self) -> "RunId":
+        """What all seeds of the run have in common."""
+        return self.with_seed(None)
+
+    def with_seed(self, seed: int | None) -> "RunId":
+        """Return the name of the same run with another seed."""
+        return replace(self, seed=seed)
+
+
+def is_selected(name: str) -> bool:
+    """Return whether a run's name leaves its configuration to the selection."""
+    try:
+        return RunId.parse(name).selected
+    except UserError:
+        return False

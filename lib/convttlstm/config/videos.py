@@ -1,0 +1,130 @@
+"""Settings of data sets that are videos: KTH, and files of one's own."""
+
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field, PositiveInt, model_validator
+
+from convttlstm.config.base import Seed, distinct
+from convttlstm.config.dataset import DatasetSettings
+
+
+class VideoDataset(DatasetSettings):
+    """Windows of frames in videos: any in training; in validation and test those that do not overlap."""
+
+    evaluation_size: PositiveInt | None = Field(
+        None, description="frames are resized to this height and width in evaluation; null: as trained"
+    )
+    train_windows: Literal["all", "first_10000"] = Field(
+        "all",
+        description="'first_10000': only the first 10,000 windows in file order, about 20 of KTH's videos, "
+        "which is all that the authors' loader ever saw",
+    )
+    excluded: list[str] = Field([], description="names of videos to do without, such as corrupt ones")
+
+    judged_only: ClassVar[frozenset[str]] = DatasetSettings.judged_only | {"evaluation_size"}
+
+    @property
+    def test_size(self) -> int:
+        """Height and width of a frame in evaluation, pixels."""
+        return self.evaluation_size or self.size
+
+
+Action = Literal["boxing", "handclapping", "handwaving", "jogging", "running", "walking"]
+ACTIONS: tuple[Action, ...] = ("boxing", "handclapping", "handwaving", "jogging", "running", "walking")
+
+
+Person = Annotated[int, Field(ge=1, le=25)]
+Persons = Annotated[list[Person], Field(min_length=1), AfterValidator(distinct)]
+
+
+class Kth(VideoDataset):
+    """The KTH human actions: 25 persons, 6 actions, 4 scenarios, grey."""
+
+    kind: Literal["kth"]
+    title: str = "KTH"
+    source: Literal["archives", "synthetic"] = Field(
+        "archives",
+        description="'archives': the public zip files in data/raw/kth, downloaded if they are not there; "
+        "'synthetic': drawn figures, encoded alike, for machines without the archives",
+    )
+    size: PositiveInt = Field(120, description="height and width to which 160 x 120 pixels are squashed")
+    evaluation_size: PositiveInt | None = 128
+    test_horizons: list[PositiveInt] = Field([20, 40], min_length=1)
+    train_persons: Persons = list(range(1, 15))
+    validation_persons: Persons = Field(
+        [15, 16], description="[I]: of the persons 1-16 that the paper trains on"
+    )
+    test_persons: Persons = list(range(17, 26))
+    actions: Annotated[list[Action], Field(min_length=1), AfterValidator(distinct)] = list(ACTIONS)
+    scenarios: Annotated[
+        list[Annotated[int, Field(ge=1, le=4)]], Field(min_length=1), AfterValidator(distinct)
+    ] = [1, 2, 3, 4]
+    within: Literal["video", "sequence"] = Field(
+        "video", description="'sequence': windows leave out what lies outside the published boundaries"
+    )
+    seed: Seed = Field(0, description="of the synthetic videos")
+    synthetic_frames: int = Field(120, ge=60, description="length of a synthetic video")
+
+    grouped: ClassVar[bool] = True
+    main_metric: ClassVar[str] = "psnr"
+    raw_folder: ClassVar[str] = "data/raw/kth"
+    judged_only: ClassVar[frozenset[str]] = VideoDataset.judged_only | {"test_persons"}
+
+    @property
+    def raw_rule(self) -> str | None:
+        """The rule that fetches or draws the archives."""
+        return "synthetic_kth" if self.source == "synthetic" else "kth"
+
+    @property
+    def stand_in(self) -> str:
+        """What the data stand in for."""
+        return "synthetic stand-in for KTH" if self.source == "synthetic" else ""
+
+    @property
+    def persons(self) -> dict[str, list[int]]:
+        """The persons of each split."""
+        return {
+            "train": self.train_persons,
+            "validation": self.validation_persons,
+            "test": self.test_persons,
+        }
+
+    @model_validator(mode="after")
+    def _splits_share_no_person(self) -> "Kth":
+        seen: dict[int, str] = {}
+        for split, persons in self.persons.items():
+            for person in persons:
+                if person in seen:
+                    raise ValueError(f"person {person} is in {seen[person]}_persons and in {split}_persons")
+                seen[person] = split
+        return self
+
+
+class Videos(VideoDataset):
+    """Video files of one's own."""
+
+    kind: Literal["videos"]
+    title: str
+    folder: str = Field(
+        description="holds the video files, in folders train, validation and test unless `split_file` is set"
+    )
+    split_file: str | None = Field(
+        None, description="CSV file with the columns video, a path below `folder`, and split"
+    )
+    colour: bool = Field(False, description="three channels, red, green and blue; else grey")
+    frame_step: PositiveInt = Field(1, description="every how many-th frame is used")
+
+    @property
+    def channels(self) -> int:
+        """Channels of a frame."""
+        return 3 if self.colour else 1
+
+    @property
+    def frame_interval(self) -> int:
+        """Every how many-th frame of a video is used."""
+        return self.frame_step
+
+    def raw_files(self) -> list[str]:
+        """Return the files in the folder."""
+        return sorted(str(path) for path in Path(self.folder).rglob("*.*"))
