@@ -28,9 +28,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
-from convttlstm.models.recurrent import xavier_conv
+from convttlstm.models.recurrent import recompute, xavier_conv
 
 PeepholeState = tuple[Tensor, Tensor]  # H(t-1) and C(t-1)
 
@@ -112,20 +111,12 @@ class EncoderForecaster(nn.Module):
         patches = functional.pixel_unshuffle(frames, self.patch_size)
         states = [layer.initial_state(patches[:, 0]) for layer in self.encoder]  # type: ignore[operator]
         for t in range(context):
-            states = self.step(self.encoder, patches[:, t], states)
+            states = recompute(self.checkpointing, advance, self.encoder, patches[:, t], states)
         outputs: list[Tensor] = []
         for _ in range(horizon):
-            states = self.step(self.forecaster, None, states)
+            states = recompute(self.checkpointing, advance, self.forecaster, None, states)
             outputs.append(self.output(torch.cat([hidden for hidden, _ in states], dim=1)))
         return functional.pixel_shuffle(torch.stack(outputs, dim=1), self.patch_size)
-
-    def step(
-        self, layers: nn.ModuleList, x: Tensor | None, states: list[PeepholeState]
-    ) -> list[PeepholeState]:
-        """Return the new states of all layers, recomputed in the backward pass if so set."""
-        if self.checkpointing and torch.is_grad_enabled():
-            return checkpoint(advance, layers, x, states, use_reentrant=False)
-        return advance(layers, x, states)
 
 
 def advance(layers: nn.ModuleList, x: Tensor | None, states: list[PeepholeState]) -> list[PeepholeState]:

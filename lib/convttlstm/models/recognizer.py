@@ -109,7 +109,7 @@ class Recognizer(nn.Module):
             _halving(in_channels, wide), nn.LeakyReLU(SLOPE), _halving(wide, wide), nn.LeakyReLU(SLOPE)
         )
         self.stack = RecurrentStack(cells[cell], wide, channels, layers_per_block)
-        self.checkpointing = self.stack.recompute(checkpointing)
+        self.checkpointing = self.stack.set_checkpointing(checkpointing)
         self.decoder = nn.Sequential(
             _doubling(self.stack.out_channels, wide), nn.LeakyReLU(SLOPE), _doubling(wide, in_channels)
         )

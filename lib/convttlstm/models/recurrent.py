@@ -1,13 +1,14 @@
 """What all recurrent systems share: the LSTM update, the stack of layers, the rollout over time."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 State = Any  # each cell keeps what it needs from one step to the next
+Result = TypeVar("Result")
 # What the backward pass recomputes instead of storing it: nothing, each whole time step, or the layers of
 # these blocks, counted from 1.
 Checkpointing = bool | Sequence[int]
@@ -75,6 +76,13 @@ def lstm_update(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
     return torch.sigmoid(o) * torch.tanh(cell), cell
 
 
+def recompute(enabled: bool, function: Callable[..., Result], *arguments: Any) -> Result:
+    """Return function(*arguments); if enabled, store its arguments only, for the backward pass to redo it."""
+    if enabled and torch.is_grad_enabled():
+        return checkpoint(function, *arguments, use_reentrant=False)
+    return function(*arguments)
+
+
 def unroll(
     step: Callable[[Tensor, State], tuple[Tensor, State]],
     frames: Tensor,
@@ -101,10 +109,7 @@ def unroll(
             x = output
         else:
             x = torch.where(sampling[:, t - context, None, None, None], frames[:, t], output)
-        if checkpointing and torch.is_grad_enabled():
-            output, state = checkpoint(step, x, state, use_reentrant=False)
-        else:
-            output, state = step(x, state)
+        output, state = recompute(checkpointing, step, x, state)
         yield output, state
 
 
@@ -174,10 +179,10 @@ class RecurrentStack(nn.Module):
         for index, block in enumerate(self.blocks):
             if index == 3:
                 x = torch.cat([x, outputs[0]], dim=1)
-            recomputed = index + 1 in self.checkpointed_blocks and torch.is_grad_enabled()
+            recomputed = index + 1 in self.checkpointed_blocks
             for cell in block:  # type: ignore[attr-defined]
                 before = next(old) or cell.initial_state(x)
-                x, after = checkpoint(cell, x, before, use_reentrant=False) if recomputed else cell(x, before)
+                x, after = recompute(recomputed, cell, x, before)
                 new.append(after)
             outputs.append(x)
         return torch.cat([outputs[3], outputs[1]], dim=1), new
@@ -189,7 +194,7 @@ class RecurrentStack(nn.Module):
         for cell in self.cells():
             cell.compile()
 
-    def recompute(self, checkpointing: Checkpointing) -> bool:
+    def set_checkpointing(self, checkpointing: Checkpointing) -> bool:
         """Take up a choice of blocks; return whether it is whole time steps that are to be recomputed."""
         self.checkpointed_blocks = () if isinstance(checkpointing, bool) else checkpointing
         return checkpointing is True
@@ -208,7 +213,7 @@ class RecurrentPredictor(nn.Module):
         super().__init__()
         self.stack = stack
         self.output = same_conv(stack.out_channels, in_channels, kernel_size=1)
-        self.checkpointing = stack.recompute(checkpointing)
+        self.checkpointing = stack.set_checkpointing(checkpointing)
         # Convolutions on few channels run faster with the channels last.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
