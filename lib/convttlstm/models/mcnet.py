@@ -84,7 +84,7 @@ class Mcnet(nn.Module):
             convolutions(one, two, kernel_size=5),
             convolutions(two, four, kernel_size=7),
         )
-        self.motion_lstm = ConvLstmCell(four, four, kernel_size=3)
+        self.motion_lstm = ConvLstmCell(four, four, kernel_size=3, factor_size=3)
         nn.init.xavier_uniform_(self.motion_lstm.gates.weight)  # type: ignore[arg-type]
         nn.init.zeros_(self.motion_lstm.gates.bias)  # type: ignore[arg-type]
         with torch.no_grad():

@@ -144,7 +144,7 @@ class VideoPixelNetwork(nn.Module):
         self.encoder = nn.ModuleList(
             ResidualMultiplicativeBlock(channels, seeing_all) for _ in range(encoder_blocks)
         )
-        self.lstm = ConvLstmCell(features, lstm_channels, kernel_size)
+        self.lstm = ConvLstmCell(features, lstm_channels, kernel_size, kernel_size)
         self.condition = xavier_conv(lstm_channels, features, 1)
         self.decoder_input = CausalConv(1, features, kernel_size, strict=True)
         self.decoder = nn.ModuleList(
