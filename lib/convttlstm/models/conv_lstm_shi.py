@@ -71,6 +71,8 @@ class PeepholeCell(nn.Module):
 class EncoderForecaster(nn.Module):
     """Two stacks of layers, the second of which goes on from where the first ended.
 
+    With one input channel it has 7,585,296 parameters.
+
     Args:
         in_channels: channels of a frame.
         channels: hidden channels of the encoder's layers, and of the forecaster's.
@@ -81,11 +83,12 @@ class EncoderForecaster(nn.Module):
 
     def __init__(
         self,
-        in_channels: int,
-        channels: Sequence[int],
-        kernel_size: int,
-        patch_size: int,
-        checkpointing: bool,
+        in_channels: int = 1,
+        *,
+        channels: Sequence[int] = (128, 64, 64),
+        kernel_size: int = 5,
+        patch_size: int = 4,
+        checkpointing: bool = False,
     ) -> None:
         super().__init__()
         self.patch_size, self.checkpointing = patch_size, checkpointing
@@ -126,15 +129,3 @@ def advance(layers: nn.ModuleList, x: Tensor | None, states: list[PeepholeState]
         new.append(layer(x, state))
         x = new[-1][0]
     return new
-
-
-def conv_lstm_shi(
-    in_channels: int = 1,
-    *,
-    channels: Sequence[int] = (128, 64, 64),
-    kernel_size: int = 5,
-    patch_size: int = 4,
-    checkpointing: bool = False,
-) -> nn.Module:
-    """Return Shi et al.'s encoder-forecaster: 7,585,296 parameters with one input channel."""
-    return EncoderForecaster(in_channels, channels, kernel_size, patch_size, checkpointing)
