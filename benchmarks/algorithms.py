@@ -57,7 +57,7 @@ def by_kernels(windows: Sequence[Tensor], factors: Sequence[Tensor]) -> Tensor:
 
 
 def by_recursion(windows: Sequence[Tensor], factors: Sequence[Tensor]) -> Tensor:
-    """Return CTT by Algorithm 2, as `ConvTtLstmCell.preactivations` does; see `by_kernels`.
+    """Return CTT by Algorithm 2, as `convttlstm.models.conv_tt_lstm` does; see `by_kernels`.
 
     The two are equal N x (S // 2) pixels and more away from the border: this one pads zeros between
     the factors, Algorithm 1 once.

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from benchmarks import RESULTS, conditions, least_seconds, publish, result_path, seconds_of
 from convttlstm.models.conv_lstm import ConvLstmCell
-from convttlstm.models.conv_tt_lstm import ConvTtLstmCell
+from convttlstm.models.conv_tt_lstm import PackedConvTtLstmCell
 from convttlstm.provenance import device_name
 from convttlstm.reporting.drawing import COLOURS, STYLE, WIDTH, save
 
@@ -70,9 +70,9 @@ def training_step(model: str, changed: str, value: int) -> Callable[[], None]:
     """Return a function that goes over the steps of a sequence, forward and backward."""
     at = USUAL | ({changed: value} if changed else {})
     at["M"] = max(at["N"], at["M"]) if changed != "N" else at["N"]
-    layer: torch.nn.Module = ConvLstmCell(HIDDEN, HIDDEN, at["S"])
+    layer: torch.nn.Module = ConvLstmCell(HIDDEN, HIDDEN, at["S"], at["S"])
     if model == "conv_tt_lstm":
-        layer = ConvTtLstmCell(HIDDEN, HIDDEN, at["S"], at["N"], at["M"], at["C"])
+        layer = PackedConvTtLstmCell(HIDDEN, HIDDEN, at["S"], at["N"], at["M"], at["C"], at["S"])
     layer.to(memory_format=torch.channels_last)
     x = torch.rand(at["batch"], HIDDEN, at["size"], at["size"]).to(memory_format=torch.channels_last)
 

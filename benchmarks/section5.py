@@ -94,8 +94,12 @@ def seen_pixels(cell: nn.Module, in_channels: int, side: int) -> list[np.ndarray
     weight = next(cell.parameters())
     x = weight.new_zeros(1, in_channels, side, side)
     states = [weight.new_zeros(1, cell.hidden_channels, side, side).requires_grad_() for _ in range(STEPS)]
-    history = [cell.share(state) for state in states] if isinstance(cell, ConvTtLstmCell) else states
-    gates = cell.preactivations(x, history)[0, :, side // 2, side // 2]
+    inputs = states
+    if isinstance(cell, ConvTtLstmCell):
+        past = None
+        for state in reversed(states):
+            inputs, past = cell.preprocess(state, past)
+    gates = cell.preactivations(x, inputs)[0, :, side // 2, side // 2]
     each_gate = torch.eye(len(gates), dtype=weight.dtype)
     gradients = torch.autograd.grad(gates, states, each_gate, is_grads_batched=True)
     return [gradient.square().sum((1, 2)).mean(0).numpy() for gradient in gradients]

@@ -1,8 +1,8 @@
 """One training step of the paper's two models, ours against the textbook module, variants in turn.
 
 A step is forward, l1 + l2, backward, clipping and Adam, on 4 given and 3 predicted frames. All variants
-have the same weights; outputs and gradients are compared with the oracle, on the CPU, before anything is
-timed.
+have the same weights; outputs and gradients of ours and the textbook's are compared, on the CPU, before
+anything is timed. The tests compare both with full-size kernels.
 Each round also times a lone convolution as most layers have one (5x5, 56 -> 192 channels, channels last),
 forward and backward, and a matrix product: the shares of their rates say how near a step comes to full speed.
 What counts is the least over rounds; each variant's first step, with its compilation if it is compiled, has a

@@ -6,11 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from torch.utils.checkpoint import checkpoint
 
 from benchmarks import algorithms, scaling, section5, textbook
 from benchmarks.memory import peak_bytes
+from convttlstm.models.conv_lstm import ConvLstmCell
+from convttlstm.models.conv_tt_lstm import ConvTtLstmCell, PackedConvTtLstmCell
+from convttlstm.models.recurrent import JointConv
 from tests import oracle
+from tests.unit.test_conv_tt_lstm import as_arrays
 
 
 @pytest.mark.parametrize("size, order", [(3, 1), (3, 2), (3, 4), (5, 3), (1, 3)])
@@ -75,18 +80,74 @@ def test_receptive_fields_are_as_wide_as_property_2_wants_or_not(size):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["conv_lstm", "conv_tt_lstm"])
-def test_textbook_and_ours_equal_the_oracle(name):
+def test_textbook_and_ours_are_the_same_function(name):
     textbook.verify(name)
 
 
 def test_a_wrong_weight_in_the_textbook_is_noticed(monkeypatch):
-    class Wrong(textbook.TextbookConvLstm):
-        def transition(self, history: list[torch.Tensor]) -> torch.Tensor:
-            return 1.001 * super().transition(history)
+    class Wrong(textbook.SeparateConv):
+        def kernels(self):
+            w, k, bias = super().kernels()
+            return w, 1.001 * k, bias
 
-    monkeypatch.setattr(textbook, "TextbookConvLstm", Wrong)
+    monkeypatch.setitem(textbook.TEXTBOOK, JointConv, Wrong)
     with pytest.raises(AssertionError):
         textbook.verify("conv_lstm")
+
+
+STEPS, ORDER, HISTORY, SIZE = 3, 2, 3, 3  # of a sequence, N, M and S
+HIDDEN, RANK = 2, 2
+STEP = 1e-5  # of the central difference
+# Each step carries what padding changes by the reach of a state further from the border.
+MARGIN = STEPS * (oracle.border(SIZE, ORDER) + SIZE // 2)
+SIDE = 2 * MARGIN + 5
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        partial(ConvLstmCell, 1, HIDDEN, SIZE, SIZE),
+        partial(PackedConvTtLstmCell, 1, HIDDEN, SIZE, ORDER, HISTORY, RANK, SIZE),
+    ],
+    ids=["conv_lstm", "conv_tt_lstm"],
+)
+def test_a_layer_of_the_textbook_and_ours_equal_the_oracle(make):
+    """Outputs, and slopes along one direction of all weights: the oracle's is a central difference."""
+    torch.manual_seed(0)
+    ours = make().double()
+    x = torch.randn(STEPS, 1, 1, SIDE, SIDE, dtype=torch.float64)
+    weights = parameters_to_vector(ours.parameters()).detach()
+    direction, ends = torch.randn_like(weights), []
+    for step in (-STEP, STEP):
+        moved = make().double()
+        vector_to_parameters(weights + step * direction, moved.parameters())
+        ends.append(np.square(by_oracle(moved, x.numpy())).sum())
+    for layer in (ours, textbook.textbook_layer(ours)):
+        state = layer.initial_state(x[0])
+        for frame in x:
+            hidden, state = layer(frame, state)
+        hidden = hidden[0, :, MARGIN:-MARGIN, MARGIN:-MARGIN]
+        np.testing.assert_allclose(hidden.detach(), by_oracle(ours, x.numpy()), atol=1e-10)
+        gradients = torch.autograd.grad(hidden.square().sum(), list(layer.parameters()))
+        slope = parameters_to_vector(gradients) @ direction
+        np.testing.assert_allclose(slope, (ends[1] - ends[0]) / 2 / STEP, rtol=1e-6)
+
+
+def by_oracle(layer: ConvLstmCell | ConvTtLstmCell, x: np.ndarray) -> np.ndarray:
+    """The last hidden state, (hidden, height, width), away from the border."""
+    cell = np.zeros((HIDDEN, SIDE, SIDE))
+    history = [cell] * HISTORY
+    for frame in x[:, 0]:
+        if isinstance(layer, ConvTtLstmCell):
+            weights = as_arrays(layer, 1)
+            inputs = oracle.windows(history, weights["p"], weights["p_biases"])
+            kernels = weights["w"], weights["factors"], weights["factor_biases"]
+        else:
+            w, k, bias = (part.detach().numpy() for part in layer.gates.kernels())
+            inputs, kernels = history[:1], (w, [k], [bias])
+        hidden, cell = oracle.lstm(oracle.preactivations(frame, inputs, *kernels), cell)
+        history = [hidden, *history[:-1]]
+    return hidden[:, MARGIN:-MARGIN, MARGIN:-MARGIN]
 
 
 def test_gradient_of_one_layer_by_hand():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from convttlstm.models.conv_lstm_shi import EncoderForecaster, PeepholeCell, conv_lstm_shi
+from convttlstm.models.conv_lstm_shi import EncoderForecaster, PeepholeCell
 from tests.oracle import correlate
 
 
@@ -12,7 +12,7 @@ def small_model(in_channels: int = 1, channels: tuple[int, ...] = (3, 2), **hype
     """A model in float64 with random weights, biases and peepholes, or they would not be tested."""
     torch.manual_seed(0)
     settings = {"channels": channels, "kernel_size": 3, "patch_size": 2} | hyper
-    model = conv_lstm_shi(in_channels, **settings).double()
+    model = EncoderForecaster(in_channels, **settings).double()
     for weight in model.parameters():
         torch.nn.init.normal_(weight, std=0.4)
     return model
@@ -85,7 +85,7 @@ def test_predictions_equal_their_equations(in_channels, channels):
 
 
 def test_parameters():
-    assert sum(weight.numel() for weight in conv_lstm_shi().parameters()) == 7_585_296
+    assert sum(weight.numel() for weight in EncoderForecaster().parameters()) == 7_585_296
 
 
 def test_all_that_the_forecaster_knows_comes_with_the_states():
@@ -129,7 +129,7 @@ def test_only_the_given_frames_are_seen():
 
 def test_every_fresh_parameter_gets_a_gradient():
     """The last encoder layer's output gate too, whose H goes nowhere but into the copy."""
-    model = conv_lstm_shi(3, channels=(4, 3, 3), kernel_size=3, patch_size=2)
+    model = EncoderForecaster(3, channels=(4, 3, 3), kernel_size=3, patch_size=2)
     model(random_frames(2, 3).float(), 3, 2).square().sum().backward()
     for name, weight in model.named_parameters():
         parts = weight.grad.flatten(1) if "peepholes" in name else weight.grad.flatten()[None]

@@ -78,7 +78,7 @@ def test_the_cell_equals_slow_steps(inputs, hidden, size, rank):
 def test_the_kernel_starts_with_the_variance_of_pytorchs_default(inputs, outputs):
     """Few factors make many weights, so one draw is uneven: 16 cells of four trains are averaged."""
     torch.manual_seed(0)
-    cells = [ConvLstmTtdCell(inputs, outputs) for _ in range(16)]
+    cells = [ConvLstmTtdCell(inputs, outputs, kernel_size=5, rank=8) for _ in range(16)]
     kernels = torch.stack([train() for cell in cells for train in cell.trains])
     plain = torch.nn.Conv2d(inputs, 4 * outputs, 5).weight
     assert kernels.var().item() == pytest.approx(plain.var().item(), rel=0.1)

@@ -1,4 +1,4 @@
-"""The Conv-TT cell against the oracle's full-size kernels, gradients, and its receptive field."""
+"""Both Conv-TT cells against the oracle's full-size kernels and each other, and their receptive field."""
 
 import random
 
@@ -7,8 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.textbook import gate_kernels
-from convttlstm.models.conv_tt_lstm import ConvTtLstmCell
+from convttlstm.models.conv_tt_lstm import ConvTtLstmCell, PackedConvTtLstmCell
 from tests import oracle
 
 SETTINGS = [  # S, N, C, M, and the size of every G(i)
@@ -24,6 +23,7 @@ SETTINGS = [  # S, N, C, M, and the size of every G(i)
 ]
 SETTINGS = [(*setting, setting[0]) for setting in SETTINGS]
 SETTINGS += [(5, 1, 2, 1, 1), (5, 3, 2, 3, 1), (3, 2, 3, 4, 1), (1, 3, 2, 3, 3), (3, 2, 2, 2, 5)]
+CELLS = [ConvTtLstmCell, PackedConvTtLstmCell]
 DRAWS = random.Random(2020)
 for _ in range(8):
     order = DRAWS.randint(1, 4)
@@ -32,16 +32,17 @@ for _ in range(8):
 
 
 def random_cell(
+    make: type[ConvTtLstmCell],
     size: int,
     order: int,
     rank: int,
     steps: int,
-    factor_size: int | None = None,
+    factor_size: int,
     inputs: int = 2,
     hidden: int = 3,
 ):
     torch.manual_seed(size * 1000 + order * 100 + rank * 10 + steps)
-    cell = ConvTtLstmCell(inputs, hidden, size, order, steps, rank, factor_size).double()
+    cell = make(inputs, hidden, size, order, steps, rank, factor_size).double()
     for weight in cell.parameters():
         torch.nn.init.normal_(weight, std=0.3)  # biases too, or they would not be tested
     return cell
@@ -49,7 +50,7 @@ def random_cell(
 
 def as_arrays(cell: ConvTtLstmCell, in_channels: int) -> dict[str, list[np.ndarray] | np.ndarray]:
     """The cell's weights by the names of the paper's equations."""
-    w, first, bias = (part.detach().numpy() for part in gate_kernels(cell.gates, cell.rank))
+    w, first, bias = (part.detach().numpy() for part in cell.gates.kernels())
     assert w.shape[1] == in_channels
     factors = [factor.weight.detach().numpy() for factor in cell.factors]
     biases = [factor.bias.detach().numpy() for factor in cell.factors]
@@ -63,16 +64,25 @@ def as_arrays(cell: ConvTtLstmCell, in_channels: int) -> dict[str, list[np.ndarr
     }
 
 
+def windows_of(cell: ConvTtLstmCell, states: list[Tensor]) -> list[Tensor]:
+    """H~(1) ... H~(N) after H(t-1) ... H(t-M)."""
+    past = None
+    for state in reversed(states):
+        windows, past = cell.preprocess(state, past)
+    return windows
+
+
 def inner(tensor: Tensor | np.ndarray, margin: int) -> np.ndarray:
     array = tensor.detach().numpy() if isinstance(tensor, Tensor) else tensor
     return array[..., margin : array.shape[-2] - margin, margin : array.shape[-1] - margin]
 
 
+@pytest.mark.parametrize("make", CELLS)
 @pytest.mark.parametrize("size, order, rank, steps, factor_size", SETTINGS)
-def test_gates_equal_the_full_size_kernels(size, order, rank, steps, factor_size):
+def test_gates_equal_the_full_size_kernels(make, size, order, rank, steps, factor_size):
     """All steps of a sequence: the first ones see zero states, the later ones a full history."""
     inputs, hidden, height, width = 2, 3, 23, 25
-    cell = random_cell(size, order, rank, steps, factor_size, inputs, hidden)
+    cell = random_cell(make, size, order, rank, steps, factor_size, inputs, hidden)
     weights = as_arrays(cell, inputs)
     margin = oracle.border(factor_size, order)
     state = None
@@ -80,8 +90,8 @@ def test_gates_equal_the_full_size_kernels(size, order, rank, steps, factor_size
     for _ in range(steps + 2):
         x = torch.randn(1, inputs, height, width, dtype=torch.float64)
         state = state or cell.initial_state(x)
-        old_cell, shares = state[0][0].detach().numpy(), state[1]
-        found = cell.preactivations(x, shares)[0]
+        old_cell, windows = state[0][0].detach().numpy(), state[1]
+        found = cell.preactivations(x, windows)[0]
         expected = oracle.preactivations(
             x[0].numpy(),
             oracle.windows(history, weights["p"], weights["p_biases"]),
@@ -99,6 +109,26 @@ def test_gates_equal_the_full_size_kernels(size, order, rank, steps, factor_size
         history = [new_hidden[0].detach().numpy(), *history[:-1]]
 
 
+@pytest.mark.parametrize("size, order, rank, steps, factor_size", SETTINGS)
+def test_the_packed_cell_equals_the_readable_one(size, order, rank, steps, factor_size):
+    """All hidden states of a sequence, and the gradients of frames and weights, which have the same names."""
+    cells = [random_cell(make, size, order, rank, steps, factor_size) for make in CELLS]
+    cells[1].load_state_dict(cells[0].state_dict())
+    frames = torch.randn(steps + 2, 2, 2, 9, 10, dtype=torch.float64, requires_grad=True)
+    found = []
+    for cell in cells:
+        state, hidden = cell.initial_state(frames[0]), []
+        for x in frames:
+            h, state = cell(x, state)
+            hidden.append(h)
+        value = torch.stack(hidden)
+        gradients = torch.autograd.grad(value.sin().sum(), [frames, *cell.parameters()])
+        assert all(gradient.abs().max() > 0 for gradient in gradients)
+        found.append([value.detach(), *gradients])
+    for packed, readable in zip(*reversed(found), strict=True):
+        torch.testing.assert_close(packed, readable, rtol=1e-9, atol=1e-10)
+
+
 def test_the_oracle_itself_on_one_kernel_written_out():
     """K(2) of two factors with one row each, by hand: (1, 2) * (3, 4) = (3, 10, 8)."""
     first = np.array([0.0, 1.0, 2.0]).reshape(1, 1, 1, 3) * np.array([0, 1, 0]).reshape(1, 1, 3, 1)
@@ -109,38 +139,36 @@ def test_the_oracle_itself_on_one_kernel_written_out():
     assert kernel[0, 0, [0, 1, 3, 4]].sum() == 0
 
 
+@pytest.mark.parametrize("make", CELLS)
 @pytest.mark.parametrize(
     "size, order, rank, steps, factor_size",
-    [(3, 2, 2, 3, None), (3, 3, 1, 3, None), (1, 1, 2, 2, None), (3, 2, 2, 3, 1)],
+    [(3, 2, 2, 3, 3), (3, 3, 1, 3, 3), (1, 1, 2, 2, 1), (3, 2, 2, 3, 1)],
 )
-def test_gradients_of_two_steps(size, order, rank, steps, factor_size):
-    cell = random_cell(size, order, rank, steps, factor_size, inputs=1, hidden=1)
+def test_gradients_of_two_steps(make, size, order, rank, steps, factor_size):
+    cell = random_cell(make, size, order, rank, steps, factor_size, inputs=1, hidden=1)
     names = [name for name, _ in cell.named_parameters()]
 
     def two_steps(x: Tensor, *weights: Tensor) -> Tensor:
         parameters = dict(zip(names, weights, strict=True))
-
-        def run() -> Tensor:
-            state = cell.initial_state(x[0])
-            for t in range(2):
-                hidden, state = torch.func.functional_call(cell, parameters, (x[t], state))
-            return hidden
-
-        return run()
+        state = cell.initial_state(x[0])
+        for t in range(2):
+            hidden, state = torch.func.functional_call(cell, parameters, (x[t], state))
+        return hidden
 
     x = torch.randn(2, 1, 1, 4, 4, dtype=torch.float64, requires_grad=True)
     weights = [weight.detach().clone().requires_grad_() for weight in cell.parameters()]
     assert torch.autograd.gradcheck(two_steps, (x, *weights), fast_mode=True)
 
 
+@pytest.mark.parametrize("make", CELLS)
 @pytest.mark.parametrize("size, order, steps", [(3, 3, 3), (5, 2, 2), (3, 2, 4)])
-def test_older_states_are_seen_through_wider_kernels(size, order, steps):
+def test_older_states_are_seen_through_wider_kernels(make, size, order, steps):
     """Property 2 of Section 3.1, by gradients: through window i a state spreads over K(i) and P(i)."""
-    cell = random_cell(size, order, 2, steps, inputs=1, hidden=1)
+    cell = random_cell(make, size, order, 2, steps, size, inputs=1, hidden=1)
     side = 31
     states = [torch.zeros(1, 1, side, side, dtype=torch.float64, requires_grad=True) for _ in range(steps)]
     x = torch.zeros(1, 1, side, side, dtype=torch.float64)
-    gates = cell.preactivations(x, [cell.share(state) for state in states])
+    gates = cell.preactivations(x, windows_of(cell, states))
     gates[0, :, side // 2, side // 2].sum().backward()
     for lag, state in enumerate(states, start=1):
         rows = state.grad[0, 0].abs().sum(1).nonzero().flatten()
@@ -151,13 +179,13 @@ def test_older_states_are_seen_through_wider_kernels(size, order, steps):
 @pytest.mark.parametrize("order, steps, rank", [(0, 1, 1), (3, 2, 1), (1, 1, 0)])
 def test_impossible_settings_are_refused(order, steps, rank):
     with pytest.raises(ValueError, match="order"):
-        ConvTtLstmCell(1, 1, 3, order, steps, rank)
+        ConvTtLstmCell(1, 1, 3, order, steps, rank, 3)
 
 
 def test_weights_start_as_pytorchs_convolutions_do():
     """Uniform within 1 / sqrt(fan-in), biases too: each equals a plain convolution of the same inputs."""
     torch.manual_seed(0)
-    cell = ConvTtLstmCell(48, 48, kernel_size=5, order=3, steps=5, rank=8)
+    cell = ConvTtLstmCell(48, 48, kernel_size=5, order=3, steps=5, rank=8, factor_size=5)
     plain = {  # Conv2d's inputs, by the tensors that it corresponds to
         ("window_weight", "window_bias"): 3 * 48,
         ("factors.0.weight", "factors.0.bias"): 8,

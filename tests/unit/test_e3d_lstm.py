@@ -21,7 +21,7 @@ def small_model(**hyper: object) -> E3dLstm:
 
 def small_layer(in_channels: int, memory_channels: int, **hyper: object) -> EideticLstmCell:
     torch.manual_seed(0)
-    layer = EideticLstmCell(in_channels, memory_channels, 3, **hyper).double()
+    layer = EideticLstmCell(in_channels, memory_channels, 3, **{"depth": 2} | hyper).double()
     randomise(layer)
     return layer
 

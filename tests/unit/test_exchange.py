@@ -16,6 +16,7 @@ from convttlstm.models import create_model
 from convttlstm.sharing.released import from_released
 from tests import oracle
 from tests.conftest import RUN, Project, make_project
+from tests.unit.test_conv_tt_lstm import windows_of
 
 CHANNELS = [2, 3, 3, 2]
 INPUTS = [1, 2, 3, 3 + 2]  # of the four blocks, one layer each; the last has the first's output too
@@ -72,7 +73,7 @@ def test_imported_layers_compute_what_the_layout_says(size, order, rank, steps, 
         cell, margin = model.stack.blocks[block][0], oracle.border(size, order)
         history = [torch.randn(1, hidden, 20, 21, dtype=torch.float64) for _ in range(steps)]
         x = torch.randn(1, inputs, 20, 21, dtype=torch.float64)
-        found = cell.preactivations(x, [cell.share(state) for state in history])[0].detach().numpy()
+        found = cell.preactivations(x, windows_of(cell, history))[0].detach().numpy()
         arrays = [state[0].numpy() for state in history]
         expected = oracle.preactivations(
             x[0].numpy(),

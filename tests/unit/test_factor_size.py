@@ -1,5 +1,6 @@
 """Table 4's readings of "1x1 filters": layers with factors of another size than W, counted and looked at."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.section5 import support
-from benchmarks.textbook import gate_kernels, textbook_layer
+from benchmarks.textbook import textbook_layer
 from convttlstm.config import ablation_runs, load_settings, resolve_run
 from convttlstm.evaluation.complexity import count_parameters, step_cost
 from convttlstm.models import create_model
 from convttlstm.models.conv_lstm import ConvLstmCell
-from convttlstm.models.conv_tt_lstm import ConvTtLstmCell
+from convttlstm.models.conv_tt_lstm import ConvTtLstmCell, PackedConvTtLstmCell
 from tests import oracle
 from tests.tiny_models import random_frames, tiny_model
+from tests.unit.test_conv_tt_lstm import windows_of
 
 ROOT = Path(__file__).parents[2]
 DATASET = "moving_mnist_2"
@@ -32,12 +34,12 @@ def randomized(module: nn.Module) -> nn.Module:
     return module
 
 
-@pytest.mark.parametrize("size, factor_size", [(5, None), (5, 1), (3, 5), (1, 3)])
+@pytest.mark.parametrize("size, factor_size", [(5, 5), (5, 1), (3, 5), (1, 3)])
 def test_conv_lstm_equals_the_oracle(size, factor_size):
     cell = randomized(ConvLstmCell(2, 3, size, factor_size))
     x, h, c = (torch.randn(channels, 9, 11, dtype=torch.float64) for channels in (2, 3, 3))
-    w, k, bias = (part.detach().numpy() for part in gate_kernels(cell.gates, 3))
-    assert w.shape[2:] == (size, size) and k.shape[2:] == (factor_size or size,) * 2
+    w, k, bias = (part.detach().numpy() for part in cell.gates.kernels())
+    assert w.shape[2:] == (size, size) and k.shape[2:] == (factor_size, factor_size)
     gates = oracle.correlate(x.numpy(), w) + bias[:, None, None] + oracle.correlate(h.numpy(), k)
     expected = oracle.lstm(gates, c.numpy())
     _, state = cell(x[None], (h[None], c[None]))
@@ -45,9 +47,11 @@ def test_conv_lstm_equals_the_oracle(size, factor_size):
         np.testing.assert_allclose(found[0].detach().numpy(), array, atol=1e-12)
 
 
-@pytest.mark.parametrize("make", [ConvLstmCell, ConvTtLstmCell])
+@pytest.mark.parametrize(
+    "make", [ConvLstmCell, partial(PackedConvTtLstmCell, order=3, steps=3, rank=8)], ids=["conv", "conv_tt"]
+)
 def test_the_textbook_has_factors_of_another_size_too(make):
-    cell = randomized(make(2, 3, 5, factor_size=1))
+    cell = randomized(make(2, 3, kernel_size=5, factor_size=1))
     ordinary = textbook_layer(cell)
     x = torch.randn(4, 1, 2, 9, 9, dtype=torch.float64)
     last = []
@@ -149,9 +153,9 @@ def test_receptive_fields(run):
     side, lags = 21, len(WIDTHS[run])
     x, *states = torch.randn(1 + lags, 1, 32, side, side, dtype=torch.float64).requires_grad_().unbind()
     if isinstance(cell, ConvTtLstmCell):
-        gates = cell.preactivations(x, [cell.share(state) for state in states])
+        gates = cell.preactivations(x, windows_of(cell, states))
     else:
-        gates = cell.gates(torch.cat([x, states[0]], dim=1))
+        gates = cell.gates(x, states[0])
     gates = gates[0, :, side // 2, side // 2]
     seen, *older = torch.autograd.grad(gates.sum(), [x, *states])
     assert width(seen) == (1 if "-S1-" in run else 5)

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from convttlstm.models import recurrent
-from convttlstm.models.fused_update import lstm_update
+from convttlstm.models.fused_update import fused_lstm_update
+from convttlstm.models.recurrent import lstm_update
 
 
 def random_state(dtype: torch.dtype, channels_last: bool) -> tuple[Tensor, Tensor]:
@@ -32,21 +32,21 @@ def values_and_gradients(update, gates: Tensor, cell: Tensor) -> list[Tensor]:
 def test_equals_the_plain_update(dtype, tolerance, channels_last):
     """The plain one in float64; relative to the largest value. bf16: only inputs and results are rounded."""
     gates, cell = random_state(dtype, channels_last)
-    expected = values_and_gradients(recurrent.lstm_update, gates.double(), cell.double())
-    for value, exact in zip(values_and_gradients(lstm_update, gates, cell), expected, strict=True):
+    expected = values_and_gradients(lstm_update, gates.double(), cell.double())
+    for value, exact in zip(values_and_gradients(fused_lstm_update, gates, cell), expected, strict=True):
         assert (value.double() - exact).abs().max() <= tolerance * exact.abs().max()
 
 
 def test_gradients_are_those_of_finite_differences():
     gates, cell = random_state(torch.float64, channels_last=True)
     assert torch.autograd.gradcheck(
-        lstm_update, (gates.requires_grad_(), cell.requires_grad_()), fast_mode=True
+        fused_lstm_update, (gates.requires_grad_(), cell.requires_grad_()), fast_mode=True
     )
 
 
 def test_the_cell_state_is_not_rounded_to_bf16():
     gates, cell = random_state(torch.bfloat16, channels_last=True)
-    hidden, new = lstm_update(gates, cell)
+    hidden, new = fused_lstm_update(gates, cell)
     assert (hidden.dtype, new.dtype) == (torch.bfloat16, torch.float32)
 
 
@@ -59,5 +59,5 @@ def test_only_the_preactivations_and_cell_states_are_kept():
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        _, new = lstm_update(gates, cell)
+        _, new = fused_lstm_update(gates, cell)
     assert kept == [gates.data_ptr(), cell.data_ptr(), new.data_ptr()]

@@ -1,5 +1,6 @@
 """What holds for every registered model, and the paper's parameter counts."""
 
+import inspect
 import json
 from pathlib import Path
 
@@ -9,9 +10,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from convttlstm.config import load_settings
+from convttlstm.config.models import BUILT_IN
 from convttlstm.evaluation.complexity import count_parameters, paper_flops, step_cost, write_orders
 from convttlstm.files import UserError
-from convttlstm.models import create_model, list_models
+from convttlstm.models import FACTORIES, create_model, list_models
 from tests.tiny_models import GOLDEN, TINY_MODELS, golden_output, outputs, random_frames, tiny_model
 
 ROOT = Path(__file__).parents[2]
@@ -87,6 +89,18 @@ def test_the_papers_flops_column_is_arithmetic_on_parameters(parameters, size, b
 def test_every_model_of_the_catalogue_is_registered():
     systems = load_settings(ROOT / "config/paper.yaml").systems.values()
     assert {system.model.name for system in systems} == {*list_models(), "recognizer"}
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_settings_have_the_defaults_of_the_model(name):
+    """The recogniser's classes and size of frames are the data set's to say."""
+    required = {"cell": "conv_lstm"} if name == "recognizer" else {}
+    given = inspect.signature(FACTORIES[name]).parameters.values()
+    defaults = {each.name: each.default for each in given if each.kind is each.KEYWORD_ONLY} | required
+    defaults = {key: list(value) if isinstance(value, tuple) else value for key, value in defaults.items()}
+    from_data = {"classes", "size"} if required else set()
+    settings = BUILT_IN[name](name=name, **required).hyper()
+    assert settings == {key: value for key, value in defaults.items() if key not in from_data}
 
 
 @pytest.mark.parametrize("name", ["conv_lsm", "convttlstm"])

@@ -41,7 +41,10 @@ def test_conda_users_get_the_same_direct_pins():
 @pytest.mark.parametrize(
     "module, forbidden",
     [
-        ("convttlstm.models", ["snakemake", "dvc", "lpips", "matplotlib", "torchvision", "pandas"]),
+        (
+            "convttlstm.models",
+            ["pydantic", "yaml", "snakemake", "dvc", "lpips", "matplotlib", "torchvision", "pandas"],
+        ),
         ("convttlstm.config", ["torch", "snakemake", "pandas", "numpy"]),
         ("convttlstm.cli", ["torch", "snakemake", "pandas", "numpy", "matplotlib"]),
         ("convttlstm.reporting.page", ["torch", "snakemake"]),

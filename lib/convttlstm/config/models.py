@@ -1,4 +1,8 @@
-"""Settings of each model, by the name under which it is registered."""
+"""Settings of each model, by the name under which it is registered.
+
+Defaults are those of the model's factory in `convttlstm.models`, as a test checks: this module must not
+import torch.
+"""
 
 import hashlib
 import importlib.metadata
@@ -8,12 +12,12 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
 
+from convttlstm import ENTRY_POINTS
 from convttlstm.config.base import OddInt, Strict, known
 from convttlstm.config.dataset import DatasetSettings
 
 # The paper's symbols, in the paper's order; they name a run where it differs from the catalogue.
 HYPER = {"kernel_size": "S", "factor_size": "G", "order": "N", "rank": "C", "steps": "M"}
-ENTRY_POINTS = "convttlstm.models"
 
 
 class ModelChoice(Strict):

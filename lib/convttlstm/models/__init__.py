@@ -18,7 +18,7 @@ from torch import nn
 
 from convttlstm.files import UserError
 from convttlstm.models.conv_lstm import conv_lstm
-from convttlstm.models.conv_lstm_shi import conv_lstm_shi
+from convttlstm.models.conv_lstm_shi import EncoderForecaster
 from convttlstm.models.conv_lstm_ttd import conv_lstm_ttd
 from convttlstm.models.conv_tt_lstm import conv_tt_lstm
 from convttlstm.models.e3d_lstm import E3dLstm
@@ -30,24 +30,26 @@ from convttlstm.models.predrnn_pp import PredRnnPp
 from convttlstm.models.recognizer import Recognizer
 from convttlstm.models.vpn import VideoPixelNetwork
 
-_FACTORIES: dict[str, Callable[..., nn.Module]] = {
+# What makes each model from `in_channels` and its settings; the signatures hold the defaults.
+FACTORIES: dict[str, Callable[..., nn.Module]] = {
     "black": Black,
     "copy_last": CopyLast,
     "conv_lstm": conv_lstm,
     "conv_tt_lstm": conv_tt_lstm,
     "higher_order": higher_order,
     "conv_lstm_ttd": conv_lstm_ttd,
-    "conv_lstm_shi": conv_lstm_shi,
+    "conv_lstm_shi": EncoderForecaster,
     "predrnn_pp": PredRnnPp,
     "e3d_lstm": E3dLstm,
     "mcnet": Mcnet,
     "vpn": VideoPixelNetwork,
+    "recognizer": Recognizer,
 }
 
 
 def list_models() -> list[str]:
     """Return the names of all predictors."""
-    return sorted(_FACTORIES)
+    return sorted(FACTORIES.keys() - {"recognizer"})
 
 
 def create_model(name: str, in_channels: int = 1, **hyper: Any) -> nn.Module:
@@ -63,14 +65,12 @@ def create_model(name: str, in_channels: int = 1, **hyper: Any) -> nn.Module:
         UserError: there is no model of that name, it has no such setting, or what it makes is no module.
     """
     factory: Callable[..., nn.Module]
-    if name in _FACTORIES:
-        factory = _FACTORIES[name]
-    elif name == "recognizer":
-        factory = Recognizer
+    if name in FACTORIES:
+        factory = FACTORIES[name]
     elif is_external(name):
         factory = load_external(name)
     else:
-        near = difflib.get_close_matches(name, _FACTORIES, n=1)
+        near = difflib.get_close_matches(name, FACTORIES, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(list_models())}"
         raise UserError(f"model {name!r} does not exist; {hint}")
     try:

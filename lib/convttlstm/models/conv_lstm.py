@@ -2,16 +2,15 @@
 
 [I; F; O; C~](t) = sigma(W * X(t) + K * H(t-1))
 
-W and K are one convolution over the concatenation [X(t), H(t-1)], unless their sizes differ.
+W and K are one convolution over [X(t); H(t-1)], unless their sizes differ.
 """
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
-from convttlstm.models.fused_update import lstm_update
-from convttlstm.models.recurrent import Checkpointing, RecurrentPredictor, RecurrentStack, gate_conv
+from convttlstm.models.fused_update import fused_lstm_update
+from convttlstm.models.recurrent import Checkpointing, RecurrentPredictor, gate_conv
 
 
 class ConvLstmCell(nn.Module):
@@ -21,12 +20,12 @@ class ConvLstmCell(nn.Module):
         in_channels: channels of X(t).
         hidden_channels: channels of H(t).
         kernel_size: size of W.
-        factor_size: size of K; None for that of W.
+        factor_size: size of K.
     """
 
-    def __init__(
-        self, in_channels: int, hidden_channels: int, kernel_size: int = 5, factor_size: int | None = None
-    ) -> None:
+    lstm_update = staticmethod(fused_lstm_update)
+
+    def __init__(self, in_channels: int, hidden_channels: int, kernel_size: int, factor_size: int) -> None:
         super().__init__()
         self.hidden_channels = hidden_channels
         self.gates = gate_conv(in_channels, hidden_channels, hidden_channels, kernel_size, factor_size)
@@ -38,8 +37,9 @@ class ConvLstmCell(nn.Module):
 
     def forward(self, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Return H(t) and the state (H(t), C(t)), from X(t) and the state (H(t-1), C(t-1))."""
-        hidden, cell = state
-        hidden, cell = lstm_update(self.gates(torch.cat([x, hidden], dim=1)), cell)
+        hidden, cell = state  # both (batch, hidden, height, width)
+        gates = self.gates(x, hidden)  # W * X(t) + K * H(t-1)  (Eq. 2), (batch, 4 x hidden, height, width)
+        hidden, cell = self.lstm_update(gates, cell)  # sigma of Eq. 2, and Eq. 1b
         return hidden, (hidden, cell)
 
 
@@ -55,7 +55,6 @@ def conv_lstm(
     """Return the ConvLSTM baseline: 3,973,201 parameters with one input channel."""
 
     def make_cell(inputs: int, hidden: int) -> nn.Module:
-        return ConvLstmCell(inputs, hidden, kernel_size, factor_size)
+        return ConvLstmCell(inputs, hidden, kernel_size, factor_size or kernel_size)
 
-    stack = RecurrentStack(make_cell, in_channels, channels, layers_per_block)
-    return RecurrentPredictor(stack, in_channels, checkpointing)
+    return RecurrentPredictor(make_cell, in_channels, channels, layers_per_block, checkpointing)

@@ -28,9 +28,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
-from convttlstm.models.recurrent import xavier_conv
+from convttlstm.models.recurrent import recompute, xavier_conv
 
 PeepholeState = tuple[Tensor, Tensor]  # H(t-1) and C(t-1)
 
@@ -72,6 +71,8 @@ class PeepholeCell(nn.Module):
 class EncoderForecaster(nn.Module):
     """Two stacks of layers, the second of which goes on from where the first ended.
 
+    With one input channel it has 7,585,296 parameters.
+
     Args:
         in_channels: channels of a frame.
         channels: hidden channels of the encoder's layers, and of the forecaster's.
@@ -82,11 +83,12 @@ class EncoderForecaster(nn.Module):
 
     def __init__(
         self,
-        in_channels: int,
-        channels: Sequence[int],
-        kernel_size: int,
-        patch_size: int,
-        checkpointing: bool,
+        in_channels: int = 1,
+        *,
+        channels: Sequence[int] = (128, 64, 64),
+        kernel_size: int = 5,
+        patch_size: int = 4,
+        checkpointing: bool = False,
     ) -> None:
         super().__init__()
         self.patch_size, self.checkpointing = patch_size, checkpointing
@@ -112,20 +114,12 @@ class EncoderForecaster(nn.Module):
         patches = functional.pixel_unshuffle(frames, self.patch_size)
         states = [layer.initial_state(patches[:, 0]) for layer in self.encoder]  # type: ignore[operator]
         for t in range(context):
-            states = self.step(self.encoder, patches[:, t], states)
+            states = recompute(self.checkpointing, advance, self.encoder, patches[:, t], states)
         outputs: list[Tensor] = []
         for _ in range(horizon):
-            states = self.step(self.forecaster, None, states)
+            states = recompute(self.checkpointing, advance, self.forecaster, None, states)
             outputs.append(self.output(torch.cat([hidden for hidden, _ in states], dim=1)))
         return functional.pixel_shuffle(torch.stack(outputs, dim=1), self.patch_size)
-
-    def step(
-        self, layers: nn.ModuleList, x: Tensor | None, states: list[PeepholeState]
-    ) -> list[PeepholeState]:
-        """Return the new states of all layers, recomputed in the backward pass if so set."""
-        if self.checkpointing and torch.is_grad_enabled():
-            return checkpoint(advance, layers, x, states, use_reentrant=False)
-        return advance(layers, x, states)
 
 
 def advance(layers: nn.ModuleList, x: Tensor | None, states: list[PeepholeState]) -> list[PeepholeState]:
@@ -135,15 +129,3 @@ def advance(layers: nn.ModuleList, x: Tensor | None, states: list[PeepholeState]
         new.append(layer(x, state))
         x = new[-1][0]
     return new
-
-
-def conv_lstm_shi(
-    in_channels: int = 1,
-    *,
-    channels: Sequence[int] = (128, 64, 64),
-    kernel_size: int = 5,
-    patch_size: int = 4,
-    checkpointing: bool = False,
-) -> nn.Module:
-    """Return Shi et al.'s encoder-forecaster: 7,585,296 parameters with one input channel."""
-    return EncoderForecaster(in_channels, channels, kernel_size, patch_size, checkpointing)

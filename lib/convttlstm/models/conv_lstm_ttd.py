@@ -26,8 +26,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from convttlstm.models.fused_update import lstm_update
-from convttlstm.models.recurrent import Checkpointing, RecurrentPredictor, RecurrentStack, same_conv
+from convttlstm.models.fused_update import fused_lstm_update
+from convttlstm.models.recurrent import Checkpointing, RecurrentPredictor, same_conv
 
 TtdState = tuple[Tensor, Tensor, Tensor]  # H(t-1), C(t-1), and the kernel [W, K] of all steps
 
@@ -79,7 +79,7 @@ class ConvLstmTtdCell(nn.Module):
         rank: R, ranks of the trains.
     """
 
-    def __init__(self, in_channels: int, hidden_channels: int, kernel_size: int = 5, rank: int = 8) -> None:
+    def __init__(self, in_channels: int, hidden_channels: int, kernel_size: int, rank: int) -> None:
         super().__init__()
         self.hidden_channels = hidden_channels
         variance = 1 / (3 * in_channels * kernel_size**2)  # of W by PyTorch's default
@@ -100,7 +100,7 @@ class ConvLstmTtdCell(nn.Module):
         hidden, cell, kernel = state
         inputs = torch.cat([x, hidden], dim=1)
         gates = functional.conv2d(inputs, kernel, self.hidden_gates.bias, padding="same")
-        hidden, cell = lstm_update(gates, cell)
+        hidden, cell = fused_lstm_update(gates, cell)
         return hidden, (hidden, cell, kernel)
 
 
@@ -118,5 +118,4 @@ def conv_lstm_ttd(
     def make_cell(inputs: int, hidden: int) -> nn.Module:
         return ConvLstmTtdCell(inputs, hidden, kernel_size, rank)
 
-    stack = RecurrentStack(make_cell, in_channels, channels, layers_per_block)
-    return RecurrentPredictor(stack, in_channels, checkpointing)
+    return RecurrentPredictor(make_cell, in_channels, channels, layers_per_block, checkpointing)

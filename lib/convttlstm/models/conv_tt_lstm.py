@@ -1,7 +1,7 @@
-"""Conv-TT-LSTM, the paper's model (Section 3.2).
+"""Conv-TT-LSTM, the paper's model (Section 3.2): the cell as the equations stand, then the faster one.
 
 The gates see N = `order` past states at once, through kernels K(1) ... K(N) of growing size that are
-never built: they share the factors G(1) ... G(N) of a convolutional tensor train (Eq. 8), so that
+never built: they share the factors G(1) ... G(N) of a convolutional tensor train, so that
 
     H~(i) = P(i) * [H(t-i); ...; H(t-i+N-M)]                                              (Eq. 10)
     CTT   = sum_i  G(i) * ... * G(1) * H~(i)                                          (Eq. 8 and 9)
@@ -11,32 +11,26 @@ With N factors the sum costs N convolutions, by Horner's scheme from the oldest 
 (Appendix A, Algorithm 2):
 
     V(N) = H~(N);   V(i) = H~(i) + G(i+1) * V(i+1);   CTT = G(1) * V(1)
-
-W and G(1) are one convolution over [X(t), V(1)], unless their sizes differ. A hidden state enters all
-windows that will see it by one convolution too, when it is produced.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from convttlstm.models.fused_update import lstm_update
-from convttlstm.models.recurrent import (
-    Checkpointing,
-    RecurrentPredictor,
-    RecurrentStack,
-    gate_conv,
-    same_conv,
-)
+from convttlstm.models.fused_update import fused_lstm_update
+from convttlstm.models.recurrent import Checkpointing, RecurrentPredictor, gate_conv, lstm_update, same_conv
 
-# C(t-1), and for each of the last M hidden states, newest first, its shares in the windows.
-ConvTtState = tuple[Tensor, list[tuple[Tensor, ...]]]
+# C(t-1), H~(1) ... H~(N), and what `preprocess` keeps of each of the last M hidden states, newest first.
+ConvTtState = tuple[Tensor, list[Tensor], list[Any]]
 
 
 class ConvTtLstmCell(nn.Module):
-    """One higher-order layer (Eq. 8 to 11).
+    """One higher-order layer, as the equations stand.
+
+    Comments give the shape of the line's result; b is the batch, and h x w the frame.
 
     Args:
         in_channels: channels of X(t).
@@ -44,29 +38,26 @@ class ConvTtLstmCell(nn.Module):
         kernel_size: S, size of W and of every P(i).
         order: N, number of factors and of windows.
         steps: M >= N, number of past hidden states.
-        rank: C(i), channels of the windows and between the factors.
-        factor_size: size of every G(i); None for S. With 1 the train has no convolutions (Table 4).
+        rank: C(i) = C, channels of the windows and between the factors.
+        factor_size: size of every G(i). With 1 the train has no convolutions (Table 4).
     """
+
+    lstm_update = staticmethod(lstm_update)
 
     def __init__(
         self,
         in_channels: int,
         hidden_channels: int,
-        kernel_size: int = 5,
-        order: int = 3,
-        steps: int = 3,
-        rank: int = 8,
-        factor_size: int | None = None,
+        kernel_size: int,
+        order: int,
+        steps: int,
+        rank: int,
+        factor_size: int,
     ) -> None:
         super().__init__()
         if not 1 <= order <= steps or rank < 1:
             raise ValueError(f"need 1 <= order <= steps and rank >= 1, not {order}, {steps}, {rank}")
-        self.hidden_channels, self.order, self.steps, self.rank = (
-            hidden_channels,
-            order,
-            steps,
-            rank,
-        )
+        self.hidden_channels, self.order, self.steps, self.rank = hidden_channels, order, steps, rank
         self.lags = steps - order + 1  # hidden states in each window
 
         # P(i) is window_weight[i-1]: its kernel for H(t-i-j) is window_weight[i-1, j].
@@ -77,42 +68,74 @@ class ConvTtLstmCell(nn.Module):
             bound = (self.lags * hidden_channels * kernel_size**2) ** -0.5
             nn.init.uniform_(parameter, -bound, bound)
 
-        # G(i) is factors[i-2], for i = 2 ... N; G(1) is a part of gates.
-        size = factor_size or kernel_size
-        self.factors = nn.ModuleList(same_conv(rank, rank, size) for _ in range(order - 1))
+        # G(i) is factors[i-2], for i = 2 ... N; W and G(1) are gates.
+        self.factors = nn.ModuleList(same_conv(rank, rank, factor_size) for _ in range(order - 1))
         self.gates = gate_conv(in_channels, rank, hidden_channels, kernel_size, factor_size)
 
     def forward(self, x: Tensor, state: ConvTtState) -> tuple[Tensor, ConvTtState]:
-        """Return H(t) and the new state, from X(t), (batch, in_channels, height, width), and the old."""
-        cell, shares = state
-        hidden, cell = lstm_update(self.preactivations(x, shares), cell)
-        return hidden, (cell, [self.share(hidden), *shares[:-1]])
+        """Return H(t) and the new state, from X(t), (b, in_channels, h, w), and the old state."""
+        cell, windows, past = state  # (b, hidden, h, w), N times (b, C, h, w), M hidden states
+        gates = self.preactivations(x, windows)  # (b, 4 x hidden, h, w)  (Eq. 11)
+        hidden, cell = self.lstm_update(gates, cell)  # (b, hidden, h, w) both  (Eq. 1b)
+        windows, past = self.preprocess(hidden, past)  # for the next step  (Eq. 10)
+        return hidden, (cell, windows, past)
 
     def initial_state(self, x: Tensor) -> ConvTtState:
         """Return the state before the first step, when all hidden states are zero, for inputs like `x`."""
         zeros = x.new_zeros(x.shape[0], self.hidden_channels, *x.shape[2:])
-        return zeros, [self.share(zeros)] * self.steps
+        return zeros, *self.preprocess(zeros, None)
 
-    def share(self, hidden: Tensor) -> tuple[Tensor, ...]:
-        """Return what a hidden state adds to H~(i) when it is its j-th newest, at [(i-1) lags + j]."""
+    def preprocess(self, hidden: Tensor, past: list[Any] | None) -> tuple[list[Tensor], list[Any]]:
+        """Return H~(1) ... H~(N) (Eq. 10), and what is kept of the last M hidden states.
+
+        Args:
+            hidden: the newest hidden state, which is H(t-1) for the step t that these windows are for.
+            past: what was kept before it came; None if all states until then are like it.
+        """
+        states = [hidden, *past[:-1]] if past else [hidden] * self.steps  # H(t-1) ... H(t-M)
+        windows = []
+        for i, (weight, bias) in enumerate(zip(self.window_weight, self.window_bias, strict=True), start=1):
+            window = torch.cat(states[i - 1 : i - 1 + self.lags], dim=1)  # [H(t-i); ...; H(t-i+N-M)]
+            p = weight.transpose(0, 1).flatten(1, 2)  # P(i), (C, lags x hidden, S, S)
+            windows.append(functional.conv2d(window, p, bias, padding="same"))  # H~(i), (b, C, h, w)
+        return windows, states
+
+    def preactivations(self, x: Tensor, windows: list[Tensor]) -> Tensor:
+        """Return W * X(t) + CTT, (b, 4 x hidden, h, w), from X(t) and H~(1) ... H~(N) (Eq. 11)."""
+        return self.gates(x, horner(windows, self.factors))  # W * X(t) + G(1) * V(1)
+
+
+def horner(windows: list[Tensor], factors: nn.ModuleList) -> Tensor:
+    """Return V(1), (b, C, h, w), from H~(1) ... H~(N), each like it, and G(2) ... G(N) (Algorithm 2)."""
+    value = windows[-1]  # V(N) = H~(N)
+    for i in range(len(windows) - 1, 0, -1):
+        value = windows[i - 1] + factors[i - 1](value)  # V(i) = H~(i) + G(i+1) * V(i+1)
+    return value
+
+
+class PackedConvTtLstmCell(ConvTtLstmCell):
+    """The same layer, faster: a hidden state enters all windows that will see it by one convolution.
+
+    What is kept of a hidden state are its shares, one for each of these windows.
+    """
+
+    lstm_update = staticmethod(fused_lstm_update)
+
+    def preprocess(self, hidden: Tensor, past: list[Any] | None) -> tuple[list[Tensor], list[Any]]:
+        """Return H~(1) ... H~(N) (Eq. 10), and the last M hidden states' shares; see `ConvTtLstmCell`."""
+        # What a state adds to H~(i) when it is its j-th newest is shares[(i-1) lags + j].
         # Each window has one newest member; P(i)'s bias comes with that one.
         bias = functional.pad(self.window_bias[:, None], (0, 0, 0, self.lags - 1)).flatten()
-        weight = self.window_weight.flatten(0, 2)
-        return torch.split(functional.conv2d(hidden, weight, bias, padding="same"), self.rank, dim=1)
-
-    def window(self, i: int, shares: list[tuple[Tensor, ...]]) -> Tensor:
-        """Return H~(i), (batch, rank, height, width) (Eq. 10)."""
-        total = shares[i - 1][(i - 1) * self.lags]
-        for j in range(1, self.lags):
-            total = total + shares[i - 1 + j][(i - 1) * self.lags + j]
-        return total
-
-    def preactivations(self, x: Tensor, shares: list[tuple[Tensor, ...]]) -> Tensor:
-        """Return W * X(t) + CTT, (batch, 4 x hidden, height, width) (Eq. 11)."""
-        value = self.window(self.order, shares)
-        for i in range(self.order - 1, 0, -1):
-            value = self.window(i, shares) + self.factors[i - 1](value)
-        return self.gates(torch.cat([x, value], dim=1))
+        packed = functional.conv2d(hidden, self.window_weight.flatten(0, 2), bias, padding="same")
+        shares = torch.split(packed, self.rank, dim=1)
+        past = [shares, *past[:-1]] if past else [shares] * self.steps
+        windows = []
+        for i in range(self.order):
+            total = past[i][i * self.lags]
+            for j in range(1, self.lags):
+                total = total + past[i + j][i * self.lags + j]
+            windows.append(total)
+        return windows, past
 
 
 def conv_tt_lstm(
@@ -130,7 +153,7 @@ def conv_tt_lstm(
     """Return Conv-TT-LSTM: 2,687,281 parameters with Table 2's settings and one input channel."""
 
     def make_cell(inputs: int, hidden: int) -> nn.Module:
-        return ConvTtLstmCell(inputs, hidden, kernel_size, order, steps, rank, factor_size)
+        size = factor_size or kernel_size
+        return PackedConvTtLstmCell(inputs, hidden, kernel_size, order, steps, rank, size)
 
-    stack = RecurrentStack(make_cell, in_channels, channels, layers_per_block)
-    return RecurrentPredictor(stack, in_channels, checkpointing)
+    return RecurrentPredictor(make_cell, in_channels, channels, layers_per_block, checkpointing)

@@ -95,9 +95,9 @@ class EideticLstmCell(nn.Module):
         in_channels: int,
         memory_channels: int,
         hidden_channels: int,
-        kernel_size: int = 5,
-        depth: int = 2,
-        history: int | None = None,
+        kernel_size: int,
+        depth: int,
+        history: int | None,
     ) -> None:
         super().__init__()
         self.hidden_channels, self.history = hidden_channels, history

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import nn
 
-from convttlstm.config.models import ENTRY_POINTS
+from convttlstm import ENTRY_POINTS
 from convttlstm.files import UserError
 
 

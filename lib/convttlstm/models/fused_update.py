@@ -1,6 +1,6 @@
 """The LSTM update with a backward pass of its own: what `recurrent.lstm_update` computes, sooner.
 
-Without this file the cells work as before with `lstm_update` from `recurrent`, which it is tested against.
+That one stands for the equations, and this one is tested against it. Either serves any cell.
 
 Under bf16 autocast most of a cell's time besides its convolutions goes to element-wise arithmetic: on
 quarters of a tensor whose channels come last, a sigmoid in bf16 takes several times as long as one on a
@@ -21,7 +21,7 @@ sigmoid_backward = torch.ops.aten.sigmoid_backward  # (gradient, sigmoid(x)) -> 
 tanh_backward = torch.ops.aten.tanh_backward  # likewise
 
 
-def lstm_update(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+def fused_lstm_update(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
     """Return the new hidden state and cell state (Eq. 1b); see `recurrent.lstm_update`.
 
     Args:

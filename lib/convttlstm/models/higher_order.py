@@ -34,9 +34,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from convttlstm.models.conv_tt_lstm import ConvTtLstmCell
-from convttlstm.models.fused_update import lstm_update
-from convttlstm.models.recurrent import Checkpointing, RecurrentPredictor, RecurrentStack, same_conv
+from convttlstm.models.conv_tt_lstm import PackedConvTtLstmCell, horner
+from convttlstm.models.fused_update import fused_lstm_update
+from convttlstm.models.recurrent import Checkpointing, JointConv, RecurrentPredictor, same_conv
 
 HistoryState = tuple[Tensor, list[Tensor]]  # C(t-1), and H(t-1) ... H(t-M)
 
@@ -51,7 +51,7 @@ class HistoryCell(nn.Module):
     def forward(self, x: Tensor, state: HistoryState) -> tuple[Tensor, HistoryState]:
         """Return H(t) and the new state, from X(t), (batch, in_channels, height, width), and the old."""
         cell, history = state
-        hidden, cell = lstm_update(self.preactivations(x, history), cell)
+        hidden, cell = fused_lstm_update(self.preactivations(x, history), cell)
         return hidden, (cell, [hidden, *history[:-1]])
 
     def initial_state(self, x: Tensor) -> HistoryState:
@@ -81,7 +81,7 @@ class GrowingCell(HistoryCell):
 
     def __init__(self, in_channels: int, hidden_channels: int, kernel_size: int, order: int) -> None:
         super().__init__(hidden_channels, order)
-        self.gates = same_conv(in_channels + hidden_channels, 4 * hidden_channels, kernel_size)
+        self.gates = JointConv(in_channels, hidden_channels, 4 * hidden_channels, kernel_size)
         # K(i) is kernels[i-2], for i = 2 ... N.
         self.kernels = nn.ModuleList()
         for i in range(2, order + 1):
@@ -91,7 +91,7 @@ class GrowingCell(HistoryCell):
 
     def preactivations(self, x: Tensor, history: list[Tensor]) -> Tensor:
         """Return W * X(t) + sum_i K(i) * H(t-i) (Eq. 6 and 7)."""
-        total = self.gates(torch.cat([x, history[0]], dim=1))
+        total = self.gates(x, history[0])
         for kernel, hidden in zip(self.kernels, history[1:], strict=True):
             total = total + kernel(hidden)
         return total
@@ -115,18 +115,15 @@ class TensorTrainCell(HistoryCell):
         super().__init__(hidden_channels, steps)
         # G(i) is factors[i-2], for i = 2 ... N; G(1) is a part of gates.
         self.factors = nn.ModuleList(same_conv(rank, rank, kernel_size) for _ in range(order - 1))
-        self.gates = same_conv(in_channels + rank, 4 * hidden_channels, kernel_size)
+        self.gates = JointConv(in_channels, rank, 4 * hidden_channels, kernel_size)
 
     def train_inputs(self, history: list[Tensor]) -> list[Tensor]:
         """Return H~(1) ... H~(N), each (batch, rank, height, width): here the hidden states."""
         return history
 
     def preactivations(self, x: Tensor, history: list[Tensor]) -> Tensor:
-        """Return W * X(t) + CTT, by Horner's scheme as in `ConvTtLstmCell` (Eq. 9 and 11)."""
-        *newer, value = self.train_inputs(history)
-        for i in range(len(newer), 0, -1):
-            value = newer[i - 1] + self.factors[i - 1](value)
-        return self.gates(torch.cat([x, value], dim=1))
+        """Return W * X(t) + CTT, by Algorithm 2 (Eq. 9 and 11)."""
+        return self.gates(x, horner(self.train_inputs(history), self.factors))
 
 
 class TubeCell(TensorTrainCell):
@@ -189,12 +186,11 @@ def higher_order(
             case "growing":
                 return GrowingCell(inputs, hidden, size, order)
             case "reduce":
-                return ConvTtLstmCell(inputs, hidden, size, order, steps, rank)
+                return PackedConvTtLstmCell(inputs, hidden, size, order, steps, rank, factor_size=size)
             case "tube":
                 return TubeCell(inputs, hidden, size, order, steps, rank)
             case "raw":
                 return TensorTrainCell(inputs, hidden, size, order, steps, rank=hidden)
         raise ValueError(f"{transition!r} is none of 'equal', 'growing', 'reduce', 'tube' and 'raw'")
 
-    stack = RecurrentStack(make_cell, in_channels, channels, layers_per_block)
-    return RecurrentPredictor(stack, in_channels, checkpointing)
+    return RecurrentPredictor(make_cell, in_channels, channels, layers_per_block, checkpointing)

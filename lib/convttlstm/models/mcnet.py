@@ -26,16 +26,13 @@ is computed:
 """
 
 import itertools
-from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
 from convttlstm.models.conv_lstm import ConvLstmCell
-from convttlstm.models.recurrent import State, xavier_conv
+from convttlstm.models.recurrent import State, recompute, xavier_conv
 
 
 def convolutions(*widths: int, kernel_size: int = 3) -> nn.Sequential:
@@ -87,7 +84,7 @@ class Mcnet(nn.Module):
             convolutions(one, two, kernel_size=5),
             convolutions(two, four, kernel_size=7),
         )
-        self.motion_lstm = ConvLstmCell(four, four, kernel_size=3)
+        self.motion_lstm = ConvLstmCell(four, four, kernel_size=3, factor_size=3)
         nn.init.xavier_uniform_(self.motion_lstm.gates.weight)  # type: ignore[arg-type]
         nn.init.zeros_(self.motion_lstm.gates.bias)  # type: ignore[arg-type]
         with torch.no_grad():
@@ -132,19 +129,14 @@ class Mcnet(nn.Module):
             raise ValueError(f"three poolings need multiples of 8 as frame size, not {height} x {width}")
         state: State = None
         for t in range(1, context - 1):
-            _, state = self._run(self.see_motion, frames[:, t] - frames[:, t - 1], state)
+            _, state = recompute(self.checkpointing, self.see_motion, frames[:, t] - frames[:, t - 1], state)
         before, now = frames[:, context - 2], frames[:, context - 1]
         predictions = []
         for _ in range(horizon):
-            prediction, state = self._run(self.step, before, now, state)
+            prediction, state = recompute(self.checkpointing, self.step, before, now, state)
             predictions.append(prediction)
             before, now = now, prediction
         return torch.stack(predictions, dim=1)
-
-    def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        if self.checkpointing and torch.is_grad_enabled():
-            return checkpoint(function, *arguments, use_reentrant=False)
-        return function(*arguments)
 
     def see_motion(self, difference: Tensor, state: State) -> tuple[list[Tensor], State]:
         """Return the motion features before each pooling, and the ConvLSTM's new state (d(t), c(t)).

@@ -70,7 +70,7 @@ class CausalLstmCell(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, memory_channels: int, hidden_channels: int, kernel_size: int = 5
+        self, in_channels: int, memory_channels: int, hidden_channels: int, kernel_size: int
     ) -> None:
         super().__init__()
         h = hidden_channels
@@ -107,7 +107,7 @@ class CausalLstmCell(nn.Module):
 class GradientHighway(nn.Module):
     """The gradient highway unit, for inputs and states of `channels`."""
 
-    def __init__(self, channels: int, kernel_size: int = 5) -> None:
+    def __init__(self, channels: int, kernel_size: int) -> None:
         super().__init__()
         self.from_input = normed_conv(channels, 2 * channels, kernel_size)
         self.from_state = normed_conv(channels, 2 * channels, kernel_size)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from convttlstm.files import UserError
 from convttlstm.models.conv_lstm import ConvLstmCell
-from convttlstm.models.conv_tt_lstm import ConvTtLstmCell
+from convttlstm.models.conv_tt_lstm import PackedConvTtLstmCell
 from convttlstm.models.recurrent import Checkpointing, RecurrentStack, State, same_conv, unroll, xavier_conv
 
 SLOPE = 0.2  # of the leaky rectifiers [I]
@@ -37,7 +37,7 @@ class CausalConv3dCell(nn.Module):
         depth: the kernel's size in time.
     """
 
-    def __init__(self, in_channels: int, hidden_channels: int, kernel_size: int = 5, depth: int = 3) -> None:
+    def __init__(self, in_channels: int, hidden_channels: int, kernel_size: int, depth: int) -> None:
         super().__init__()
         self.depth = depth
         # A kernel's slices in time side by side as channels, the oldest first.
@@ -95,9 +95,9 @@ class Recognizer(nn.Module):
     ) -> None:
         super().__init__()
         cells: dict[str, Callable[[int, int], nn.Module]] = {
-            "conv_lstm": lambda inputs, hidden: ConvLstmCell(inputs, hidden, kernel_size),
-            "conv_tt_lstm": lambda inputs, hidden: ConvTtLstmCell(
-                inputs, hidden, kernel_size, order, steps, rank
+            "conv_lstm": lambda inputs, hidden: ConvLstmCell(inputs, hidden, kernel_size, kernel_size),
+            "conv_tt_lstm": lambda inputs, hidden: PackedConvTtLstmCell(
+                inputs, hidden, kernel_size, order, steps, rank, factor_size=kernel_size
             ),
             "cnn3d": lambda inputs, hidden: CausalConv3dCell(inputs, hidden, kernel_size, depth),
         }
@@ -109,7 +109,7 @@ class Recognizer(nn.Module):
             _halving(in_channels, wide), nn.LeakyReLU(SLOPE), _halving(wide, wide), nn.LeakyReLU(SLOPE)
         )
         self.stack = RecurrentStack(cells[cell], wide, channels, layers_per_block)
-        self.checkpointing = self.stack.recompute(checkpointing)
+        self.checkpointing = self.stack.set_checkpointing(checkpointing)
         self.decoder = nn.Sequential(
             _doubling(self.stack.out_channels, wide), nn.LeakyReLU(SLOPE), _doubling(wide, in_channels)
         )

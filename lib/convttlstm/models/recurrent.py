@@ -1,13 +1,14 @@
 """What all recurrent systems share: the LSTM update, the stack of layers, the rollout over time."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 State = Any  # each cell keeps what it needs from one step to the next
+Result = TypeVar("Result")
 # What the backward pass recomputes instead of storing it: nothing, each whole time step, or the layers of
 # these blocks, counted from 1.
 Checkpointing = bool | Sequence[int]
@@ -30,49 +31,69 @@ def xavier_conv(in_channels: int, out_channels: int, kernel_size: int) -> nn.Con
     return conv
 
 
+class JointConv(nn.Conv2d):
+    """W * X + K * V, kernels of one size: one convolution over [X; V], which is faster than two."""
+
+    def __init__(self, x_channels: int, v_channels: int, out_channels: int, size: int) -> None:
+        super().__init__(x_channels + v_channels, out_channels, size, padding=size // 2)
+        self.channels = [x_channels, v_channels]
+
+    def forward(self, x: Tensor, v: Tensor) -> Tensor:  # type: ignore[override]
+        """Return W * X + K * V, (batch, out_channels, height, width)."""
+        return super().forward(torch.cat([x, v], dim=1))
+
+    def kernels(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return W, K and the bias."""
+        w, k = torch.split(self.weight, self.channels, dim=1)
+        return w, k, self.bias
+
+
 class SplitConv(nn.Module):
-    """A convolution over [X, V] with kernels of one size for X and of another for V."""
+    """W * X + K * V, kernels of two sizes."""
 
     def __init__(self, x_channels: int, v_channels: int, out_channels: int, x_size: int, v_size: int) -> None:
         super().__init__()
-        self.channels = [x_channels, v_channels]
         self.x = same_conv(x_channels, out_channels, x_size)
         self.v = same_conv(v_channels, out_channels, v_size, bias=False)  # one bias is enough
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return the sum of both convolutions of [X, V], (batch, channels, height, width)."""
-        x, v = torch.split(inputs, self.channels, dim=1)
+    def forward(self, x: Tensor, v: Tensor) -> Tensor:
+        """Return W * X + K * V, (batch, out_channels, height, width)."""
         return self.x(x) + self.v(v)
+
+    def kernels(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return W, K and the bias."""
+        return self.x.weight, self.v.weight, self.x.bias
 
 
 def gate_conv(
-    x_channels: int, v_channels: int, hidden_channels: int, kernel_size: int, factor_size: int | None
-) -> nn.Module:
-    """Return the convolution from [X(t), V] to the four gates.
-
-    Args:
-        x_channels: channels of X(t).
-        v_channels: channels of V, which holds the past states.
-        hidden_channels: channels of each gate.
-        kernel_size: of W, the kernel on X(t).
-        factor_size: of the kernel on V; None for the same.
-    """
-    if factor_size in (None, kernel_size):
-        return same_conv(x_channels + v_channels, 4 * hidden_channels, kernel_size)
-    assert factor_size is not None
-    return SplitConv(x_channels, v_channels, 4 * hidden_channels, kernel_size, factor_size)
+    x_channels: int, v_channels: int, hidden_channels: int, x_size: int, v_size: int
+) -> JointConv | SplitConv:
+    """Return W * X + K * V for the four gates; V holds the past states, and the sizes are W's and K's."""
+    if v_size == x_size:
+        return JointConv(x_channels, v_channels, 4 * hidden_channels, x_size)
+    return SplitConv(x_channels, v_channels, 4 * hidden_channels, x_size, v_size)
 
 
 def lstm_update(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the new hidden state and cell state (Eq. 1b).
+    """Return H(t) and C(t), both (batch, hidden, height, width), from pre-activations and C(t-1).
+
+    The models use `fused_update.fused_lstm_update`, which computes the same.
 
     Args:
         gates: pre-activations of I, F, O and C~, in this order, (batch, 4 x hidden, height, width).
         cell: C(t-1), (batch, hidden, height, width).
     """
-    i, f, o, c = gates.chunk(4, dim=1)
-    cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(c)
-    return torch.sigmoid(o) * torch.tanh(cell), cell
+    i, f, o, c = gates.chunk(4, dim=1)  # each (batch, hidden, height, width)
+    i, f, o, c = torch.sigmoid(i), torch.sigmoid(f), torch.sigmoid(o), torch.tanh(c)  # sigma of Eq. 2
+    cell = cell * f + c * i  # C(t) = C(t-1) o F(t) + C~(t) o I(t)  (Eq. 1b)
+    return o * torch.tanh(cell), cell  # H(t) = O(t) o tanh(C(t))  (Eq. 1b)
+
+
+def recompute(enabled: bool, function: Callable[..., Result], *arguments: Any) -> Result:
+    """Return function(*arguments); if enabled, store its arguments only, for the backward pass to redo it."""
+    if enabled and torch.is_grad_enabled():
+        return checkpoint(function, *arguments, use_reentrant=False)
+    return function(*arguments)
 
 
 def unroll(
@@ -80,8 +101,8 @@ def unroll(
     frames: Tensor,
     context: int,
     horizon: int,
-    sampling: Tensor | None = None,
-    checkpointing: bool = False,
+    sampling: Tensor | None,
+    checkpointing: bool,
 ) -> Iterator[tuple[Tensor, State]]:
     """Yield the one-step outputs for times 2 ... context + horizon, each with the state after it.
 
@@ -101,10 +122,7 @@ def unroll(
             x = output
         else:
             x = torch.where(sampling[:, t - context, None, None, None], frames[:, t], output)
-        if checkpointing and torch.is_grad_enabled():
-            output, state = checkpoint(step, x, state, use_reentrant=False)
-        else:
-            output, state = step(x, state)
+        output, state = recompute(checkpointing, step, x, state)
         yield output, state
 
 
@@ -113,8 +131,8 @@ def roll_out(
     frames: Tensor,
     context: int,
     horizon: int,
-    sampling: Tensor | None = None,
-    checkpointing: bool = False,
+    sampling: Tensor | None,
+    checkpointing: bool,
 ) -> Tensor:
     """Return the one-step outputs for times 2 ... context + horizon; see `unroll`."""
     steps = unroll(step, frames, context, horizon, sampling, checkpointing)
@@ -174,10 +192,10 @@ class RecurrentStack(nn.Module):
         for index, block in enumerate(self.blocks):
             if index == 3:
                 x = torch.cat([x, outputs[0]], dim=1)
-            recomputed = index + 1 in self.checkpointed_blocks and torch.is_grad_enabled()
+            recomputed = index + 1 in self.checkpointed_blocks
             for cell in block:  # type: ignore[attr-defined]
                 before = next(old) or cell.initial_state(x)
-                x, after = checkpoint(cell, x, before, use_reentrant=False) if recomputed else cell(x, before)
+                x, after = recompute(recomputed, cell, x, before)
                 new.append(after)
             outputs.append(x)
         return torch.cat([outputs[3], outputs[1]], dim=1), new
@@ -189,7 +207,7 @@ class RecurrentStack(nn.Module):
         for cell in self.cells():
             cell.compile()
 
-    def recompute(self, checkpointing: Checkpointing) -> bool:
+    def set_checkpointing(self, checkpointing: Checkpointing) -> bool:
         """Take up a choice of blocks; return whether it is whole time steps that are to be recomputed."""
         self.checkpointed_blocks = () if isinstance(checkpointing, bool) else checkpointing
         return checkpointing is True
@@ -199,16 +217,25 @@ class RecurrentPredictor(nn.Module):
     """A stack, rolled out over time, with a 1x1 convolution from features to frames.
 
     Args:
-        stack: the recurrent layers.
+        make_cell: see `RecurrentStack`, as for the next two.
         in_channels: channels of a frame.
+        channels: hidden channels of each block's layers.
+        layers_per_block: layers in a block.
         checkpointing: what the backward pass recomputes, see `Checkpointing`.
     """
 
-    def __init__(self, stack: RecurrentStack, in_channels: int, checkpointing: Checkpointing = False) -> None:
+    def __init__(
+        self,
+        make_cell: Callable[[int, int], nn.Module],
+        in_channels: int,
+        channels: Sequence[int],
+        layers_per_block: int,
+        checkpointing: Checkpointing,
+    ) -> None:
         super().__init__()
-        self.stack = stack
-        self.output = same_conv(stack.out_channels, in_channels, kernel_size=1)
-        self.checkpointing = stack.recompute(checkpointing)
+        self.stack = RecurrentStack(make_cell, in_channels, channels, layers_per_block)
+        self.output = same_conv(self.stack.out_channels, in_channels, kernel_size=1)
+        self.checkpointing = self.stack.set_checkpointing(checkpointing)
         # Convolutions on few channels run faster with the channels last.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

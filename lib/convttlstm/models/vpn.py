@@ -28,16 +28,14 @@ pixel n rows up and more than r n columns to the right. Earlier frames are seen 
 
 import hashlib
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
 from convttlstm.models.conv_lstm import ConvLstmCell
-from convttlstm.models.recurrent import xavier_conv
+from convttlstm.models.recurrent import recompute, xavier_conv
 from convttlstm.randomness import uniform
 
 
@@ -146,7 +144,7 @@ class VideoPixelNetwork(nn.Module):
         self.encoder = nn.ModuleList(
             ResidualMultiplicativeBlock(channels, seeing_all) for _ in range(encoder_blocks)
         )
-        self.lstm = ConvLstmCell(features, lstm_channels, kernel_size)
+        self.lstm = ConvLstmCell(features, lstm_channels, kernel_size, kernel_size)
         self.condition = xavier_conv(lstm_channels, features, 1)
         self.decoder_input = CausalConv(1, features, kernel_size, strict=True)
         self.decoder = nn.ModuleList(
@@ -173,12 +171,12 @@ class VideoPixelNetwork(nn.Module):
         features = self._encode(frames[:, : context + horizon - 1].flatten(0, 1))
         hidden, state = [], None
         for x in torch.unflatten(features, 0, (batch, -1)).unbind(dim=1):
-            h, state = self._recomputed(self.lstm, x, state or self.lstm.initial_state(x))
+            h, state = recompute(self.checkpointing, self.lstm, x, state or self.lstm.initial_state(x))
             hidden.append(h)
         told = self.condition(torch.stack(hidden[context - 1 :], dim=1).flatten(0, 1))
         x = self.decoder_input(frames[:, context : context + horizon].flatten(0, 1)) + told
         for block in self.decoder:
-            x = self._recomputed(block, x)
+            x = recompute(self.checkpointing, block, x)
         return torch.unflatten(self.logits(x), 0, (batch, horizon))
 
     def forward(self, frames: Tensor, context: int, horizon: int, sampling: Tensor | None = None) -> Tensor:
@@ -219,13 +217,8 @@ class VideoPixelNetwork(nn.Module):
         """Return features (n, 2c, height, width) of frames (n, 1, height, width)."""
         x = self.encoder_input(frames)
         for block in self.encoder:
-            x = self._recomputed(block, x)
+            x = recompute(self.checkpointing, block, x)
         return x
-
-    def _recomputed(self, layer: nn.Module, *inputs: Any) -> Any:
-        if self.checkpointing and torch.is_grad_enabled():
-            return checkpoint(layer, *inputs, use_reentrant=False)
-        return layer(*inputs)
 
 
 class PixelwiseDecoder:
