@@ -31,16 +31,7 @@ for _ in range(8):
     SETTINGS.append((DRAWS.choice([1, 3, 5]), order, rank, steps, DRAWS.choice([1, 3, 5])))
 
 
-def random_cell(
-    make: type[ConvTtLstmCell],
-    size: int,
-    order: int,
-    rank: int,
-    steps: int,
-    factor_size: int,
-    inputs: int = 2,
-    hidden: int = 3,
-):
+def random_cell(make, size, order, rank, steps, factor_size, inputs=2, hidden=3) -> ConvTtLstmCell:
     torch.manual_seed(size * 1000 + order * 100 + rank * 10 + steps)
     cell = make(inputs, hidden, size, order, steps, rank, factor_size).double()
     for weight in cell.parameters():
