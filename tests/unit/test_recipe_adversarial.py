@@ -114,12 +114,12 @@ def test_only_the_predictions_are_judged(one_step_outputs):
     outputs = torch.cat([torch.full((3, one_step_outputs, 1, 16, 16), 7.0), predicted], dim=1)
     recipe = AdversarialRecipe(make_run(), Fabric(accelerator="cpu", devices=1), Outputs(outputs))
     expected = image_loss(predicted, frames[:, 3:5]).item()
-    assert recipe.validate(
-        recipe.model, Batch(frames, np.arange(len(frames)), epoch=1)
-    ).item() == pytest.approx(expected, rel=1e-6)
+    assert recipe.validate(Batch(frames, np.arange(len(frames)), epoch=1)).item() == pytest.approx(
+        expected, rel=1e-6
+    )
     seen: list[Tensor] = []
     recipe.discriminator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach().clone()))
-    loss = recipe.step(recipe.model, random_batch())
+    loss = recipe.step(random_batch())
     assert loss.item() == pytest.approx(expected, rel=1e-6)
     for found, future in zip(seen, [frames[:, 3:5], predicted, predicted], strict=True):
         torch.testing.assert_close(found, torch.cat([frames[:, :3], future], dim=1))
@@ -140,7 +140,7 @@ def test_each_half_step_changes_its_own_network_alone():
     assert all((new != old).any() for new, old in zip(changed, discriminator, strict=True))
 
     gradients = [weight.grad.clone() for weight in recipe.discriminator.parameters()]
-    recipe._update_predictor(recipe.model, given, true, predicted)
+    recipe._update_predictor(given, true, predicted)
     torch.testing.assert_close(weights(recipe.discriminator), changed, rtol=0, atol=0)
     after = [weight.grad for weight in recipe.discriminator.parameters()]
     torch.testing.assert_close(after, gradients, rtol=0, atol=0)
@@ -164,13 +164,13 @@ def test_each_network_descends_its_own_loss():
     recipe._update_discriminator(given, true, predict().detach())
     assert mean_log(true, 1) + mean_log(predict(), -1) > before
     before = mean_log(predict(), 1)
-    recipe._update_predictor(recipe.model, given, true, predict())
+    recipe._update_predictor(given, true, predict())
     assert mean_log(predict(), 1) > before
 
 
 def generator_gradient(weight: float) -> Tensor:
     recipe = make_recipe(weighted(weight))
-    recipe.step(recipe.model, random_batch())
+    recipe.step(random_batch())
     return torch.cat([parameter.grad.flatten() for parameter in recipe.model.parameters()])
 
 
@@ -193,7 +193,7 @@ def test_both_optimizers_take_the_runs_numbers():
 
 def test_gradients_are_clipped_if_asked():
     recipe = make_recipe(make_run(gradient_clip=1e-3))
-    recipe.step(recipe.model, random_batch())
+    recipe.step(random_batch())
     for model in (recipe.model, recipe.discriminator):
         norm = torch.cat([weight.grad.flatten() for weight in model.parameters()]).norm()
         assert norm.item() == pytest.approx(1e-3, rel=1e-3)
@@ -206,7 +206,7 @@ def test_fresh_discriminators_come_from_the_seed():
 
 
 def go_on(recipe: AdversarialRecipe, steps: range) -> list[float]:
-    return [recipe.step(recipe.model, random_batch(seed)).item() for seed in steps]
+    return [recipe.step(random_batch(seed)).item() for seed in steps]
 
 
 def test_a_run_goes_on_from_its_state_bit_for_bit(tmp_path):
@@ -237,11 +237,11 @@ def test_the_discriminators_mean_loss_is_the_epochs():
             for future in (true, predicted)
         )
         losses.append(-(of_true.sigmoid().log().mean() + (1 - of_predicted.sigmoid()).log().mean()).item())
-        recipe.step(recipe.model, random_batch(seed))
+        recipe.step(random_batch(seed))
     report = recipe.report()
     assert report["discriminator_loss"] == pytest.approx(np.mean(losses), rel=1e-4)
-    assert (report["sampling_ratio"], report["learning_rate"]) == (0.0, 1e-3)
+    assert report.keys() == {"learning_rate", "discriminator_loss"} and report["learning_rate"] == 1e-3
     recipe.finish_epoch(1.0)
-    recipe.step(recipe.model, random_batch(7))
+    recipe.step(random_batch(7))
     assert recipe.steps == 1
     assert recipe.report()["discriminator_loss"] != pytest.approx(np.mean(losses), rel=1e-4)

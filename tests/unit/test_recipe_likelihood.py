@@ -91,7 +91,7 @@ def test_a_step_is_rmsprops(clip):
     scale = 1.0 if clip is None else min(1.0, clip / (norm + 1e-6))
     assert (scale < 1) == (clip is not None)
 
-    loss = recipe.step(recipe.model, batch)
+    loss = recipe.step(batch)
 
     assert not loss.requires_grad
     assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
@@ -105,24 +105,24 @@ def test_a_step_is_rmsprops(clip):
 def test_validation_is_the_same_loss_and_changes_nothing():
     recipe, batch = make_recipe(levels=4), make_batch()
     before = weights(recipe.model)
+    recipe.model.eval()
     with torch.no_grad():
-        validated = recipe.validate(recipe.model.eval(), batch)
+        validated = recipe.validate(batch)
+    recipe.model.train()
     assert all(value.equal(before[name]) for name, value in weights(recipe.model).items())
-    assert recipe.step(recipe.model.train(), batch).item() == pytest.approx(validated.item(), rel=1e-6)
+    assert recipe.step(batch).item() == pytest.approx(validated.item(), rel=1e-6)
 
 
 def test_only_the_frames_of_the_horizon_count():
     recipe, batch = make_recipe(), make_batch()
     longer = torch.cat([batch.frames, torch.rand(4, 2, 1, 6, 7)], dim=1)
     with torch.no_grad():
-        assert recipe.validate(recipe.model, replace(batch, frames=longer)).equal(
-            recipe.validate(recipe.model, batch)
-        )
+        assert recipe.validate(replace(batch, frames=longer)).equal(recipe.validate(batch))
 
 
 def test_the_loss_falls():
     recipe, batch = make_recipe(), make_batch()
-    losses = [recipe.step(recipe.model, batch).item() for _ in range(60)]
+    losses = [recipe.step(batch).item() for _ in range(60)]
     assert losses[-1] < 0.95 * losses[0]
     assert losses[-1] < math.log(2)
 
@@ -130,18 +130,18 @@ def test_the_loss_falls():
 def test_it_goes_on_bit_for_bit():
     whole = make_recipe()
     for seed in range(5):
-        whole.step(whole.model, make_batch(seed))
+        whole.step(make_batch(seed))
 
     first = make_recipe()
     for seed in range(2):
-        first.step(first.model, make_batch(seed))
+        first.step(make_batch(seed))
     saved = copy.deepcopy((weights(first.model), first.state_dict()))
     second = make_recipe()
     second.model.load_state_dict(saved[0])
     second.load_state_dict(saved[1])
     second.finish_epoch(1.0)
     for seed in range(2, 5):
-        second.step(second.model, make_batch(seed))
+        second.step(make_batch(seed))
     expected = weights(whole.model)
     assert all(value.equal(expected[name]) for name, value in weights(second.model).items())
 
@@ -149,14 +149,12 @@ def test_it_goes_on_bit_for_bit():
 def test_mixed_precision_reaches_the_network_but_not_the_loss():
     recipe, seen = make_recipe(precision="bf16-mixed"), []
     recipe.model.logits.register_forward_hook(lambda *call: seen.append(call[2].dtype))
-    loss = recipe.step(recipe.model, make_batch())
+    loss = recipe.step(make_batch())
     assert seen == [torch.bfloat16] and loss.dtype == torch.float32
-    assert loss.item() == pytest.approx(
-        make_recipe().step(make_recipe().model, make_batch()).item(), rel=0.02
-    )
+    assert loss.item() == pytest.approx(make_recipe().step(make_batch()).item(), rel=0.02)
 
 
-def test_it_reports_that_nothing_is_fed_back():
+def test_it_reports_no_sampling_ratio_for_nothing_is_fed_back():
     recipe = make_recipe()
     recipe.finish_epoch(0.5)
-    assert recipe.report() == {"sampling_ratio": 1.0, "learning_rate": 3e-3}
+    assert recipe.report() == {"learning_rate": 3e-3}

@@ -56,7 +56,7 @@ def make_batch(epoch: int = 1, size: int = 4, frames: int = 9) -> Batch:
 def test_the_share_of_true_frames_falls_evenly_to_nothing():
     recipe, shares = make_recipe(updates=4), []
     for _ in range(6):
-        recipe.step(recipe.model, make_batch())
+        recipe.step(make_batch())
         shares.append(recipe.report()["sampling_ratio"])
     assert shares == [0.75, 0.5, 0.25, 0.0, 0.0, 0.0]
 
@@ -67,7 +67,7 @@ def test_masks_have_that_share_and_both_updates_the_same_mask():
     found = []
     for _ in range(4):
         recipe.model.module.calls.clear()
-        recipe.step(recipe.model, batch)
+        recipe.step(batch)
         (_, first, _), (_, second, _) = recipe.model.module.calls
         assert torch.equal(first, second) and first.shape == (2000, 4)
         found.append(first.float().mean().item())
@@ -77,7 +77,7 @@ def test_masks_have_that_share_and_both_updates_the_same_mask():
 
 def test_a_batch_is_trained_on_forwards_and_then_backwards():
     recipe, batch = make_recipe(), make_batch()
-    loss = recipe.step(recipe.model, batch)
+    loss = recipe.step(batch)
     (forwards, _, before), (backwards, _, between) = recipe.model.module.calls
     after = recipe.model.module.factor.item()
     assert torch.equal(forwards, batch.frames[:, :7])
@@ -94,7 +94,7 @@ def test_a_batch_is_trained_on_forwards_and_then_backwards():
 
 def test_validation_feeds_nothing_back_and_changes_nothing():
     recipe, batch = make_recipe(), make_batch()
-    recipe.validate(recipe.model, replace(batch, frames=batch.frames[:, :7]))
+    recipe.validate(replace(batch, frames=batch.frames[:, :7]))
     assert [mask for _, mask, _ in recipe.model.module.calls] == [None]
     assert recipe.model.module.factor.item() == 0.5 and recipe.batches == 0
 
@@ -102,12 +102,12 @@ def test_validation_feeds_nothing_back_and_changes_nothing():
 def test_it_goes_on_bit_for_bit():
     whole, first, second = make_recipe(), make_recipe(), make_recipe()
     for epoch in range(1, 7):
-        whole.step(whole.model, make_batch(epoch))
+        whole.step(make_batch(epoch))
     for epoch in range(1, 4):
-        first.step(first.model, make_batch(epoch))
+        first.step(make_batch(epoch))
     second.model.load_state_dict(first.model.state_dict())
     second.load_state_dict(first.state_dict())
     for epoch in range(4, 7):
-        second.step(second.model, make_batch(epoch))
+        second.step(make_batch(epoch))
     assert torch.equal(second.model.module.factor, whole.model.module.factor)
     assert second.report() == whole.report()

@@ -125,8 +125,8 @@ def test_the_joint_loss_by_hand():
     entropy = -sum(logits[i].softmax(0)[label].log() for i, label in enumerate(labels)).item() / 2
     error = outputs - frames[:, 1:]
     prediction = (error.abs().mean() + error.square().mean()).item()
-    assert recipe.validate(recipe.model, batch).item() == pytest.approx(entropy, rel=1e-5)
-    assert recipe.step(recipe.model, batch).item() == pytest.approx(0.3 * prediction + entropy, rel=1e-5)
+    assert recipe.validate(batch).item() == pytest.approx(entropy, rel=1e-5)
+    assert recipe.step(batch).item() == pytest.approx(0.3 * prediction + entropy, rel=1e-5)
     assert recipe.model.asked == (3, horizon)
 
 

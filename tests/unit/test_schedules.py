@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from convttlstm.config import LearningRateDecay, ScheduledSampling, Training
-from convttlstm.training.feeds import epoch_order
+from convttlstm.training.loaders import epoch_order
 from convttlstm.training.recipes.base import Batch, sampling_mask
 from convttlstm.training.schedules import Plateau
 

@@ -105,7 +105,8 @@ def verify(options: argparse.Namespace) -> None:
 
 def train(options: argparse.Namespace) -> None:
     """Train a run, or go on with it where it stopped."""
-    from convttlstm.training.loop import adopt, train
+    from convttlstm.training.loop import train
+    from convttlstm.training.publishing import adopt
 
     run = _run(options)
     if not run.trained:
@@ -118,13 +119,13 @@ def train(options: argparse.Namespace) -> None:
 @contextlib.contextmanager
 def _stopping() -> Iterator[None]:
     """End this process when training was stopped; if Slurm is to start it again, Slurm ends it."""
-    from convttlstm.training.loop import EXIT_INTERRUPTED, Interrupted
+    from convttlstm.training.interruption import EXIT_INTERRUPTED, Interrupted
 
     try:
         yield
     except Interrupted as stop:
         print(stop, file=sys.stderr, flush=True)
-        if stop.later and slurm.requeue():
+        if stop.reason.restarts and slurm.requeue():
             print("the job is back in Slurm's queue, which ends it now", file=sys.stderr, flush=True)
             time.sleep(600)
         sys.exit(EXIT_INTERRUPTED)
@@ -132,11 +133,11 @@ def _stopping() -> Iterator[None]:
 
 def try_place(options: argparse.Namespace) -> None:
     """Train the run that takes a place in a round of successive halving."""
-    from convttlstm.training.halving import take_place
+    from convttlstm.training.halving import train_rung
 
     settings, place = load_settings(options.config), (options.role, options.rung, options.place)
     with _stopping():
-        take_place(
+        train_rung(
             settings,
             options.config.stem,
             options.dataset,

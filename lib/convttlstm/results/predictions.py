@@ -186,9 +186,9 @@ def load_result(results: Path, dataset: str, run: str) -> Result:
                 )
     history = provenance = None
     if config.trained:
-        history = read_csv(
-            folder / "history.csv", ["epoch", "train_loss", "validation_loss", "sampling_ratio"]
-        )
+        # The loss curves draw the ratio of the paper's recipe; others may have none.
+        ratio = ["sampling_ratio"] if config.training.recipe == "paper" else []
+        history = read_csv(folder / "history.csv", ["epoch", "train_loss", "validation_loss", *ratio])
         provenance = read_checked(folder / "provenance.json", Provenance)
     per_frame = read_csv(folder / "per_frame.csv", ["frame", "mse", "ssim_paper"])
     return Result(folder, config, metrics, per_frame, history, provenance)

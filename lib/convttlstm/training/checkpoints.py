@@ -1,8 +1,10 @@
 """last.ckpt: everything needed to go on, bit for bit."""
 
 import hashlib
+import math
 import os
 import zipfile
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,35 @@ import torch
 from convttlstm.files import UserError, atomic_path
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+
+
+@dataclass
+class Progress:
+    """Where a run stands."""
+
+    conditions: dict[str, Any]  # what decides the bits; see `repeatability`
+    bit_exact: bool  # whether the same weights can be had again
+    epoch: int = 0  # finished epochs
+    step: int = 0  # finished steps of the epoch under way
+    loss_sum: float = 0.0  # of those steps' losses, each a mean over all processes
+    seconds: float = 0.0  # spent on those steps
+    best_loss: float = math.inf  # the lowest validation loss
+    best_epoch: int = 0  # the epoch that reached it, counted from 1
+    history: list[dict[str, float]] = field(default_factory=list)  # a line for each finished epoch
+    interruptions: int = 0  # how often the run was resumed
+
+    def summary(self) -> dict[str, Any]:
+        """Return what provenance.json says about a finished run."""
+        seconds = sum(row["seconds"] for row in self.history)
+        samples = sum(row["samples"] for row in self.history)
+        return {
+            "epochs": self.epoch,
+            "best_epoch": self.best_epoch,
+            "minutes_per_10000_samples": seconds / 60 * 10_000 / samples,
+            "wall_seconds": seconds,
+            "interruptions": self.interruptions,
+            "bit_exact": self.bit_exact,
+        }
 
 
 def save_checkpoint(folder: Path, content: dict[str, Any]) -> None:

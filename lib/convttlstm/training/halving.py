@@ -13,7 +13,7 @@ from convttlstm.training.history import best_epoch
 from convttlstm.training.loop import train
 
 
-def take_place(
+def train_rung(
     settings: Settings,
     scale: str,
     dataset: str,
@@ -23,21 +23,13 @@ def take_place(
     ranking: Path | None,
     output: Path,
 ) -> None:
-    """Train the run that takes a place in a round to that round's epochs, and write how far it came.
+    """Train one run of a round for that round's epochs, and write how far it came.
 
-    Args:
-        settings: of the scale.
-        scale: its name.
-        dataset: the data set's name.
-        place: the role whose grid is searched, the round, and which of its runs, counted from 0.
-        data: the prepared data set's folder.
-        runs: the folder of the runs' folders.
-        ranking: what `select` made of the round before; None for the first.
-        output: the JSON file to write.
+    `place` is the role whose grid is searched, the round, and which of its runs, counted from 0. `ranking`
+    is what `select` made of the round before; None for the first. `output` is a JSON file.
 
     Raises:
-        UserError: see `train`.
-        Interrupted: see `train`.
+        UserError, Interrupted: see `train`.
     """
     role, rung, number = place
     if ranking:

@@ -18,21 +18,14 @@ class Plateau:
     `patience` epochs, `earliest` epochs at least, and then loses `rate` an epoch down to 0. Once the
     loss has again not improved for `patience` epochs, the learning rate falls by `factor` every
     `interval` epochs.
-
-    Attributes:
-        epoch: number of finished epochs.
-        best_loss: lowest validation loss so far.
-        best_epoch: the epoch that reached it, counted from 1.
-        sampling_since: the epoch after which the ratio began to fall.
-        decay_since: the epoch after which the learning rate began to fall.
     """
 
     training: Training
-    epoch: int = 0
-    best_loss: float = math.inf
-    best_epoch: int = 0
-    sampling_since: int | None = None
-    decay_since: int | None = None
+    epoch: int = 0  # number of finished epochs
+    best_loss: float = math.inf  # the lowest validation loss so far
+    best_epoch: int = 0  # the epoch that reached it, counted from 1
+    sampling_since: int | None = None  # the epoch after which the ratio began to fall
+    decay_since: int | None = None  # the epoch after which the learning rate began to fall
 
     def finish_epoch(self, validation_loss: float) -> None:
         """Take note of the validation loss of the epoch that just ended."""

@@ -26,10 +26,11 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim import Adam, Optimizer
 
 from convttlstm.config import Run
 from convttlstm.models.recurrent import xavier_conv
-from convttlstm.training.recipes.base import Batch, clip_gradients
+from convttlstm.training.recipes.base import Batch, Recipe
 
 
 def gradient_difference(predicted: Tensor, true: Tensor) -> Tensor:
@@ -75,41 +76,39 @@ class Discriminator(nn.Module):
         return self.output(self.features(2 * frames.flatten(1, 2) - 1).flatten(1))
 
 
-class AdversarialRecipe:
+class AdversarialRecipe(Recipe):
     """MSE, gradient difference and a discriminator, Adam, nothing true fed back.
 
     The mean losses that it returns are L_img; the discriminator's is a column of its own.
     """
 
+    saved = ("optimizer", "discriminator", "discriminator_optimizer", "steps", "discriminator_loss")
+
     def __init__(self, run: Run, fabric: Fabric, model: nn.Module) -> None:
-        self.run, self.fabric = run, fabric
-        betas = run.training.adversarial.first_moment, 0.999
-        rate = run.training.learning_rate
-        seen = (run.dataset.context + run.dataset.horizon) * run.dataset.channels
+        super().__init__(run, fabric, model)
+        seen = (self.context + self.horizon) * run.dataset.channels
         discriminator = Discriminator(seen, run.dataset.size)
-        self.model, self.optimizer = fabric.setup(
-            model, torch.optim.Adam(model.parameters(), lr=rate, betas=betas)
-        )
         self.discriminator, self.discriminator_optimizer = fabric.setup(
-            discriminator, torch.optim.Adam(discriminator.parameters(), lr=rate, betas=betas)
+            discriminator, self.create_optimizer(discriminator)
         )
         self.steps = 0
         self.discriminator_loss = torch.zeros((), dtype=torch.float64, device=fabric.device)
 
-    def step(self, model: nn.Module, batch: Batch) -> Tensor:
+    def create_optimizer(self, model: nn.Module) -> Optimizer:
+        """Return the optimizer of a model, of the predictor or of the discriminator."""
+        betas = self.run.training.adversarial.first_moment, 0.999
+        return Adam(model.parameters(), lr=self.run.training.learning_rate, betas=betas)
+
+    def step(self, batch: Batch) -> Tensor:
         """Update the discriminator once, then the predictor; return the mean L_img before that."""
-        given, true = self._split(batch.frames)
-        predicted = self._predict(model, batch.frames)
+        given, true, predicted = self._predict(batch.frames)
         self._update_discriminator(given, true, predicted.detach())
-        return self._update_predictor(model, given, true, predicted)
+        return self._update_predictor(given, true, predicted)
 
-    def _split(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        context, horizon = self.run.dataset.context, self.run.dataset.horizon
-        return frames[:, :context], frames[:, context : context + horizon]
-
-    def _predict(self, model: nn.Module, frames: Tensor) -> Tensor:
-        context, horizon = self.run.dataset.context, self.run.dataset.horizon
-        return model(frames, context, horizon)[:, -horizon:]
+    def _predict(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the given frames, the true ones after them and the predicted ones."""
+        given, true = frames[:, : self.context], frames[:, self.context : self.context + self.horizon]
+        return given, true, self.model(frames, self.context, self.horizon)[:, -self.horizon :]
 
     def _judge(self, given: Tensor, future: Tensor, label: float) -> Tensor:
         """Return the mean of -log D([given, future]) for label 1, of -log(1 - D([given, future])) for 0."""
@@ -118,30 +117,26 @@ class AdversarialRecipe:
 
     def _update_discriminator(self, given: Tensor, true: Tensor, predicted: Tensor) -> None:
         loss = self._judge(given, true, 1.0) + self._judge(given, predicted, 0.0)
-        self._update(self.discriminator, self.discriminator_optimizer, loss)
+        loss = self.optimize(self.discriminator, self.discriminator_optimizer, loss)
         self.steps += 1
         # Every process keeps the mean of all, so that any of them can save it.
-        self.discriminator_loss += self.fabric.all_reduce(loss.detach())  # type: ignore[arg-type]
+        self.discriminator_loss += self.fabric.all_reduce(loss)  # type: ignore[arg-type]
 
-    def _update_predictor(self, model: nn.Module, given: Tensor, true: Tensor, predicted: Tensor) -> Tensor:
+    def _update_predictor(self, given: Tensor, true: Tensor, predicted: Tensor) -> Tensor:
         loss = image_loss(predicted, true)
         self.discriminator.requires_grad_(False)
         # Several processes would otherwise wait for gradients of the discriminator that never come.
         with self.fabric.no_backward_sync(self.discriminator):
             adversarial = self._judge(given, predicted, 1.0)
-        self._update(model, self.optimizer, loss + self.run.training.adversarial.weight * adversarial)
+        total = loss + self.run.training.adversarial.weight * adversarial
+        self.optimize(self.model, self.optimizer, total)
         self.discriminator.requires_grad_(True)
         return loss.detach()
 
-    def _update(self, model: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-        optimizer.zero_grad()
-        self.fabric.backward(loss)
-        clip_gradients(self.fabric, model, optimizer, self.run.training.gradient_clip)
-        optimizer.step()
-
-    def validate(self, model: nn.Module, batch: Batch) -> Tensor:
+    def validate(self, batch: Batch) -> Tensor:
         """Return the mean L_img; the discriminator has no say."""
-        return image_loss(self._predict(model, batch.frames), self._split(batch.frames)[1])
+        _, true, predicted = self._predict(batch.frames)
+        return image_loss(predicted, true)
 
     def finish_epoch(self, validation_loss: float) -> None:
         """Begin the discriminator's mean anew; no schedule follows the validation loss."""
@@ -150,26 +145,10 @@ class AdversarialRecipe:
 
     def report(self) -> dict[str, float]:
         """Return the learning rate and the discriminator's mean loss of the epoch that is under way."""
-        return {
-            "sampling_ratio": 0.0,
-            "learning_rate": self.run.training.learning_rate,
-            "discriminator_loss": self.discriminator_loss.item() / max(self.steps, 1),
-        }
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the discriminator, both optimizers and the discriminator's loss so far in the epoch."""
-        return {
-            "discriminator": self.discriminator.state_dict(),
-            "discriminator_optimizer": self.discriminator_optimizer.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "steps": self.steps,
-            "discriminator_loss": self.discriminator_loss.item(),
-        }
+        return super().report() | {"discriminator_loss": self.discriminator_loss.item() / max(self.steps, 1)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state`."""
-        self.discriminator.load_state_dict(state["discriminator"])
-        self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.steps = state["steps"]
-        self.discriminator_loss = torch.full_like(self.discriminator_loss, state["discriminator_loss"])
+        """Go on from `state`, which was read onto the CPU."""
+        super().load_state_dict(state)
+        loss = torch.as_tensor(self.discriminator_loss, dtype=torch.float64)
+        self.discriminator_loss = loss.to(self.fabric.device)

@@ -1,13 +1,15 @@
-"""What the training loop asks of a recipe, and what several recipes share."""
+"""What all recipes are, and what several of them share."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim import Adam, Optimizer
 
 from convttlstm.config import Run
 from convttlstm.files import UserError
@@ -31,47 +33,69 @@ class Batch:
     labels: Tensor | None = None
 
 
-class Recipe(Protocol):
-    """What the loop asks of a recipe, which owns the loss, the optimizers, sampling and the order of frames.
+class Recipe(ABC):
+    """A model and how it is trained: its loss, its optimizer, and which true frames are fed back.
 
     Attributes:
-        model: the system, set up by Fabric; its weights are what is saved and evaluated.
+        model: set up by Fabric; its weights are what is saved and evaluated.
+        saved: what besides the model a checkpoint holds: the names of numbers and of what has a state.
     """
 
     model: nn.Module
+    saved: tuple[str, ...] = ("optimizer",)
 
     def __init__(self, run: Run, fabric: Fabric, model: nn.Module) -> None:
         """Set up `model`, which has fresh weights, for training."""
+        self.run, self.fabric = run, fabric
+        self.context, self.horizon = run.dataset.context, run.dataset.horizon
+        self.model, self.optimizer = fabric.setup(model, self.create_optimizer(model))
 
-    def step(self, model: nn.Module, batch: Batch) -> Tensor:
+    def create_optimizer(self, model: nn.Module) -> Optimizer:
+        """Return the optimizer of a model."""
+        return Adam(model.parameters(), lr=self.run.training.learning_rate)
+
+    @abstractmethod
+    def step(self, batch: Batch) -> Tensor:
         """Update the weights once; return the mean loss."""
 
-    def validate(self, model: nn.Module, batch: Batch) -> Tensor:
+    @abstractmethod
+    def validate(self, batch: Batch) -> Tensor:
         """Return the mean loss without any true frame fed back."""
 
-    def finish_epoch(self, validation_loss: float) -> None:
-        """Take note of the validation loss."""
+    def optimize(self, model: nn.Module, optimizer: Optimizer, loss: Tensor) -> Tensor:
+        """Update a model once, with clipped gradients where the settings say so; return the loss."""
+        optimizer.zero_grad()
+        self.fabric.backward(loss)
+        if (norm := self.run.training.gradient_clip) is not None:
+            self.fabric.clip_gradients(model, optimizer, max_norm=norm, error_if_nonfinite=False)
+        optimizer.step()
+        return loss.detach()
+
+    def finish_epoch(self, validation_loss: float) -> None:  # noqa: B027
+        """Take note of the validation loss; a recipe without schedules does nothing."""
 
     def report(self) -> dict[str, float]:
-        """Return the columns that this recipe adds to an epoch's line of history.csv.
-
-        "sampling_ratio", the share of true frames fed back, is one of them.
-        """
+        """Return the columns that this recipe adds to an epoch's line of history.csv."""
+        return {"learning_rate": self.run.training.learning_rate}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that `load_state_dict` needs to go on bit for bit."""
+        """Return all but the model that is needed to go on bit for bit."""
+        own = {name: getattr(self, name) for name in self.saved}
+        return {k: v.state_dict() if hasattr(v, "state_dict") else v for k, v in own.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state`."""
+        for name in self.saved:
+            if hasattr(own := getattr(self, name), "load_state_dict"):
+                own.load_state_dict(state[name])
+            else:
+                setattr(self, name, state[name])
 
 
 def l1_l2(outputs: Tensor, frames: Tensor, end: int) -> Tensor:
     """Return the paper's loss (Section 4): mean absolute plus mean squared error.
 
-    Args:
-        outputs: what a predictor returned, (batch, n, channel, height, width).
-        frames: the sequences; its frames end - n ... end - 1 are the targets.
-        end: context + horizon.
+    The n outputs (batch, n, channel, height, width) are compared with the frames end - n ... end - 1.
 
     Raises:
         UserError: the outputs are no frames of such sequences.
@@ -85,19 +109,10 @@ def l1_l2(outputs: Tensor, frames: Tensor, end: int) -> Tensor:
     return functional.l1_loss(outputs, target) + functional.mse_loss(outputs, target)
 
 
-def clip_gradients(
-    fabric: Fabric, model: nn.Module, optimizer: torch.optim.Optimizer, max_norm: float | None
-) -> None:
-    """Scale the gradients down to norm `max_norm` where they exceed it; None leaves them."""
-    if max_norm is not None:
-        fabric.clip_gradients(model, optimizer, max_norm=max_norm, error_if_nonfinite=False)
-
-
 def sampling_mask(seed: int, batch: Batch, ratio: float, horizon: int) -> Tensor:
     """Return which fed-back steps get the true frame, (batch, horizon - 1), each with chance `ratio`.
 
-    A draw depends on seed, epoch and sample alone, so neither a resume nor the number of processes
-    changes it.
+    A draw depends on seed, epoch and sample alone. Neither a resume nor the number of processes changes it.
     """
     draws = [
         uniform(seed, Stream.SAMPLING, batch.epoch, int(sample), count=horizon - 1)

@@ -1,17 +1,15 @@
 """The Video Pixel Network's recipe (Kalchbrenner et al., "Video Pixel Networks", ICML 2017)."""
 
-from typing import Any
-
-import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.optim import Optimizer, RMSprop
 
 from convttlstm.config import Run
 from convttlstm.models.vpn import negative_log_likelihood
-from convttlstm.training.recipes.base import Batch, clip_gradients
+from convttlstm.training.recipes.base import Batch, Recipe
 
 
-class LikelihoodRecipe:
+class LikelihoodRecipe(Recipe):
     """Negative log-likelihood of the frames after the context, in nats per pixel; RMSProp.
 
     Every pixel is predicted from true frames and true earlier pixels, so nothing is ever fed back. The
@@ -20,39 +18,22 @@ class LikelihoodRecipe:
     """
 
     def __init__(self, run: Run, fabric: Fabric, model: nn.Module) -> None:
-        self.run, self.fabric = run, fabric
-        optimizer = torch.optim.RMSprop(model.parameters(), lr=run.training.learning_rate)
-        self.model, self.optimizer = fabric.setup(model, optimizer)
-        self.model.mark_forward_method("teacher_forced")
+        super().__init__(run, fabric, model)
+        self.model.mark_forward_method("teacher_forced")  # type: ignore[operator]
 
-    def step(self, model: nn.Module, batch: Batch) -> Tensor:
+    def create_optimizer(self, model: nn.Module) -> Optimizer:
+        """Return the optimizer of a model."""
+        return RMSprop(model.parameters(), lr=self.run.training.learning_rate)
+
+    def step(self, batch: Batch) -> Tensor:
         """Update the weights once; return the mean loss."""
-        loss = self.validate(model, batch)
-        self.optimizer.zero_grad()
-        self.fabric.backward(loss)
-        clip_gradients(self.fabric, model, self.optimizer, self.run.training.gradient_clip)
-        self.optimizer.step()
-        return loss.detach()
+        loss = self.validate(batch)
+        return self.optimize(self.model, self.optimizer, loss)
 
-    def validate(self, model: nn.Module, batch: Batch) -> Tensor:
+    def validate(self, batch: Batch) -> Tensor:
         """Return the mean loss, as in training: the likelihood of what came, given all before it."""
-        frames, context, horizon = batch.frames, self.run.dataset.context, self.run.dataset.horizon
         # On one device Fabric adds the mixed precision to `forward` alone.
         with self.fabric.autocast():
-            logits = model.teacher_forced(frames, context, horizon)  # type: ignore[operator]
-        return negative_log_likelihood(logits, frames[:, context : context + horizon])
-
-    def finish_epoch(self, validation_loss: float) -> None:
-        """Do nothing: no schedule follows the validation loss."""
-
-    def report(self) -> dict[str, float]:
-        """Return the share of true frames, which is all of them, and the learning rate."""
-        return {"sampling_ratio": 1.0, "learning_rate": self.run.training.learning_rate}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state of the optimizer."""
-        return {"optimizer": self.optimizer.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state`."""
-        self.optimizer.load_state_dict(state["optimizer"])
+            logits = self.model.teacher_forced(batch.frames, self.context, self.horizon)  # type: ignore[operator]
+        true = batch.frames[:, self.context : self.context + self.horizon]
+        return negative_log_likelihood(logits, true)

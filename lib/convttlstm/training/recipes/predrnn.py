@@ -7,24 +7,21 @@ same but for a factor, which Adam undoes (it has an epsilon that is less negligi
 It does not clip gradients: `gradient_clip: null`.
 """
 
-from typing import Any
-
-import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional
 
 from convttlstm.config import Run
-from convttlstm.training.recipes.base import Batch, clip_gradients, sampling_mask
+from convttlstm.training.recipes.base import Batch, Recipe, sampling_mask
 
 
-class PredRnnRecipe:
+class PredRnnRecipe(Recipe):
     """Squared error, Adam, each batch also reversed in time, true frames that fade out evenly."""
 
+    saved = ("optimizer", "batches")
+
     def __init__(self, run: Run, fabric: Fabric, model: nn.Module) -> None:
-        self.run, self.fabric = run, fabric
-        optimizer = torch.optim.Adam(model.parameters(), lr=run.training.learning_rate)
-        self.model, self.optimizer = fabric.setup(model, optimizer)
+        super().__init__(run, fabric, model)
         self.batches = 0  # trained on so far, the one under way included
 
     @property
@@ -35,45 +32,27 @@ class PredRnnRecipe:
         """
         return max(0.0, 1.0 - self.batches / self.run.training.linear_sampling.updates)
 
-    def step(self, model: nn.Module, batch: Batch) -> Tensor:
+    def step(self, batch: Batch) -> Tensor:
         """Update the weights on the sequences, then on their reverse; return the mean of both losses."""
-        context, horizon = self.run.dataset.context, self.run.dataset.horizon
         self.batches += 1
-        mask = sampling_mask(self.run.seed, batch, self.sampling_ratio, horizon).to(batch.frames.device)
-        frames = batch.frames[:, : context + horizon]
-        return (self._update(model, frames, mask) + self._update(model, frames.flip(1), mask)) / 2
+        mask = sampling_mask(self.run.seed, batch, self.sampling_ratio, self.horizon).to(batch.frames.device)
+        frames = batch.frames[:, : self.context + self.horizon]
+        return (self._update(frames, mask) + self._update(frames.flip(1), mask)) / 2
 
-    def _update(self, model: nn.Module, frames: Tensor, mask: Tensor) -> Tensor:
-        loss = self._loss(model, frames, mask)
-        self.optimizer.zero_grad()
-        self.fabric.backward(loss)
-        clip_gradients(self.fabric, model, self.optimizer, self.run.training.gradient_clip)
-        self.optimizer.step()
-        return loss.detach()
+    def _update(self, frames: Tensor, mask: Tensor) -> Tensor:
+        loss = self._loss(frames, mask)
+        return self.optimize(self.model, self.optimizer, loss)
 
-    def _loss(self, model: nn.Module, frames: Tensor, mask: Tensor | None) -> Tensor:
+    def _loss(self, frames: Tensor, mask: Tensor | None) -> Tensor:
         """Return the mean squared error per pixel over all that the model returns."""
-        context, horizon = self.run.dataset.context, self.run.dataset.horizon
-        outputs = model(frames, context, horizon, mask)
-        end = context + horizon
+        outputs = self.model(frames, self.context, self.horizon, mask)
+        end = self.context + self.horizon
         return functional.mse_loss(outputs, frames[:, end - outputs.shape[1] : end])
 
-    def validate(self, model: nn.Module, batch: Batch) -> Tensor:
+    def validate(self, batch: Batch) -> Tensor:
         """Return the mean loss without any true frame fed back."""
-        return self._loss(model, batch.frames, None)
-
-    def finish_epoch(self, validation_loss: float) -> None:
-        """Nothing follows the validation loss."""
+        return self._loss(batch.frames, None)
 
     def report(self) -> dict[str, float]:
         """Return the newest batch's sampling ratio, and the learning rate."""
-        return {"sampling_ratio": self.sampling_ratio, "learning_rate": self.run.training.learning_rate}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state of the optimizer and the number of batches."""
-        return {"optimizer": self.optimizer.state_dict(), "batches": self.batches}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state`."""
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.batches = state["batches"]
+        return {"sampling_ratio": self.sampling_ratio} | super().report()

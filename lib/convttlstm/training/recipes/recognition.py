@@ -1,6 +1,6 @@
 """Early activity recognition's recipe (Section 4, "Loss function")."""
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from convttlstm.training.recipes.base import Batch, l1_l2
@@ -14,19 +14,19 @@ class RecognitionRecipe(PaperRecipe):
     alone [I]: it decides which weights are best, and compares trainings whose lambda differs.
     """
 
-    def loss(self, model: nn.Module, batch: Batch, mask: Tensor | None) -> Tensor:
+    def loss(self, batch: Batch, mask: Tensor | None) -> Tensor:
         """Return the mean joint loss, with true frames fed back where `mask` says so."""
-        outputs, cross_entropy = self._answer(model, batch, mask)
+        outputs, cross_entropy = self._answer(batch, mask)
         prediction = l1_l2(outputs, batch.frames, batch.frames.shape[1])
         return self.run.training.recognition.prediction_weight * prediction + cross_entropy
 
-    def validate(self, model: nn.Module, batch: Batch) -> Tensor:
+    def validate(self, batch: Batch) -> Tensor:
         """Return the mean cross entropy without any true frame fed back."""
-        return self._answer(model, batch, None)[1]
+        return self._answer(batch, None)[1]
 
-    def _answer(self, model: nn.Module, batch: Batch, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _answer(self, batch: Batch, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the frames, and the cross entropy."""
-        assert batch.labels is not None  # the feed of labelled clips gives them
-        horizon = self.run.dataset.horizon
-        outputs, logits = model(batch.frames, batch.frames.shape[1] - horizon, horizon, mask)
+        assert batch.labels is not None  # the loader of labelled clips gives them
+        seen = batch.frames.shape[1] - self.horizon
+        outputs, logits = self.model(batch.frames, seen, self.horizon, mask)
         return outputs, functional.cross_entropy(logits, batch.labels)

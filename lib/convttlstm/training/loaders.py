@@ -2,7 +2,6 @@
 
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from lightning_fabric import Fabric
@@ -13,34 +12,6 @@ from convttlstm.data.clips import open_clips
 from convttlstm.files import UserError
 from convttlstm.randomness import Stream, uniform
 from convttlstm.training.recipes.base import Batch
-
-
-class Feed(Protocol):
-    """This process's share of all batches.
-
-    Attributes:
-        sources: checksums of the training and the validation split.
-        validated: sequences in the validation split, of all processes.
-    """
-
-    sources: dict[str, str]
-    validated: int
-
-    def epoch(self, number: int, first: int) -> Generator[Batch]:
-        """Yield an epoch's batches from the step `first` on; epochs count from 1, steps from 0."""
-
-    def validation(self) -> Generator[Batch]:
-        """Yield the validation split."""
-
-
-def open_feed(run: Run, data: Path, fabric: Fabric) -> Feed:
-    """Return the run's sequences.
-
-    Raises:
-        UserError: the prepared data are missing or damaged, or too few for an epoch.
-    """
-    kind = ActivityFeed if run.dataset.recognition else ClipFeed
-    return kind(run, data, fabric)
 
 
 def epoch_order(seed: int, epoch: int, sequences: int, samples: int) -> np.ndarray:
@@ -56,8 +27,13 @@ def _refuse_too_few(run: Run, data: Path, sequences: int) -> None:
         )
 
 
-class ClipFeed:
-    """Sequences of one length, read in this process."""
+class ClipLoader:
+    """This process's share of sequences of one length, which it reads itself.
+
+    Attributes:
+        sources: checksums of the training and the validation split.
+        validated: sequences in the validation split, of all processes.
+    """
 
     def __init__(self, run: Run, data: Path, fabric: Fabric) -> None:
         self.run, self.fabric = run, fabric
@@ -68,7 +44,7 @@ class ClipFeed:
         _refuse_too_few(run, data, len(self.train))
 
     def epoch(self, number: int, first: int) -> Generator[Batch]:
-        """Yield an epoch's batches from the step `first` on."""
+        """Yield an epoch's batches from the step `first` on; epochs count from 1, steps from 0."""
         training = self.run.training
         order = epoch_order(self.run.seed, number, len(self.train), training.samples_per_epoch)
         for samples in order.reshape(-1, training.batch_size)[first:]:
@@ -84,8 +60,11 @@ class ClipFeed:
             yield Batch(self.held_out.batch(share, self.fabric.device), share, 0)
 
 
-class ActivityFeed:
-    """First parts of labelled clips, decoded in processes beside this one."""
+class ActivityLoader:
+    """This process's share of first parts of labelled clips, decoded in processes beside this one.
+
+    Its attributes are those of `ClipLoader`.
+    """
 
     def __init__(self, run: Run, data: Path, fabric: Fabric) -> None:
         self.run, self.fabric = run, fabric
@@ -118,3 +97,15 @@ class ActivityFeed:
         shares = [share for batch in plan if (share := batch[rank::processes])]
         for part in clips.batches(shares, self.fabric.device, self.run.compute.workers):
             yield Batch(part.frames, np.array([p.clip for p in part.parts]), epoch, part.labels)
+
+
+Loader = ClipLoader | ActivityLoader
+
+
+def open_loader(run: Run, data: Path, fabric: Fabric) -> Loader:
+    """Return the run's sequences.
+
+    Raises:
+        UserError: the prepared data are missing or damaged, or too few for an epoch.
+    """
+    return (ActivityLoader if run.dataset.recognition else ClipLoader)(run, data, fabric)

@@ -1,0 +1,54 @@
+"""What a finished run leaves: best.safetensors, history.csv and provenance.json."""
+
+import contextlib
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from convttlstm import provenance
+from convttlstm.config import Run, write_run
+from convttlstm.files import atomic_path, sha256_of, write_bytes, write_json
+from convttlstm.training.checkpoints import Progress
+from convttlstm.training.history import HISTORY, PARTIAL, write_history
+
+WEIGHTS, PROVENANCE = "best.safetensors", "provenance.json"
+
+
+def publish(
+    run: Run, folder: Path, best: dict[str, Tensor], progress: Progress, data: dict[str, str], parameters: int
+) -> None:
+    """Write what a finished run leaves: its `best` weights, and how they came about."""
+    write_history(folder / HISTORY, progress.history)
+    (folder / PARTIAL).unlink(missing_ok=True)
+    with atomic_path(folder / WEIGHTS) as temporary:
+        # One entry only: safetensors writes several in random order.
+        save_file(best, temporary, {"digest": run.digest()})
+        made_by = {
+            "run": run.id,
+            **provenance.origin(),
+            "sources": provenance.sources(),
+            "weights_sha256": sha256_of(temporary),
+            **progress.conditions,
+            "data": data,
+            "parameters": parameters,
+            **progress.summary(),
+        }
+        write_json(folder / PROVENANCE, made_by)
+
+
+def adopt(run: Run, folder: Path) -> bool:
+    """Copy the files of a finished run of the same settings and seed; return whether there is one.
+
+    A selected run is a run of the grid under another name; their folders are side by side.
+    """
+    for weights in sorted(folder.parent.glob(f"{run.system}-*/{WEIGHTS}")):
+        with contextlib.suppress(SafetensorError), safe_open(weights, framework="pt") as file:
+            if weights.parent != folder and file.metadata().get("digest") == run.digest():
+                for name in (HISTORY, PROVENANCE, WEIGHTS):
+                    write_bytes(folder / name, (weights.parent / name).read_bytes())
+                write_run(folder, run)
+                print(f"{run.id}: is {weights.parent.name}, which is trained; its files are copied")
+                return True
+    return False
