@@ -19,9 +19,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is synced and renamed to `path`, else removed.
 
     Raises:
-        UserError: the disk is full, the file-size limit is reached or the folder cannot be written.
+        UserError: the disk is full, the file-size limit is reached, the folder cannot be written, or `path`
+            is no regular file.
     """
     temporary: Path | None = None
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: is a folder or a device; name a file to write to")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
@@ -30,7 +33,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        temporary.chmod(0o644)
+        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
         raise UserError(
@@ -40,6 +43,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    """Return the permissions that new files must not have."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def with_suffix(stem: Path, suffix: str) -> Path:
@@ -69,18 +79,42 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
+def read_text(path: Path) -> str:
+    """Return the content of a text file in UTF-8, with or without a byte-order mark.
+
+    Raises:
+        UserError: the file is missing, is no regular file, cannot be read, or has another encoding.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path}: is a folder or a device; name a file")
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: is not UTF-8 text; save it as UTF-8") from None
+    except (OSError, ValueError) as error:  # a path may hold a null character
+        raise UserError(f"{path}: cannot be read ({shortened(error)})") from None
+
+
+def shortened(value: Any) -> str:
+    """Return what an exception says, or what another value is, in one line of at most 200 characters."""
+    text = " ".join((str(value) if isinstance(value, Exception) else repr(value)).split())
+    text = text or type(value).__name__
+    return text if len(text) <= 200 else f"{text[:197]}..."
+
+
 def read_json(path: Path) -> Any:
     """Return the content of a JSON file.
 
     Raises:
         UserError: the file is missing or is not JSON.
     """
+    text = read_text(path)
     try:
-        return json.loads(path.read_text())
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except ValueError as error:
-        raise UserError(f"{path}: not valid JSON ({error}); delete it and make it anew") from error
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not valid JSON ({shortened(error)}); delete it and make it anew") from error
 
 
 def sha256_of(path: Path) -> str:

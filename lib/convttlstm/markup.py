@@ -114,7 +114,9 @@ class Document:
             lines += [f"  - {verb} `{command}`" for verb, command in origin.commands]
         if self.notes:
             lines += ["", "## Notes on the paper's rows", "", *(f"- {note}" for note in self.notes)]
-        return "\n".join(lines).rstrip() + "\n"
+        text = "\n".join(lines).rstrip() + "\n"
+        # Titles come from users: no elements of HTML, no links.
+        return re.sub(r"<(?=[A-Za-z/!?])", r"\\<", text).replace("](", r"]\(")
 
     def to_latex(self) -> str:
         """Return everything as LaTeX, the notes as a list below the tables."""

@@ -25,7 +25,7 @@ STACK = {"channels": [8, 12, 12, 8], "layers_per_block": 1, "kernel_size": 3}
 
 
 def paper_loss(predicted: Tensor, true: Tensor) -> Tensor:
-    return l1_l2(predicted, true, true.shape[1])
+    return l1_l2(predicted, true, true.shape[1] - predicted.shape[1], predicted.shape[1])
 
 
 @dataclass(frozen=True)

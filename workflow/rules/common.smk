@@ -1,4 +1,6 @@
 # Names and settings that all rules share.
+import shlex
+
 from convttlstm.config import (
     evaluated_runs,
     grid_runs,
@@ -14,14 +16,16 @@ from convttlstm.records import restore
 from convttlstm.reporting import find_reports
 from convttlstm.results import Scale
 
-SCALE = config.get("scale", "demo")
+if unknown := sorted(set(config) - {"scale", "model"}):
+    sys.exit(f"Error: --config {unknown[0]}: unknown; known are scale and model")
+SCALE = str(config.get("scale", "demo"))
 CONFIG = f"config/{SCALE}.yaml"
 RESULTS = f"results/{SCALE}"
 LPIPS = "data/raw/lpips/alexnet.safetensors"
 
 # A model of one's own, `--config model=path/to/file.py:Class`: one more row of every Table 2.
-MODEL = config.get("model", "")
-MODEL_FLAG = f"--model {MODEL}" if MODEL else ""
+MODEL = str(config.get("model", ""))
+MODEL_FLAG = f"--model {shlex.quote(MODEL)}" if MODEL else ""
 
 try:
     SETTINGS = settings_of_scale(SCALE)
@@ -91,7 +95,7 @@ def selection_flag(wildcards, input):
 
 
 def model_flag(wildcards):
-    return f"--model {MODEL}" if resolved(wildcards).model.name == MODEL else ""
+    return MODEL_FLAG if resolved(wildcards).model.name == MODEL else ""
 
 
 def run_files(name, runs):

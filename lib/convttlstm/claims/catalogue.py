@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, PositiveInt, ValidationError
 
 from convttlstm.config import Settings
 from convttlstm.config.base import PositiveFloat, Strict, known
 from convttlstm.config.catalogue import Ablation
+from convttlstm.config.text import read_yaml
 from convttlstm.files import UserError
 
 Topic = Literal["overall", "Moving-MNIST-2", "KTH", "recognition", "ablations", "complexity", "training time"]
@@ -257,12 +257,7 @@ def load_claims(path: Path, paper: Settings, groups: set[str]) -> Catalogue:
         UserError: the file is missing or something in it is wrong; one line names the file, the claim and
             the setting.
     """
-    try:
-        content = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; it comes with this repository") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    content = read_yaml(path)
     try:
         claims = Claims.model_validate(content)
     except ValidationError as error:

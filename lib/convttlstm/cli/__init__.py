@@ -3,11 +3,13 @@
 import argparse
 import os
 import sys
+import tempfile
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 from convttlstm.cli import commands
-from convttlstm.files import UserError
+from convttlstm.files import UserError, shortened
 from convttlstm.reporting import report_names
 
 
@@ -22,7 +24,20 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("convttlstm: interrupted", file=sys.stderr)
         return 130
+    except Exception as error:  # a fault of ours, or of a library
+        log = _log_of_failure()
+        print(f"convttlstm: error: {shortened(error)}; {log} says where it happened", file=sys.stderr)
+        return 1
     return 0
+
+
+def _log_of_failure() -> Path:
+    """Write the traceback of what was raised last, and return where."""
+    folder = "." if os.access(".", os.W_OK) else None
+    handle, name = tempfile.mkstemp(prefix="convttlstm-error-", suffix=".log", dir=folder)
+    with os.fdopen(handle, "w") as file:
+        file.write(traceback.format_exc())
+    return Path(name)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -88,8 +103,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--data", type=Path, required=True, help="the prepared data set's folder")
     sub.add_argument("--runs", type=Path, required=True, help="the folder of the runs' folders")
     sub.add_argument("--role", required=True, help="the system whose configuration is sought")
-    sub.add_argument("--rung", type=int, required=True, help="the round, from 0")
-    sub.add_argument("--place", type=int, required=True, help="which of the round's runs, from 0")
+    sub.add_argument("--rung", type=_not_negative, required=True, help="the round, from 0")
+    sub.add_argument("--place", type=_not_negative, required=True, help="which of the round's runs, from 0")
     sub.add_argument("--ranking", type=Path, help="what `select` made of the round before")
     sub.add_argument("-o", "--output", type=Path, required=True, help="JSON file")
 
@@ -177,6 +192,12 @@ def _parser() -> argparse.ArgumentParser:
     sub = add("schema", commands.schema)
     sub.add_argument("-o", "--output", type=Path, required=True, help="JSON file")
     return parser
+
+
+def _not_negative(text: str) -> int:
+    if (value := int(text)) < 0:
+        raise ValueError
+    return value
 
 
 def _positive(text: str) -> int:

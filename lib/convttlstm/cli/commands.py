@@ -154,6 +154,7 @@ def select(options: argparse.Namespace) -> None:
     """Rank the runs of a grid by validation loss."""
     from convttlstm.evaluation.selection import select
 
+    _dataset(options)
     select(load_settings(options.config), options.dataset, options.runs, options.output, options.tried)
     print(f"wrote {options.output}")
 

@@ -25,6 +25,8 @@ def distinct(values: list[Any]) -> list[Any]:
     return values
 
 
+# One line that figures and tables have room for.
+Title = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]*$")]
 # YAML reads 1e-3 as text, so numbers with a fraction may be given as text.
 PositiveFloat = Annotated[float, Field(gt=0, strict=False, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**64)]

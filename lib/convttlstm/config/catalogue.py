@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import yaml
 from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
 
-from convttlstm.config.base import OddInt, Seed, Strict, known, merge
+from convttlstm.config.base import OddInt, Seed, Strict, Title, known, merge
 from convttlstm.config.datasets import Dataset
 from convttlstm.config.models import HYPER, ModelSettings, refusal
+from convttlstm.config.text import read_yaml
 from convttlstm.config.training import Compute, Evaluation, Training
-from convttlstm.files import UserError
+from convttlstm.files import UserError, shortened
 
 PAPER = "paper.yaml"
 
@@ -27,7 +27,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 class System(Strict):
     """One line of the catalogue: a model under the name that tables show, and how it is trained."""
 
-    title: str
+    title: Title
     paper_row: str | None = Field(None, description="this system's row in data/paper, if it has one")
     model: ModelSettings
     training: dict[str, Any] = Field({}, description="what differs from the scale's training")
@@ -101,6 +101,13 @@ class Experiment(Strict):
     seeds: list[Seed] = Field([0], min_length=1)
     training: dict[str, Any] = Field({}, description="what differs from the scale's training")
 
+    @model_validator(mode="after")
+    def _searches_have_a_grid(self) -> "Experiment":
+        for name in ("finalists", "halving"):
+            if getattr(self, name) and not self.grid:
+                raise ValueError(f"{name} without a grid: there is nothing to search")
+        return self
+
     def roles(self) -> list[str]:
         """Return the systems whose best configuration is sought."""
         return list(dict.fromkeys(grid.role or grid.system for grid in self.grid))
@@ -119,7 +126,7 @@ class Experiment(Strict):
 class Settings(Strict):
     """Everything that can be set."""
 
-    label: str = Field(description="shown beside every figure of this scale")
+    label: Title = Field(description="shown beside every figure of this scale")
     judges_claims: bool = Field(
         False, description="whether this scale's figures say whether the paper's claims hold, at this scale"
     )
@@ -222,15 +229,23 @@ def load_settings(path: Path) -> Settings:
     """
     base_path = path.with_name(PAPER)
     overlay = _read_yaml(path)
-    merged = overlay if path.name == PAPER else merge(_read_yaml(base_path), overlay)
     try:
+        merged = overlay if path.name == PAPER else merge(_read_yaml(base_path), overlay)
         return Settings.model_validate(merged)
     except ValidationError as error:
         raise UserError(_one_line(error, path, overlay)) from None
+    except RecursionError:
+        raise UserError(f"{path}: a setting contains itself; write it out") from None
 
 
 def settings_of_scale(scale: str) -> Settings:
-    """Return the settings of config/<scale>.yaml, below the working folder; see `load_settings`."""
+    """Return the settings of config/<scale>.yaml, below the working folder; see `load_settings`.
+
+    Raises:
+        UserError: the name is no plain file name, or as `load_settings`.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", scale) or scale.startswith("."):
+        raise UserError(f"scale {scale!r}: a scale's name has letters, digits, '_', '.' and '-' only")
     return load_settings(Path("config", f"{scale}.yaml"))
 
 
@@ -244,7 +259,7 @@ def _one_line(error: ValidationError, path: Path, overlay: dict[str, Any]) -> st
     keys += [first["ctx"]["key"]] if first["type"] == "unknown_setting" else []
     file = path if _mentions(overlay, keys) else path.with_name(PAPER)
     said_by_us = first["type"] in ("value_error", "unknown_setting", "missing")
-    given = "" if said_by_us else f", not {first['input']!r}"
+    given = "" if said_by_us else f", not {shortened(first['input'])}"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     message = first["msg"].removeprefix("Value error, ")
     return f"{file}: {'.'.join(keys) or 'settings'}: {message}{given}{more}"
@@ -261,13 +276,10 @@ def _mentions(overlay: Any, keys: list[str]) -> bool:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
+    if not path.exists():
         scales = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
-        raise UserError(f"{path}: no such scale; there are {scales or 'none'}") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+        raise UserError(f"{path}: no such scale; there are {scales or 'none'}")
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected settings as 'name: value' lines")
     return content

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, PositiveInt
 
-from convttlstm.config.base import Strict
+from convttlstm.config.base import Strict, Title
 
 
 class Category(Strict):
@@ -24,7 +24,7 @@ class Split(Strict):
 class DatasetSettings(Strict):
     """What all kinds of data sets have; each subclass names itself by `kind`."""
 
-    title: str
+    title: Title
     size: PositiveInt = Field(description="height and width of a frame, pixels")
     context: PositiveInt = Field(10, description="input frames")
     horizon: PositiveInt = Field(10, description="frames predicted in training and validation")

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from convttlstm.config.base import PositiveFloat, Seed
+from convttlstm.config.base import PositiveFloat, Seed, Title
 from convttlstm.config.dataset import DatasetSettings, Split
 
 
@@ -12,7 +12,7 @@ class MovingMnist(DatasetSettings):
     """Moving-MNIST-2: digits that bounce inside a square frame."""
 
     kind: Literal["moving_mnist"] = "moving_mnist"
-    title: str = "Moving-MNIST-2"
+    title: Title = "Moving-MNIST-2"
     digits: Literal["mnist", "embedded"] = Field(
         "mnist",
         description="'mnist': the 60,000 training images, downloaded; "

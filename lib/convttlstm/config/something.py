@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, PositiveInt
 
-from convttlstm.config.base import Seed, distinct
+from convttlstm.config.base import Seed, Title, distinct
 from convttlstm.config.dataset import Category, DatasetSettings
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -16,7 +16,7 @@ class Something(DatasetSettings):
     """Something-Something V2: clips of activities, of which a first part is seen."""
 
     kind: Literal["something"]
-    title: str = "Something-Something V2"
+    title: Title = "Something-Something V2"
     source: Literal["licensed", "synthetic"] = Field(
         "licensed",
         description="'licensed': the clips and labels that you put into data/raw/something; "

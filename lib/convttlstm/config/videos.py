@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
-from convttlstm.config.base import Seed, distinct
+from convttlstm.config.base import Seed, Title, distinct
 from convttlstm.config.dataset import DatasetSettings
 
 
@@ -42,7 +42,7 @@ class Kth(VideoDataset):
     """The KTH human actions: 25 persons, 6 actions, 4 scenarios, grey."""
 
     kind: Literal["kth"]
-    title: str = "KTH"
+    title: Title = "KTH"
     source: Literal["archives", "synthetic"] = Field(
         "archives",
         description="'archives': the public zip files in data/raw/kth, downloaded if they are not there; "
@@ -105,7 +105,7 @@ class Videos(VideoDataset):
     """Video files of one's own."""
 
     kind: Literal["videos"]
-    title: str
+    title: Title
     folder: str = Field(
         description="holds the video files, in folders train, validation and test unless `split_file` is set"
     )

@@ -22,6 +22,8 @@ def verify_data(folder: Path) -> str:
     Raises:
         UserError: nothing is prepared there, an array is missing, or it is another than was prepared.
     """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no folder of prepared data")
     manifests = sorted(folder.glob("*/manifest.json"))
     if not manifests:
         raise UserError(f"{folder}: no prepared data; run snakemake to make them")

@@ -36,7 +36,7 @@ def load_external(name: str) -> Callable[..., nn.Module]:
     sys.modules[module_name] = module  # dataclasses and pickling look it up there
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever the file does wrong
+    except (Exception, SystemExit) as error:  # whatever the file does wrong
         raise UserError(f"model {name!r}: {path} cannot be imported: {error!r}") from error
     if not callable(found := getattr(module, attribute, None)):
         raise UserError(f"model {name!r}: {path} has no class {attribute!r}")

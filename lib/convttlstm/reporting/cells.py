@@ -103,4 +103,4 @@ def paper_notes(table: pd.DataFrame, name: Callable[[pd.Series], str]) -> list[s
 
 def capital(text: str) -> str:
     """Return a text with a capital first letter."""
-    return text[0].upper() + text[1:]
+    return text[:1].upper() + text[1:]

@@ -46,6 +46,7 @@ STYLE: dict[Any, Any] = {
     "lines.linewidth": 1.1,
     "figure.constrained_layout.use": True,
     "savefig.dpi": 200,
+    "text.parse_math": False,  # a $ in a title is a $
     "svg.fonttype": "path",
     "svg.hashsalt": "convttlstm",
     "pdf.fonttype": 42,  # TrueType, which journals ask for

@@ -113,6 +113,8 @@ def verify_bundle(path: Path) -> str:
     Raises:
         UserError: it is damaged, incomplete or has more than it says; the line names the first fault.
     """
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: is a device; name a bundle")
     try:
         with zipfile.ZipFile(path) as archive:
             graph = _read(archive, METADATA)["@graph"]

@@ -4,13 +4,14 @@ import hashlib
 import math
 import os
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from convttlstm.files import UserError, atomic_path
+from convttlstm.files import UserError, atomic_path, shortened
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 
@@ -64,13 +65,17 @@ def save_checkpoint(folder: Path, content: dict[str, Any]) -> None:
             last.replace(folder / PREVIOUS)
 
 
-def load_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """Return the newest readable checkpoint of a run, or None if there is none at all.
+def load_checkpoint(folder: Path, go_on_from: Callable[[dict[str, Any]], None]) -> None:
+    """Go on from the newest checkpoint of a run that can be read and used; do nothing if there is none.
 
-    An unreadable file is set aside as <name>.corrupt, with one line that says so and what follows.
+    One that cannot is set aside as <name>.corrupt, with one line that says so and what follows.
+
+    Args:
+        folder: the run's.
+        go_on_from: takes up what a checkpoint holds.
 
     Raises:
-        UserError: there are checkpoints, but none can be read.
+        UserError: there are checkpoints, but none can be used.
     """
     found = [path for name in (LAST, PREVIOUS) if (path := folder / name).exists()]
     for path in found:
@@ -79,20 +84,20 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
             with zipfile.ZipFile(path) as archive:
                 if broken := archive.testzip():
                     raise ValueError(f"bad checksum of {broken}")
-            content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-            return content
+            go_on_from(torch.load(path, map_location="cpu", weights_only=True))
+            return
+        except UserError:
+            raise
         except OSError as error:
             raise UserError(f"{path}: cannot be read ({error}); nothing was changed, try again") from error
-        except Exception as error:  # torch raises many kinds for a broken file
-            reason = str(error).splitlines()[0]
+        except Exception as error:  # torch raises many kinds for a file that is broken, or of another layout
             aside = path.with_name(f"{path.name}.corrupt")
             path.replace(aside)
-            print(f"{path}: unreadable checkpoint ({reason}); set aside as {aside.name}")
+            print(f"{path}: unusable checkpoint ({shortened(error)}); set aside as {aside.name}")
     if found:
         raise UserError(
-            f"{folder}: no checkpoint is readable; give the same command again to train from the start"
+            f"{folder}: no checkpoint can be used; give the same command again to train from the start"
         )
-    return None
 
 
 def set_aside(folder: Path, saved: dict[str, Any]) -> Path:

@@ -8,7 +8,7 @@ and one that was given up can be taken up again by the full grid.
 from pathlib import Path
 
 from convttlstm.config import Settings, grid_runs, resolve_run, rungs
-from convttlstm.files import read_json, write_json
+from convttlstm.files import UserError, read_json, write_json
 from convttlstm.training.history import best_epoch
 from convttlstm.training.loop import train
 
@@ -32,10 +32,13 @@ def train_rung(
         UserError, Interrupted: see `train`.
     """
     role, rung, number = place
+    planned = rungs(settings, dataset, role) if grid_runs(settings, dataset, role) else []
+    if rung >= len(planned) or number >= planned[rung].places:
+        raise UserError(f"search for {role} on {dataset}: there is no place {number} in round {rung}")
     if ranking:
         name = read_json(ranking)["ranking"][number]["run"]
     else:
         name = grid_runs(settings, dataset, role)[number]
-    epochs = rungs(settings, dataset, role)[rung].epochs
+    epochs = planned[rung].epochs
     train(resolve_run(settings, scale, dataset, name), data, runs / name, until=epochs)
     write_json(output, best_epoch(runs / name, epochs) | {"rung": rung})

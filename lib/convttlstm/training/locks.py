@@ -4,9 +4,11 @@ import contextlib
 import fcntl
 import os
 import socket
+import stat
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from typing import TextIO
 
 from convttlstm.files import UserError
 
@@ -15,9 +17,13 @@ LOCK = ".lock"
 
 @contextlib.contextmanager
 def run_lock(folder: Path) -> Iterator[None]:
-    """Hold the run's folder for this process, after the one that holds it; the lock dies with its holder."""
+    """Hold the run's folder for this process, after the one that holds it; the lock dies with its holder.
+
+    Raises:
+        UserError: .lock is a link, or no lock that was made here.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("a+") as file:
+    with _open_lock(folder / LOCK) as file:
         try:
             # lockf and not flock: it also works on network file systems.
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -25,10 +31,24 @@ def run_lock(folder: Path) -> Iterator[None]:
             file.seek(0)
             print(f"{folder}: {file.read().strip()} trains this run; waiting for its end", flush=True)
             fcntl.lockf(file, fcntl.LOCK_EX)
-        file.truncate(0)
+        file.seek(0)
+        file.truncate()
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
         yield
+
+
+def _open_lock(path: Path) -> TextIO:
+    """Return the lock's file, made if need be; nothing that a link leads to is opened."""
+    try:
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "r+")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be opened as a lock ({error.strerror}); delete it") from None
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode) or file.read(8) not in ("", "process "):
+        file.close()
+        raise UserError(f"{path}: is no lock of a training process; move it away")
+    file.seek(0)
+    return file
 
 
 def forget(folder: Path) -> Path:
@@ -39,6 +59,7 @@ def forget(folder: Path) -> Path:
     Raises:
         UserError: there is no run in the folder, or it is being trained.
     """
+    folder = folder.absolute()
     if not (folder / "config.json").is_file():
         raise UserError(f"{folder}: no run is here (it has no config.json)")
     if is_locked(folder):

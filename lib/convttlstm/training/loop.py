@@ -110,14 +110,9 @@ class Trainer:
 
     def resume(self) -> None:
         """Go on from the newest readable checkpoint of the same settings and data."""
-        saved = load_checkpoint(self.folder)
-        if saved is not None and any(saved[name] != own for name, own in self.identity.items()):
-            self._set_aside(saved)
-            saved = None
+        load_checkpoint(self.folder, self._go_on_from)
         if self.fabric.is_global_zero:
             write_run(self.folder, self.run)
-        if saved is not None:
-            self._go_on_from(saved)
 
     def _set_aside(self, saved: dict[str, Any]) -> None:
         self.fabric.barrier()
@@ -130,10 +125,14 @@ class Trainer:
         self.fabric.barrier()
 
     def _go_on_from(self, saved: dict[str, Any]) -> None:
+        if any(saved[name] != own for name, own in self.identity.items()):
+            self._set_aside(saved)
+            return
+        progress = Progress(**saved["progress"])
         self.model.load_state_dict(saved["model"])
         self.recipe.load_state_dict(saved["recipe"])
         self.best = saved["best"]
-        now, self.progress = self.progress.conditions, Progress(**saved["progress"])
+        now, self.progress = self.progress.conditions, progress
         if self.progress.epoch < self.run.training.epochs:
             self.progress.interruptions += 1
             self.say(f"{self.run.id}: goes on after epoch {self.progress.epoch}, step {self.progress.step}")

@@ -24,7 +24,10 @@ def publish(
     (folder / PARTIAL).unlink(missing_ok=True)
     with atomic_path(folder / WEIGHTS) as temporary:
         # One entry only: safetensors writes several in random order.
-        save_file(best, temporary, {"digest": run.digest()})
+        try:
+            save_file(best, temporary, {"digest": run.digest()})
+        except SafetensorError as error:  # that is how it reports a full disk
+            raise OSError(str(error)) from error
         made_by = {
             "run": run.id,
             **provenance.origin(),

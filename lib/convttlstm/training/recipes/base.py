@@ -92,16 +92,18 @@ class Recipe(ABC):
                 setattr(self, name, state[name])
 
 
-def l1_l2(outputs: Tensor, frames: Tensor, end: int) -> Tensor:
+def l1_l2(outputs: Tensor, frames: Tensor, context: int, horizon: int) -> Tensor:
     """Return the paper's loss (Section 4): mean absolute plus mean squared error.
 
-    The n outputs (batch, n, channel, height, width) are compared with the frames end - n ... end - 1.
+    The n outputs (batch, n, channel, height, width) are compared with the last n of the first context +
+    horizon frames; n is the horizon or, with one-step reconstructions, context + horizon - 1.
 
     Raises:
         UserError: the outputs are no frames of such sequences.
     """
-    target = frames[:, end - outputs.shape[1] : end]
-    if outputs.shape != target.shape:
+    end, count = context + horizon, outputs.shape[1] if outputs.ndim == 5 else 0
+    target = frames[:, end - count : end]
+    if outputs.shape != target.shape or count not in (horizon, end - 1):
         raise UserError(
             f"the model returned {tuple(outputs.shape)} for sequences {tuple(frames.shape)}; expected "
             "(batch, horizon, or context + horizon - 1, channel, height, width)"

@@ -28,7 +28,7 @@ class PaperRecipe(Recipe):
     def loss(self, batch: Batch, mask: Tensor | None) -> Tensor:
         """Return the mean loss, with true frames fed back where `mask` says so."""
         outputs = self.model(batch.frames, self.context, self.horizon, mask)
-        return l1_l2(outputs, batch.frames, self.context + self.horizon)
+        return l1_l2(outputs, batch.frames, self.context, self.horizon)
 
     def validate(self, batch: Batch) -> Tensor:
         """Return the mean loss without any true frame fed back."""

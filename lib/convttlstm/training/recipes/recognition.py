@@ -17,7 +17,7 @@ class RecognitionRecipe(PaperRecipe):
     def loss(self, batch: Batch, mask: Tensor | None) -> Tensor:
         """Return the mean joint loss, with true frames fed back where `mask` says so."""
         outputs, cross_entropy = self._answer(batch, mask)
-        prediction = l1_l2(outputs, batch.frames, batch.frames.shape[1])
+        prediction = l1_l2(outputs, batch.frames, batch.frames.shape[1] - self.horizon, self.horizon)
         return self.run.training.recognition.prediction_weight * prediction + cross_entropy
 
     def validate(self, batch: Batch) -> Tensor:

@@ -1,0 +1,35 @@
+"""YAML files that people write."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from convttlstm.files import UserError, read_text, shortened
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without keys that are there twice, of which the first would be lost."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key.value!r} is there twice; put both together", key.start_mark
+                )
+            seen.add(key.value if isinstance(key.value, str) else "")
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> Any:
+    """Return the content of a YAML file.
+
+    Raises:
+        UserError: the file cannot be read, is not YAML, or names a setting twice; one line says where.
+    """
+    text = read_text(path)
+    try:
+        return yaml.load(text, _Loader)
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(f"{path}: not valid YAML: {shortened(error)}") from None
