@@ -14,7 +14,7 @@ import torch
 
 from convttlstm.files import write_text
 from convttlstm.provenance import device_name
-from convttlstm.results import beside
+from convttlstm.files import with_suffix
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -55,7 +55,7 @@ def publish(table: pd.DataFrame, folder: Path, measured: str, digits: int = 4, k
     """
     precision = f"%.{digits}g"
     print(table.drop(columns="device").to_string(index=False, float_format=precision))
-    path = beside(result_path(folder, measured, kind), ".csv")
+    path = with_suffix(result_path(folder, measured, kind), ".csv")
     write_text(path, table.to_csv(index=False, float_format=precision))
     print(f"wrote {path}")
 
