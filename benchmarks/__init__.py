@@ -12,9 +12,8 @@ from typing import TypeVar
 import pandas as pd
 import torch
 
-from convttlstm.files import write_text
+from convttlstm.files import with_suffix, write_text
 from convttlstm.provenance import device_name
-from convttlstm.files import with_suffix
 
 Key = TypeVar("Key", bound=Hashable)
 

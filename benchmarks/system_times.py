@@ -19,10 +19,9 @@ import torch
 from benchmarks import RESULTS, conditions, result_path
 from convttlstm.config import load_settings
 from convttlstm.evaluation.complexity import SIZES, step_cost
-from convttlstm.files import write_text
+from convttlstm.files import with_suffix, write_text
 from convttlstm.models import create_model
 from convttlstm.provenance import device_name
-from convttlstm.files import with_suffix
 
 CONTEXT, HORIZON = 10, 10
 SHORT = 2  # frames given, and predicted, where a whole sequence does not fit
