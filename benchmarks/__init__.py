@@ -12,9 +12,8 @@ from typing import TypeVar
 import pandas as pd
 import torch
 
-from convttlstm.files import write_text
+from convttlstm.files import with_suffix, write_text
 from convttlstm.provenance import device_name
-from convttlstm.results import beside
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -55,7 +54,7 @@ def publish(table: pd.DataFrame, folder: Path, measured: str, digits: int = 4, k
     """
     precision = f"%.{digits}g"
     print(table.drop(columns="device").to_string(index=False, float_format=precision))
-    path = beside(result_path(folder, measured, kind), ".csv")
+    path = with_suffix(result_path(folder, measured, kind), ".csv")
     write_text(path, table.to_csv(index=False, float_format=precision))
     print(f"wrote {path}")
 

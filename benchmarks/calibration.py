@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from convttlstm.evaluation.intervals import Estimate, difference, difference_of_proportions, mean, proportion
 from convttlstm.claims.catalogue import Claim
 from convttlstm.claims.evidence import Evidence
 from convttlstm.claims.verdicts import verdict_of
+from convttlstm.evaluation.intervals import Estimate, difference, difference_of_proportions, mean, proportion
 
 OUTPUT = Path(__file__).parent / "results/calibration.csv"
 

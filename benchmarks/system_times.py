@@ -19,10 +19,9 @@ import torch
 from benchmarks import RESULTS, conditions, result_path
 from convttlstm.config import load_settings
 from convttlstm.evaluation.complexity import SIZES, step_cost
-from convttlstm.files import write_text
+from convttlstm.files import with_suffix, write_text
 from convttlstm.models import create_model
 from convttlstm.provenance import device_name
-from convttlstm.results import beside
 
 CONTEXT, HORIZON = 10, 10
 SHORT = 2  # frames given, and predicted, where a whole sequence does not fit
@@ -52,7 +51,7 @@ def main() -> None:
     found = {"device": device_name(options.device), "threads": options.threads}
     found |= {"torch": torch.__version__.split("+")[0]}
     table = pd.DataFrame([found | row for row in rows])
-    path = beside(result_path(options.output, "system_times", options.device), ".csv")
+    path = with_suffix(result_path(options.output, "system_times", options.device), ".csv")
     write_text(path, table.to_csv(index=False, float_format="%.4g"))
     print(f"wrote {path}")
 

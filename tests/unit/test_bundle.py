@@ -247,7 +247,10 @@ def test_a_file_less_and_a_file_more_are_named(archive: Path) -> None:
     rewrite(archive, lambda files: files.pop("results/tiny/figures/orders.svg"))
     assert fault(archive).startswith("results/tiny/figures/orders.svg is missing")
     rewrite(archive, lambda files: files.update({"results/tiny/extra.txt": b""}))
-    rewrite(archive, lambda files: files.update({"results/tiny/figures/orders.svg": b"<svg/>"}))
+    rewrite(
+        archive,
+        lambda files: files.update({"results/tiny/figures/orders.svg": b"made up: figures/orders.svg"}),
+    )
     assert fault(archive).startswith("results/tiny/extra.txt is not described;")
 
 

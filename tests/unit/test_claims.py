@@ -450,7 +450,12 @@ def test_times_are_compared_on_each_device_and_must_differ_by_more_than_timings_
     slower = time | {"better": "conv_tt_lstm", "than": ["conv_lstm"]}
 
     def verdict(comparison: dict[str, Any], *files: Path) -> str:
-        return decide(tmp_path, results, settings, [comparison], files)["verdict"]
+        folder = tmp_path / "measured"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        for file in files:
+            shutil.copy(file, folder)
+        return decide(tmp_path, results, settings, [comparison], folder)["verdict"]
 
     assert verdict(time, first) == "undecided"
     assert verdict(slower | {"factor": 1.2}, first) == "holds"

@@ -13,10 +13,12 @@ import torch
 
 from convttlstm.config import Settings, digests, grid_runs, load_settings, resolve_run
 from convttlstm.config.models import HYPER
+from convttlstm.evaluation.complexity import ModelCounts
 from convttlstm.evaluation.selection import select
 from convttlstm.files import UserError
 from convttlstm.models import create_model
-from convttlstm.planning.estimate import estimate
+from convttlstm.planning.estimate import Estimate
+from convttlstm.planning.estimate import estimate as estimate_of
 from convttlstm.planning.estimate import to_text as estimate_text
 from convttlstm.planning.status import status
 from convttlstm.planning.status import to_text as status_text
@@ -27,6 +29,10 @@ from tests.reports import write_report
 ROOT = Path(__file__).parents[2]
 TIMES = ROOT / "benchmarks/results/system_times-AMD_EPYC-torch2.13.0.csv"
 DATASET = "moving_mnist_2"
+
+
+def estimate(settings: Settings, scale: str, times: Path, minutes: float | None = None) -> Estimate:
+    return estimate_of(settings, scale, times, ModelCounts(settings), minutes)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from convttlstm.config import Kth, load_settings, settings_of_scale
 from convttlstm.data.clips import open_clips
-from convttlstm.data.kth import MISSING, fetch_kth, kth_sources, parse_boundaries, verify
+from convttlstm.data.kth import fetch_kth, kth_sources, parse_boundaries, verify
+from convttlstm.data.layout import KTH_MISSING as MISSING
 from convttlstm.data.synthetic_kth import write_archives
 from convttlstm.data.videos import prepare_videos
 from convttlstm.files import UserError, read_json, sha256_of

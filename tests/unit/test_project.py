@@ -68,19 +68,9 @@ def test_every_rule_states_its_environment_log_cost_and_reason():
 
 
 # From top to bottom: a room imports from those below it and, within itself, in no circle.
-ROOMS = ["__main__", "cli", "forecast", "sharing", "reporting", "claims", "planning", "results", "evaluation"]
-ROOMS += [
-    "training",
-    "models",
-    "data",
-    "config",
-    "repeatability",
-    "animation",
-    "markup",
-    "metrics",
-    "records",
-]
-ROOMS += ["slurm", "provenance", "randomness", "files"]
+ROOMS = ["__main__", "cli", "forecast", "sharing", "reporting", "claims", "planning", "results"]
+ROOMS += ["evaluation", "training", "repeatability", "models", "data", "config", "animation", "markup"]
+ROOMS += ["metrics", "records", "slurm", "provenance", "randomness", "files"]
 
 
 def imports_of(path: Path) -> set[str]:
@@ -132,4 +122,4 @@ def test_no_module_imports_itself_by_way_of_others():
 
 def test_no_file_is_longer_than_a_few_screens():
     lengths = {path: len(path.read_text().splitlines()) for path in (ROOT / "lib").rglob("*.py")}
-    assert {path.name: length for path, length in lengths.items() if length > 350} == {"vpn.py": 360}
+    assert {path.name: length for path, length in lengths.items() if length > 350} == {"vpn.py": 353}

@@ -15,7 +15,8 @@ import torch
 
 from convttlstm.config import Videos
 from convttlstm.data import clips
-from convttlstm.data.clips import ClipSource, open_clips
+from convttlstm.data.clips import open_clips
+from convttlstm.data.source import ClipSource
 from convttlstm.data.videos import decode, folder_sources, prepare_videos
 from convttlstm.files import UserError
 from tests.conftest import Project

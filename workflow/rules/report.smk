@@ -30,7 +30,6 @@ for made in REPORTS.values():
                 config=CONFIG,
                 model=MODEL_FLAG,
                 dataset="--dataset {dataset}" if made.each else "",
-                results=RESULTS,
                 report=made.name,
                 title=made.title,
                 caption=made.caption,
@@ -43,5 +42,4 @@ for made in REPORTS.values():
                 " --config {params.config}"
                 " {params.model}"
                 " {params.dataset}"
-                " --results {params.results}"
                 " 2>&1 | write_log {log}"

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,31 +13,12 @@ from torch.nn.functional import interpolate
 
 from convttlstm.config import Dataset, VideoDataset
 from convttlstm.data.kinds import data_kind
+from convttlstm.data.source import ClipSource
 from convttlstm.files import UserError, read_json
 
 MEND = "run snakemake or `convttlstm prepare` to make it"
 FIRST = 10_000  # windows that the authors' loader saw
 OPEN_AT_ONCE = 512  # each mapped file counts against the process's limit of open files, often 1,024
-
-
-class ClipSource(Protocol):
-    """Sequences of one length, by number.
-
-    Attributes:
-        sha256: stands for the frames of the split.
-        labels: what is known of each sequence, by name, such as its action; may be empty.
-    """
-
-    sha256: str
-    labels: dict[str, np.ndarray]
-
-    def __len__(self) -> int:
-        """Return the number of sequences."""
-        ...
-
-    def batch(self, indices: Sequence[int] | np.ndarray, device: torch.device | str = "cpu") -> Tensor:
-        """Return these sequences as float32 (batch, time, channel, height, width) in [0, 1]."""
-        ...
 
 
 def open_clips(dataset: Dataset, folder: Path, split: str, horizon: int | None = None) -> ClipSource:

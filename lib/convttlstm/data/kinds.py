@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from convttlstm.config import DatasetSettings
 
 if TYPE_CHECKING:  # jobs that prepare data need no torch
-    from convttlstm.data.clips import ClipSource
+    from convttlstm.data.source import ClipSource
 
 Kind = TypeVar("Kind", bound=DatasetSettings)
 
+SPLITS = ("train", "validation", "test")
 # Modules are imported when they are asked for; each has an object KIND.
 MODULES = {
-    "moving_mnist": "convttlstm.data.moving_mnist",
+    "moving_mnist": "convttlstm.data.prepare",
     "kth": "convttlstm.data.kth",
     "videos": "convttlstm.data.videos",
     "something": "convttlstm.data.something",

@@ -12,12 +12,12 @@ from pathlib import Path, PurePosixPath
 from convttlstm.config import Kth
 from convttlstm.config.videos import ACTIONS
 from convttlstm.data.download import download
+from convttlstm.data.layout import KTH_BOUNDARIES as BOUNDARIES
+from convttlstm.data.layout import KTH_MISSING as MISSING
 from convttlstm.data.videos import Source, VideoKind, refuse_unknown
 from convttlstm.files import UserError, listed, read_json, sha256_of, write_json
 
 SITES = ["https://www.csc.kth.se/cvap/actions/", "http://www.nada.kth.se/cvap/actions/"]
-BOUNDARIES = "00sequences.txt"
-MISSING = "person13_handclapping_d3"  # in the public archives, and said so in the text file
 RECEIPT = "archives.json"
 NAME = re.compile(r"person(\d\d)_([a-z]+)_d(\d)")
 

@@ -1,18 +1,10 @@
 """Moving-MNIST-2: two digits that fly straight on and bounce off the walls (Section 4)."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from convttlstm.config import MovingMnist
-from convttlstm.data.digits import fetch_mnist, load_digits
-from convttlstm.data.kinds import DataKind, Preparation
 from convttlstm.randomness import Stream, uniform
-
-if TYPE_CHECKING:
-    from convttlstm.data.clips import ClipSource
 
 # Which digits a split may use if splits share none: those whose index ends in these figures.
 DISJOINT = {"train": range(8), "validation": [8], "test": [9]}
@@ -80,27 +72,3 @@ def shrink(digits: np.ndarray, side: int) -> np.ndarray:
     total = digits.reshape(-1, side, block, side, block).sum((2, 4), dtype=np.uint32)
     means: np.ndarray = (total + area // 2) // area
     return means.astype(np.uint8)
-
-
-class MovingMnistKind(DataKind[MovingMnist]):
-    """Sequences that are drawn from digits."""
-
-    def fetch(self, raw: Path, lock: Path) -> None:
-        """Download MNIST's files, whose checksums are known without the lock."""
-        fetch_mnist(raw)
-
-    def prepare(self, dataset: MovingMnist, job: Preparation) -> None:
-        """Draw the sequences."""
-        from convttlstm.data.prepare import prepare
-
-        digits = load_digits(dataset.digits, job.raw, job.embedded)
-        prepare(job.name, dataset, digits, job.output, job.checksums)
-
-    def open(self, dataset: MovingMnist, folder: Path, split: str, horizon: int | None) -> "ClipSource":
-        """Return the whole sequences, whatever the horizon."""
-        from convttlstm.data.clips import Clips
-
-        return Clips(folder, split)
-
-
-KIND = MovingMnistKind()

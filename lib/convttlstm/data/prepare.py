@@ -1,16 +1,20 @@
-"""Write a data set's splits as arrays, and compare them with the checksums on record."""
+"""Moving-MNIST-2's splits as arrays, compared with the checksums on record."""
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from convttlstm.config import MovingMnist
+from convttlstm.data.digits import fetch_mnist, load_digits
+from convttlstm.data.kinds import SPLITS, DataKind, Preparation
 from convttlstm.data.moving_mnist import generate
 from convttlstm.files import UserError, atomic_path, read_json, write_json
 
-SPLITS = ("train", "validation", "test")
+if TYPE_CHECKING:
+    from convttlstm.data.source import ClipSource
+
 CHUNK = 50  # sequences in memory at a time
 
 
@@ -91,3 +95,25 @@ def _write_split(
                 "the digits or the generator differ from those that the record was made with"
             )
     return {"sha256": found, "shape": list(shape), "bytes": size}
+
+
+class MovingMnistKind(DataKind[MovingMnist]):
+    """Sequences that are drawn from digits."""
+
+    def fetch(self, raw: Path, lock: Path) -> None:
+        """Download MNIST's files, whose checksums are known without the lock."""
+        fetch_mnist(raw)
+
+    def prepare(self, dataset: MovingMnist, job: Preparation) -> None:
+        """Draw the sequences."""
+        digits = load_digits(dataset.digits, job.raw, job.embedded)
+        prepare(job.name, dataset, digits, job.output, job.checksums)
+
+    def open(self, dataset: MovingMnist, folder: Path, split: str, horizon: int | None) -> "ClipSource":
+        """Return the whole sequences, whatever the horizon."""
+        from convttlstm.data.clips import Clips
+
+        return Clips(folder, split)
+
+
+KIND = MovingMnistKind()

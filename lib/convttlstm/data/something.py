@@ -21,12 +21,12 @@ from tqdm import tqdm
 
 from convttlstm.config import Something
 from convttlstm.data.kinds import DataKind, Preparation
+from convttlstm.data.layout import SOMETHING_CLIPS as CLIPS
 from convttlstm.files import UserError, atomic_path, listed, read_json, sha256_of, write_json
 
 if TYPE_CHECKING:
     from av import VideoFrame
 
-CLIPS = "20bn-something-something-v2"  # the folder in the archive, and the parts' name
 PARTS = re.compile(rf"{CLIPS}-\d+")
 CLIP_NAME = re.compile(r"\d+\.webm")
 # What the official files list; their sum is 220,847.

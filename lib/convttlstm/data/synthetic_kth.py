@@ -15,7 +15,8 @@ import numpy as np
 from PIL import Image
 
 from convttlstm.config.videos import ACTIONS
-from convttlstm.data.kth import BOUNDARIES, MISSING
+from convttlstm.data.layout import KTH_BOUNDARIES as BOUNDARIES
+from convttlstm.data.layout import KTH_MISSING as MISSING
 from convttlstm.data.stick_figures import (
     GAITS,
     PERIODS,

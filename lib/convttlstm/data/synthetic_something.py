@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from convttlstm.config.dataset import Category
-from convttlstm.data.something import CLIPS
+from convttlstm.data.layout import SOMETHING_CLIPS as CLIPS
 from convttlstm.files import atomic_path, write_text
 from convttlstm.randomness import Stream, uniform
 

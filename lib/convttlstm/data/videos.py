@@ -17,12 +17,11 @@ from PIL import Image
 from tqdm import tqdm
 
 from convttlstm.config import VideoDataset, Videos
-from convttlstm.data.kinds import DataKind, Preparation
-from convttlstm.data.prepare import SPLITS
+from convttlstm.data.kinds import SPLITS, DataKind, Preparation
 from convttlstm.files import UserError, atomic_path, sha256_of, write_json
 
 if TYPE_CHECKING:
-    from convttlstm.data.clips import ClipSource
+    from convttlstm.data.source import ClipSource
 
 VideoSettings = TypeVar("VideoSettings", bound=VideoDataset)
 

@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from convttlstm import provenance
 from convttlstm.config import Dataset, Run, write_run
-from convttlstm.data.clips import ClipSource, Subset, as_bytes, open_clips
+from convttlstm.data.clips import Subset, as_bytes, open_clips
+from convttlstm.data.source import ClipSource
 from convttlstm.evaluation import metrics
 from convttlstm.evaluation.complexity import count_parameters
 from convttlstm.evaluation.intervals import mean

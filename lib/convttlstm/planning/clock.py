@@ -9,7 +9,7 @@ from convttlstm.config import Run
 from convttlstm.files import UserError
 
 REFERENCE, REFERENCE_SIZE = "conv_tt_lstm", 64
-COLUMNS = ["system", "size", "forward_seconds", "training_seconds", "sequence_steps"]
+COLUMNS = ["size", "training_seconds", "sequence_steps"]
 
 
 class Counts(Protocol):
@@ -33,7 +33,8 @@ def read_times(path: Path) -> pd.DataFrame:
     """
     try:
         table = pd.read_csv(path)
-        return table.set_index("system")[COLUMNS[1:]]
+        times = table.set_index("system")
+        return times[COLUMNS].assign(forward_seconds=times.get("forward_seconds", float("nan")))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; measure with `python -m benchmarks.system_times`") from None
     except (KeyError, ValueError) as error:

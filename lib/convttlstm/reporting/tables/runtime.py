@@ -4,9 +4,19 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from convttlstm.config import evaluated_runs
+from convttlstm.config import Settings, run_id
 from convttlstm.markup import Document, Row, Table
-from convttlstm.planning.costs import DATASETS, PAPER, Measure, answer, measures_from, measures_of, rows_of
+from convttlstm.planning.costs import (
+    BASELINE,
+    DATASETS,
+    OURS,
+    PAPER,
+    Measure,
+    answer,
+    measures_from,
+    measures_of,
+    rows_of,
+)
 from convttlstm.reporting.report import Runs, TableReport, predicted
 from convttlstm.results import Scale
 
@@ -52,11 +62,19 @@ def runtime_table(measures: Sequence[Measure], label: str) -> Table:
     return Table("Multiplications and run-time", note, [("", n) for n in names], "lllllrrr", rows)
 
 
+def compared(settings: Settings, dataset: str) -> list[str]:
+    """Return the runs of both models, where a data set has both."""
+    experiment = settings.experiments[dataset]
+    if dataset not in DATASETS or not {BASELINE, OURS} <= set(experiment.table):
+        return []
+    return [run_id(settings, system, {}, seed) for system in (BASELINE, OURS) for seed in experiment.seeds]
+
+
 REPORT = TableReport(
     name="runtime",
     datasets=predicted,
     each=False,
-    runs=evaluated_runs,
+    runs=compared,
     reads=lambda scale, dataset: [
         scale.folder / "complexity.csv",
         scale.paper / "table2.csv",

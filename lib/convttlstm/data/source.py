@@ -1,0 +1,28 @@
+"""What training and evaluation ask of prepared sequences."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class ClipSource(Protocol):
+    """Sequences of one length, by number.
+
+    Attributes:
+        sha256: stands for the frames of the split.
+        labels: what is known of each sequence, by name, such as its action; may be empty.
+    """
+
+    sha256: str
+    labels: dict[str, np.ndarray]
+
+    def __len__(self) -> int:
+        """Return the number of sequences."""
+        ...
+
+    def batch(self, indices: Sequence[int] | np.ndarray, device: torch.device | str = "cpu") -> Tensor:
+        """Return these sequences as float32 (batch, time, channel, height, width) in [0, 1]."""
+        ...
