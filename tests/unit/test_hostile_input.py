@@ -1,0 +1,348 @@
+"""Input that would write elsewhere, run commands, hang or lose work is refused in one line."""
+
+import json
+import os
+import stat
+import threading
+from base64 import urlsafe_b64encode
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+from convttlstm.cli import main
+from convttlstm.config import load_settings, settings_of_scale
+from convttlstm.files import UserError, atomic_path, read_text, write_text
+from convttlstm.markup import Document, Row, Table
+from convttlstm.records import records_path, restore
+from convttlstm.reporting.cells import capital
+from convttlstm.reporting.drawing import save, styled
+from convttlstm.training.locks import forget, run_lock
+from tests.conftest import Project
+
+ROOT = Path(__file__).parents[2]
+
+
+def one_line(error: pytest.ExceptionInfo[BaseException]) -> str:
+    assert "\n" not in str(error.value) and len(str(error.value)) < 500
+    return str(error.value)
+
+
+# Records of Snakemake, which travel with results
+
+
+def encoded(subject: str) -> str:
+    return urlsafe_b64encode(subject.encode()).decode()
+
+
+GOOD = {encoded("results/tiny/a.csv"): {"endtime": 1.5, "input_checksums": {}}}
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        {"../../evil": {"endtime": 1.0}},
+        {"/tmp/evil-record": {"endtime": 1.0}},
+        {"a/../../../evil": {"endtime": 1.0}},
+        {encoded("../outside"): {"endtime": 1.0}},
+        {"\0": {"endtime": 1.0}},
+        {"not base64!": {"endtime": 1.0}},
+        GOOD | {encoded("b"): {"endtime": "yesterday"}},
+        GOOD | {encoded("b"): {"endtime": 1.0, "input_checksums": [1]}},
+        GOOD | {encoded("b"): {}},
+        GOOD | {encoded("b"): None},
+        [],
+        "text",
+        None,
+    ],
+)
+def test_records_that_are_none_are_set_aside_and_write_nothing(
+    tmp_path: Path, records: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = tmp_path / "inside/project"
+    path = records_path(project, "tiny")
+    write_text(path, json.dumps(records))
+    before = {found for found in tmp_path.rglob("*")}
+    restore(project, "tiny")
+    assert "set aside as records.json.damaged" in capsys.readouterr().err
+    assert {found for found in tmp_path.rglob("*")} - before == {path.with_name("records.json.damaged")}
+    assert not Path("/tmp/evil-record").exists()
+    restore(project, "tiny")  # nothing is left that could be in the way
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b"", b"[" * 100_000])
+def test_records_that_are_no_json_are_set_aside(tmp_path: Path, content: bytes) -> None:
+    path = records_path(tmp_path, "tiny")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    restore(tmp_path, "tiny")
+    assert not path.exists()
+
+
+# Locks and outputs
+
+
+def test_a_lock_that_is_a_link_is_refused_and_its_target_kept(tmp_path: Path) -> None:
+    target = tmp_path / "thesis.tex"
+    target.write_text("years of work")
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / ".lock").symlink_to(target)
+    with pytest.raises(UserError) as error, run_lock(folder):
+        pass
+    assert ".lock: cannot be opened as a lock" in one_line(error)
+    assert target.read_text() == "years of work"
+
+
+def test_a_file_that_is_no_lock_is_not_truncated(tmp_path: Path) -> None:
+    (tmp_path / ".lock").write_text("something else")
+    with pytest.raises(UserError, match="is no lock of a training process"), run_lock(tmp_path):
+        pass
+    assert (tmp_path / ".lock").read_text() == "something else"
+
+
+def test_a_lock_of_an_earlier_process_is_taken_over(tmp_path: Path) -> None:
+    (tmp_path / ".lock").write_text("process 123456 on another-machine-of-a-long-name\n")
+    with run_lock(tmp_path):
+        assert (tmp_path / ".lock").read_text().startswith(f"process {os.getpid()} on ")
+        assert (tmp_path / ".lock").read_text().count("\n") == 1
+
+
+@pytest.mark.parametrize("path", ["/dev/null", "/dev/full", "/tmp"])
+def test_a_device_or_folder_is_no_output(path: str) -> None:
+    before = os.stat(path)
+    with pytest.raises(UserError, match="name a file to write to"), atomic_path(Path(path)):
+        pass
+    assert stat.S_IFMT(os.stat(path).st_mode) == stat.S_IFMT(before.st_mode)
+
+
+def test_files_obey_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        write_text(tmp_path / "private", "x")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "private").stat().st_mode) == 0o600
+
+
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for arguments in (["verify", str(tmp_path / "pipe")], ["verify", "/dev/zero"]):
+        found: list[int] = []
+        reader = threading.Thread(target=lambda a, f: f.append(main(a)), args=(arguments, found), daemon=True)
+        reader.start()
+        reader.join(10)
+        assert found == [1]
+    with pytest.raises(UserError, match="name a file"):
+        read_text(tmp_path / "pipe")
+
+
+def test_a_run_can_be_set_aside_by_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "results/tiny/runs/d/r"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    monkeypatch.chdir(folder.parent)
+    assert forget(Path("r")) == tmp_path / "results/tiny/forgotten/d/r-1"
+
+
+# Settings
+
+
+def settings_file(folder: Path, text: str) -> Path:
+    (folder / "paper.yaml").write_text((ROOT / "config/paper.yaml").read_text())
+    path = folder / "own.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("training: {epochs: 3}\nlabel: x\ntraining: {batch_size: 2}\n", "'training' is there twice"),
+        ("training: {epochs: 3, epochs: 500}\n", "'epochs' is there twice"),
+        (
+            "experiments: {kth: {table: [black], grid: [], halving: {epochs: 2}, finalists: []}}\n",
+            "halving without a grid",
+        ),
+        (
+            "experiments: {kth: {table: [black], grid: [], halving: null, finalists: [1]}}\n",
+            "finalists without a grid",
+        ),
+        ('label: ""\n', "label"),
+        ('label: "two\\nlines"\n', "label"),
+        (f"label: {'long ' * 100}\n", "label"),
+        ("systems: {conv_lstm: {title: ''}}\n", "systems.conv_lstm.title"),
+        ("a: &a [*a]\n", "unknown setting"),
+        ("training: &t {epochs: *t}\n", "own.yaml"),
+        ("label: !!python/object/apply:os.system [ls]\n", "not valid YAML"),
+        ("label: 2026-99-99\n", "own.yaml"),
+        ("- a\n- b\n", "expected settings"),
+    ],
+)
+def test_settings_that_would_be_lost_or_break_figures_are_refused(
+    tmp_path: Path, text: str, says: str
+) -> None:
+    path = settings_file(tmp_path, text)
+    with pytest.raises(UserError) as error:
+        load_settings(path)
+    assert says in one_line(error) and "own.yaml" in str(error.value)
+
+
+def test_a_merge_key_is_no_duplicate(tmp_path: Path) -> None:
+    text = (
+        "datasets: {kth: &kth {title: KTH}, other: {<<: *kth, kind: videos, folder: x, size: 16, title: O}}\n"
+    )
+    assert load_settings(settings_file(tmp_path, text)).datasets["other"].title == "O"
+
+
+@pytest.mark.parametrize("scale", ["../esc/tiny", "a b", "/etc/passwd", "$(touch P)", ".hidden", ""])
+def test_a_scale_is_a_plain_name(scale: str) -> None:
+    with pytest.raises(UserError, match="a scale's name has letters"):
+        settings_of_scale(scale)
+
+
+# Text that is shown
+
+
+def test_a_dollar_in_a_title_is_a_dollar(tmp_path: Path) -> None:
+    with styled({}):
+        figure = Figure((2, 1))
+        figure.subplots().set_title(r"$\notacommand$")
+        save(figure, r"costs $5 or $\frac", tmp_path / "figure")
+    assert r"$\notacommand$" in (tmp_path / "figure.svg").read_text()
+
+
+def test_markdown_keeps_no_element_and_no_link_of_a_title() -> None:
+    title = '<img src=x onerror="alert(1)"> [x](javascript:alert(1))'
+    table = Table(title, "note", [("", "Model"), ("", "MSE")], "lr", [Row([title, "1 < 2"], ours=True)])
+    text = Document([table], title=title, lead=f"**{title}**").to_markdown()
+    assert "<img" not in text.replace(r"\<img", "") and "](" not in text.replace(r"]\(", "")
+    assert "1 < 2" in text
+
+
+def test_an_empty_text_has_no_first_letter() -> None:
+    assert capital("") == ""
+
+
+# Commands
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["select", "--dataset", "nope", "--runs", "x", "-o", "x.json"], "no data set 'nope'"),
+        (["report", "table1", "--dataset", "kth"], "report table1 is made"),
+        (["report", "table2"], "report table2 is made"),
+    ],
+)
+def test_arguments_that_name_nothing_are_one_line(project: Project, arguments: list[str], says: str) -> None:
+    done = project.call(arguments[0], *arguments[1:], "--config", project.config)
+    assert done.returncode == 1 and says in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("option", ["--rung", "--place"])
+def test_a_negative_place_is_a_wrong_argument(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = {"--config": "c", "--dataset": "d", "--data": "d", "--runs": "r", "--role": "r", "-o": "o"}
+    places = {"--rung": "0", "--place": "0"} | {option: "-1"}
+    with pytest.raises(SystemExit) as stopped:
+        main(["try", *(text for pair in (arguments | places).items() for text in pair)])
+    assert stopped.value.code == 2
+    assert option in capsys.readouterr().err
+
+
+def test_a_fault_of_ours_is_one_line_that_names_a_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError("by far")
+
+    monkeypatch.setattr("convttlstm.cli.commands.json_schema", fail)
+    assert main(["schema", "-o", "schema.json"]) == 1
+    said = capsys.readouterr().err
+    [log] = tmp_path.glob("convttlstm-error-*.log")
+    assert "by far" in said and log.name in said and said.count("\n") == 1
+    assert "ZeroDivisionError" in log.read_text()
+
+
+QUITTER = "import sys\nclass Model:\n    pass\nsys.exit(3)\n"
+SHORT = """
+import torch
+class Short(torch.nn.Module):
+    def __init__(self, in_channels):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(()))
+    def forward(self, frames, context, horizon, sampling=None):
+        return self.scale * frames[:, :2]
+"""
+
+
+@pytest.mark.slow
+def test_a_model_of_ones_own_is_refused_before_it_is_trained(project: Project) -> None:
+    project.prepare()
+    for name, code, says in (("quitter:Model", QUITTER, "SystemExit(3)"), ("short:Short", SHORT, "returned")):
+        file, _, kind = name.partition(":")
+        (project.folder / f"{file}.py").write_text(code)
+        run = f"{kind.lower()}-seed0"
+        folder = project.run_folder(run)
+        done = project.call("train", *project.run_arguments(folder, run), "--model", f"{file}.py:{kind}")
+        assert done.returncode == 1 and says in done.stderr, done.stderr
+        assert done.stderr.count("\n") == 1 and not list(folder.glob("*.ckpt"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", ["a missing key", "an unknown key", "another shape", "no dictionary"])
+def test_a_checkpoint_of_another_layout_falls_back_to_the_one_before(project: Project, change: str) -> None:
+    project.prepare()
+    folder = project.run_folder()
+    assert project.train(folder).returncode == 0
+    weights = (folder / "best.safetensors").read_bytes()
+    content = torch.load(folder / "last.ckpt", weights_only=True)
+    if change == "a missing key":
+        del content["progress"]["epoch"], content["recipe"]
+    elif change == "an unknown key":
+        content["progress"]["moon"] = 1
+    elif change == "another shape":
+        content["model"] = {name: value[..., :1] for name, value in content["model"].items()}
+    torch.save([content] if change == "no dictionary" else content, folder / "last.ckpt")
+    done = project.train(folder)
+    assert done.returncode == 0, done.stderr
+    assert "last.ckpt: unusable checkpoint" in done.stdout and (folder / "last.ckpt.corrupt").exists()
+    assert (folder / "best.safetensors").read_bytes() == weights
+
+
+# Snakemake's command line
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["scale=$(touch pwned)"], "a scale's name has letters"),
+        (["scale=../esc/tiny"], "a scale's name has letters"),
+        (["scales=tiny"], "--config scales: unknown"),
+    ],
+)
+def test_a_configuration_runs_no_command_and_is_not_ignored(
+    project: Project, options: list[str], says: str
+) -> None:
+    done = project.run("snakemake", "-n", "--config", *options)
+    assert done.returncode != 0 and says in done.stdout
+    assert "Traceback" not in done.stdout and not (project.folder / "pwned").exists()
+
+
+@pytest.mark.slow
+def test_a_model_s_path_is_no_command(project: Project) -> None:
+    folder = project.folder / "my models; touch pwned #"
+    folder.mkdir()
+    (folder / "x.py").write_text(SHORT)
+    model = f"{folder.name}/x.py:Short"
+    planned = project.run("snakemake", "-n", "-p", "--config", "scale=tiny", f"model={model}")
+    assert planned.returncode == 0, planned.stdout
+    assert f"--model '{model}'" in planned.stdout
+    made = project.snakemake("--config", f"model={model}", "--", "results/tiny/complexity.csv")
+    assert made.returncode == 0, made.stdout
+    assert not (project.folder / "pwned").exists()
