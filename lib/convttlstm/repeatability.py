@@ -17,6 +17,26 @@ import torch
 
 from convttlstm import provenance
 from convttlstm.config import Run
+from convttlstm.files import UserError
+
+
+def device_kind(accelerator: str) -> str:
+    """Return where a run is computed, "cuda" or "cpu".
+
+    "auto" is an NVIDIA GPU, or an AMD one by ROCm, if PyTorch sees one, else the CPU. Apple's GPUs have no
+    float64, in which losses are summed, and are not used.
+
+    Raises:
+        UserError: "cuda" is asked for, and there is no such device.
+    """
+    if accelerator == "cpu" or (accelerator == "auto" and not torch.cuda.is_available()):
+        return "cpu"
+    if not torch.cuda.is_available():
+        raise UserError(
+            "compute.accelerator is cuda, but PyTorch sees no CUDA device here: check nvidia-smi and the "
+            "driver, or set it to cpu or auto"
+        )
+    return "cuda"
 
 
 def set_arithmetic(tf32: bool = False, deterministic: bool = False) -> None:

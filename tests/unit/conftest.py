@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from convttlstm.evaluation.lpips_weights import fetch_alexnet
+from convttlstm.data.lpips_weights import fetch_alexnet
 from convttlstm.files import UserError
 
 ROOT = Path(__file__).parents[2]

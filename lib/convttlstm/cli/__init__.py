@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from convttlstm.cli import commands
+from convttlstm.faults import mending
 from convttlstm.files import UserError, shortened
 from convttlstm.reporting import report_names
 
@@ -25,6 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
         print("convttlstm: interrupted", file=sys.stderr)
         return 130
     except Exception as error:  # a fault of ours, or of a library
+        if said := mending(error):
+            print(f"convttlstm: error: {said} ({shortened(error)})", file=sys.stderr)
+            return 1
         log = _log_of_failure()
         print(f"convttlstm: error: {shortened(error)}; {log} says where it happened", file=sys.stderr)
         return 1

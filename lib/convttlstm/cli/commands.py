@@ -40,7 +40,7 @@ def _settings(config: Path, model: str | None) -> Settings:
 def fetch(options: argparse.Namespace) -> None:
     """Download and verify MNIST, KTH or LPIPS's AlexNet weights; check Something-Something's clips."""
     if options.what == "lpips":
-        from convttlstm.evaluation.lpips_weights import fetch_alexnet
+        from convttlstm.data.lpips_weights import fetch_alexnet
 
         fetch_alexnet(options.output)
     else:

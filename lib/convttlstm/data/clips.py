@@ -1,6 +1,8 @@
 """Prepared frames as batches of float sequences: sequences of one length, or windows in videos."""
 
+import contextlib
 import functools
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,7 @@ from torch.nn.functional import interpolate
 from convttlstm.config import Dataset, VideoDataset
 from convttlstm.data.kinds import data_kind
 from convttlstm.data.source import ClipSource
-from convttlstm.files import UserError, read_json
+from convttlstm.files import UserError, read_json, write_text
 
 MEND = "run snakemake or `convttlstm prepare` to make it"
 FIRST = 10_000  # windows that the authors' loader saw
@@ -70,7 +72,7 @@ class Clips:
         self.shape: tuple[int, ...] = tuple(entry["shape"])
         self.labels: dict[str, np.ndarray] = {}
         path = folder / f"{split}.npy"
-        _check_size(path, entry["bytes"])
+        _verify(path, entry)
         self._frames = _open_array(path, self.shape)
 
     def __len__(self) -> int:
@@ -206,18 +208,30 @@ def _read_manifest(folder: Path, split: str) -> tuple[dict[str, Any], list[dict[
 
 def _find_video(folder: Path, entry: dict[str, Any]) -> Video:
     path = folder / entry["file"]
-    _check_size(path, entry["bytes"])
+    _verify(path, entry)
     ranges = [(start, end) for start, end in entry["ranges"]]
     return Video(entry["name"], path, tuple(entry["shape"]), ranges, entry["labels"])
 
 
-def _check_size(path: Path, size: int) -> None:
-    """Check a file's size only: to hash gigabytes at every start would take longer than a small run."""
+def _verify(path: Path, entry: dict[str, Any]) -> None:
+    """Check an array by its size and, unless that was done for this very file, by its checksum."""
     if not path.is_file():
         raise UserError(f"{path}: no such file; {MEND}")
-    found = path.stat().st_size
-    if found != size:
-        raise UserError(f"{path}: {found} bytes, but its manifest says {size}; {MEND} anew")
+    found = path.stat()
+    if found.st_size != entry["bytes"]:
+        raise UserError(f"{path}: {found.st_size} bytes, but its manifest says {entry['bytes']}; {MEND} anew")
+    # A file beside the array says which one was found to be whole.
+    record = path.with_name(f".{path.name}.verified")
+    stamp = f"{entry['sha256']} {found.st_size} {found.st_mtime_ns} {found.st_ino}\n"
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        if record.read_text() == stamp:
+            return
+    with contextlib.suppress(ValueError):  # said when the array is opened
+        checksum = hashlib.sha256(np.load(path, mmap_mode="r")).hexdigest()
+        if checksum != entry["sha256"]:
+            raise UserError(f"{path}: SHA-256 {checksum}, but {entry['sha256']} was prepared; {MEND} anew")
+    with contextlib.suppress(UserError):  # the folder may be read only
+        write_text(record, stamp)
 
 
 @functools.lru_cache(maxsize=OPEN_AT_ONCE)

@@ -23,7 +23,7 @@ class Lpips(nn.Module):
     """
 
     def __init__(self, weights: Path) -> None:
-        """Load `weights`, as `convttlstm.evaluation.lpips_weights` writes them.
+        """Load `weights`, as `convttlstm.data.lpips_weights` writes them.
 
         Raises:
             UserError: the file is missing or holds something else.

@@ -23,7 +23,7 @@ from convttlstm.evaluation.lpips_metric import Lpips
 from convttlstm.evaluation.recognition import evaluate_recognizer
 from convttlstm.files import UserError, atomic_path, write_json, write_text
 from convttlstm.models import create_model
-from convttlstm.repeatability import set_arithmetic
+from convttlstm.repeatability import device_kind, set_arithmetic
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def evaluate_run(run: Run, data: Path, output: Path, weights: Path | None) -> di
         UserError: weights or data are missing, or the weights belong to other settings.
     """
     torch.set_num_threads(run.compute.threads)
-    kind = "cuda" if run.compute.accelerator != "cpu" and torch.cuda.is_available() else "cpu"
+    kind = device_kind(run.compute.accelerator)
     set_arithmetic()
     model = load_model(run, output)
     made_by = provenance.origin() | {"device": provenance.device_name(kind)}

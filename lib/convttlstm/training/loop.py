@@ -17,13 +17,14 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from convttlstm.config import Run, write_run
 from convttlstm.files import UserError
 from convttlstm.models import create_model
-from convttlstm.repeatability import conditions, differences, set_arithmetic
+from convttlstm.repeatability import conditions, device_kind, differences, set_arithmetic
 from convttlstm.training.checkpoints import (
     LAST,
     Progress,
@@ -63,12 +64,15 @@ def train(run: Run, data: Path, folder: Path, until: int | None = None) -> None:
 def launch(run: Run) -> Fabric:
     """Start the processes that train a run together, with the arithmetic that it asks for."""
     warnings.filterwarnings("ignore", message="The `srun` command is available")  # but need not be used
+    alone = run.compute.devices * run.compute.nodes == 1
     fabric = Fabric(
-        accelerator=run.compute.accelerator,
+        accelerator=device_kind(run.compute.accelerator),
         devices=run.compute.devices,
         num_nodes=run.compute.nodes,
-        strategy="ddp" if run.compute.devices * run.compute.nodes > 1 else "auto",
+        strategy="auto" if alone else "ddp",
         precision="32-true" if run.training.precision == "tf32" else run.training.precision,
+        # A job around this process may have several tasks, which are not ours.
+        plugins=LightningEnvironment() if alone else None,
     )
     set_arithmetic(run.training.precision == "tf32", run.compute.deterministic)
     fabric.launch()
@@ -203,9 +207,10 @@ class Trainer:
 
     def _check_finite(self, loss: float) -> None:
         if not math.isfinite(loss):
+            saved = f"{LAST} is from before; " if (self.folder / LAST).exists() else ""
             raise UserError(
-                f"{self.run.id}: the loss is {loss} in epoch {self.progress.epoch + 1}; "
-                f"{LAST} is from before; lower training.learning_rate or training.gradient_clip"
+                f"{self.run.id}: the loss is {loss} in epoch {self.progress.epoch + 1}; {saved}"
+                "lower training.learning_rate or training.gradient_clip"
             )
 
     @torch.no_grad()

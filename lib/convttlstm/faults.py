@@ -1,0 +1,29 @@
+"""What users can mend of what PyTorch raises, in one line."""
+
+import re
+
+MEMORY = (
+    "out of memory; lower training.batch_size or evaluation.batch_size, set checkpointing: true in the "
+    "model, or precision: bf16-mixed"
+)
+# Parts of PyTorch's messages, and what to do.
+MENDABLE = {
+    "out of memory|not enough memory|can.?t allocate memory|cannot allocate memory": MEMORY,
+    "no kernel image is available": "this PyTorch was not built for this GPU; install one that was, or set "
+    "compute.accelerator: cpu",
+    "driver on your system is too old|CUDA driver version is insufficient": "the NVIDIA driver is too old "
+    "for this PyTorch; update the driver, install a PyTorch for an older CUDA, or set compute.accelerator: "
+    "cpu",
+    "deterministic implementation|deterministic behavior": "an operation has no deterministic algorithm "
+    "here; set compute.deterministic: false",
+}
+
+
+def mending(error: BaseException) -> str:
+    """Return what is wrong and what to do about it, "" for an error that users cannot mend."""
+    if isinstance(error, MemoryError):
+        return MEMORY
+    if not isinstance(error, RuntimeError):
+        return ""
+    found = (said for pattern, said in MENDABLE.items() if re.search(pattern, str(error), re.IGNORECASE))
+    return next(found, "")
