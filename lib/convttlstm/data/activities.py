@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from convttlstm.config import Dataset as Settings
 from convttlstm.config import Something
 from convttlstm.data.clips import MEND, as_floats
-from convttlstm.data.something import frames_of, frames_seen
+from convttlstm.data.decoding import frames_of, picture
+from convttlstm.data.something import frames_seen
 from convttlstm.files import UserError, read_json
 
 
@@ -113,9 +113,7 @@ class Activities:
         try:
             for number, frame in enumerate(islice(frames_of(path), part.seen + horizon)):
                 if number in wanted:
-                    image = Image.fromarray(frame.to_ndarray(format="rgb24"))
-                    pixels = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
-                    frames[number] = pixels.transpose(2, 0, 1)
+                    frames[number] = picture(frame, size, colour=True)
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
         if number < part.seen - 1:

@@ -10,7 +10,7 @@ import io
 import re
 import tarfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
 from functools import partial
@@ -20,12 +20,13 @@ from typing import IO, TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from convttlstm.config import Something
+from convttlstm.data.decoding import frames_of
 from convttlstm.data.kinds import DataKind, Preparation
 from convttlstm.data.layout import SOMETHING_CLIPS as CLIPS
 from convttlstm.files import UserError, atomic_path, listed, read_json, sha256_of, write_json
 
 if TYPE_CHECKING:
-    from av import VideoFrame
+    pass
 
 PARTS = re.compile(rf"{CLIPS}-\d+")
 CLIP_NAME = re.compile(r"\d+\.webm")
@@ -280,28 +281,6 @@ def _look_at(folder: Path, clip: str) -> tuple[int, str]:
         return sum(1 for _ in frames_of(path)), sha256_of(path)
     except UserError as error:
         return 0, str(error)
-
-
-def frames_of(path: Path) -> Iterator["VideoFrame"]:
-    """Yield a clip's frames.
-
-    Raises:
-        UserError: it cannot be decoded, or has no frame; the message does not name it.
-    """
-    import av  # a quarter of a second, which jobs without clips need not lose
-
-    count = 0
-    try:
-        with av.open(str(path), "r") as container:
-            stream = container.streams.video[0]
-            stream.codec_context.thread_count = 1  # clips are decoded side by side
-            for frame in container.decode(stream):
-                count += 1
-                yield frame
-    except (av.FFmpegError, IndexError) as error:
-        raise UserError(f"it cannot be decoded after frame {count} ({error})") from None
-    if not count:
-        raise UserError("it has no frame")
 
 
 class SomethingKind(DataKind[Something]):

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from convttlstm.config import VideoDataset, Videos
+from convttlstm.data.decoding import frames_of, picture
 from convttlstm.data.kinds import SPLITS, DataKind, Preparation
 from convttlstm.files import UserError, atomic_path, sha256_of, write_json
 
@@ -84,28 +84,9 @@ def decode(video: str | IO[bytes], size: int, colour: bool = False, step: int = 
     Raises:
         UserError: it is no video, is damaged, or ends too early; the message does not name it.
     """
-    import av  # a quarter of a second, which jobs without videos need not lose
-
-    number = 0
-    try:
-        with av.open(video, "r") as container:
-            if not container.streams.video:
-                raise UserError("it has no video stream")
-            stream = container.streams.video[0]
-            stream.codec_context.thread_count = 1  # videos are decoded side by side
-            for frame in container.decode(stream):
-                if frame.is_corrupt:
-                    raise UserError(f"frame {number + 1} is damaged")
-                if number % step == 0:
-                    image = Image.fromarray(frame.to_ndarray(format="rgb24" if colour else "gray"))
-                    pixels = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
-                    yield pixels.transpose(2, 0, 1) if colour else pixels[None]
-                number += 1
-            declared = stream.frames if container.format.name == "avi" else 0
-    except av.FFmpegError as error:
-        raise UserError(f"it cannot be decoded after frame {number} ({error.strerror})") from None
-    if number < max(declared, 1):
-        raise UserError(f"it ends after {number} of {declared or 'unknown'} frames")
+    for number, frame in enumerate(frames_of(video)):
+        if number % step == 0:
+            yield picture(frame, size, colour)
 
 
 def folder_sources(dataset: Videos) -> list[Source]:

@@ -1,0 +1,114 @@
+"""Videos as users bring them, written by FFmpeg's own encoders."""
+
+import io
+import struct
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from convttlstm.data.decoding import frames_of
+from convttlstm.data.videos import decode
+from convttlstm.files import UserError
+
+CODECS = {".mp4": "libx264", ".mkv": "libx264", ".webm": "libvpx-vp9", ".avi": "mpeg4", ".mov": "mpeg4"}
+
+
+def write(path: Path, frames: list[np.ndarray | None], codec: str = "", pix_fmt: str = "yuv420p") -> Path:
+    """Write RGB frames (height, width, 3); None is a moment without a picture."""
+    shape = next(frame.shape for frame in frames if frame is not None)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec or CODECS[path.suffix], rate=25)
+        stream.height, stream.width, stream.pix_fmt = shape[0], shape[1], pix_fmt
+        for time, frame in enumerate(frames):
+            if frame is not None:
+                picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+                picture.pts = time
+                container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+    return path
+
+
+def noise(count: int, height: int = 64, width: int = 64) -> list[np.ndarray]:
+    return list(np.random.default_rng(0).integers(256, size=(count, height, width, 3), dtype=np.uint8))
+
+
+def turn(path: Path, matrix: tuple[int, ...]) -> None:
+    """Write a rotation into an MP4's track header."""
+    content = bytearray(path.read_bytes())
+    at = content.index(b"tkhd") + 4 + 40
+    content[at : at + 36] = struct.pack(">9i", *matrix)
+    path.write_bytes(content)
+
+
+ONE = 1 << 16
+
+
+@pytest.mark.parametrize(
+    ("matrix", "quarters"),
+    [
+        ((ONE, 0, 0, 0, ONE, 0, 0, 0, 1 << 30), 0),
+        ((0, ONE, 0, -ONE, 0, 0, ONE, 0, 1 << 30), 1),
+        ((-ONE, 0, 0, 0, -ONE, 0, ONE, ONE, 1 << 30), 2),
+        ((0, -ONE, 0, ONE, 0, 0, 0, ONE, 1 << 30), 3),
+    ],
+)
+@pytest.mark.parametrize("colour", [False, True])
+def test_pictures_stand_upright(tmp_path: Path, matrix: tuple[int, ...], quarters: int, colour: bool) -> None:
+    """A phone turned by quarters of a circle: white is up, and left of the middle is a darker half."""
+    upright = np.zeros((64, 64, 3), np.uint8)
+    upright[:32] = 255
+    upright[:32, :32] = 128
+    stored = np.ascontiguousarray(np.rot90(upright, quarters))
+    path = write(tmp_path / "phone.mp4", [stored] * 3)
+    turn(path, matrix)
+    for frame in decode(str(path), 32, colour):
+        assert frame.shape == (3 if colour else 1, 32, 32)
+        np.testing.assert_allclose(frame[:, 2:14, 2:14], 128, atol=6)
+        np.testing.assert_allclose(frame[:, 2:14, 18:30], 255, atol=6)
+        np.testing.assert_allclose(frame[:, 18:30], 0, atol=6)
+
+
+@pytest.mark.parametrize("pix_fmt", ["gray10le", "gray12le", "gray16le"])
+def test_ten_to_sixteen_bits_keep_their_brightness(tmp_path: Path, pix_fmt: str) -> None:
+    path = write(
+        tmp_path / "deep.mkv",
+        [np.full((64, 64, 3), level, np.uint8) for level in (0, 128, 255)],
+        "ffv1",
+        pix_fmt,
+    )
+    assert [round(float(frame.mean())) for frame in decode(str(path), 16)] == pytest.approx(
+        [0, 128, 255], abs=1
+    )
+
+
+def test_moments_without_a_picture_are_no_damage(tmp_path: Path) -> None:
+    """FFmpeg writes chunks without bytes into an AVI there, which its header counts."""
+    frames = [None if time % 7 == 3 else frame for time, frame in enumerate(noise(30))]
+    path = write(tmp_path / "dropped.avi", frames)
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].frames == 30
+    assert sum(1 for _ in decode(str(path), 32)) == sum(frame is not None for frame in frames) == 26
+
+
+@pytest.mark.parametrize("suffix", CODECS)
+@pytest.mark.parametrize("kept", [0.3, 0.6, 0.9])
+def test_a_file_that_was_cut_is_refused_in_every_container(tmp_path: Path, suffix: str, kept: float) -> None:
+    path = write(tmp_path / f"whole{suffix}", noise(40))
+    content = path.read_bytes()
+    assert sum(1 for _ in frames_of(path)) == sum(1 for _ in frames_of(io.BytesIO(content))) == 40
+    cut = content[: int(kept * len(content))]
+    path.write_bytes(cut)
+    for video in (path, io.BytesIO(cut)):
+        with pytest.raises(UserError) as error:
+            list(frames_of(video))
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"RIFF", b"\x1a\x45\xdf\xa3" * 9, b"\0\0\0\0ftyp", b"\xff" * 5000])
+def test_what_is_no_video_is_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "none.mp4"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"cannot be decoded|no video stream|no frame"):
+        list(frames_of(path))
