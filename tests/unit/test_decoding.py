@@ -2,14 +2,17 @@
 
 import io
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
+from convttlstm.config import Videos
+from convttlstm.config.videos import video_files
 from convttlstm.data.decoding import frames_of
-from convttlstm.data.videos import decode
+from convttlstm.data.videos import decode, folder_sources, prepare_videos
 from convttlstm.files import UserError
 
 CODECS = {".mp4": "libx264", ".mkv": "libx264", ".webm": "libvpx-vp9", ".avi": "mpeg4", ".mov": "mpeg4"}
@@ -112,3 +115,68 @@ def test_what_is_no_video_is_one_line(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"cannot be decoded|no video stream|no frame"):
         list(frames_of(path))
+
+
+def test_one_list_of_a_folder_s_videos(tmp_path: Path) -> None:
+    """Linked folders count, hidden files do not, suffixes in capitals do, and no link leads in a circle."""
+    day, clips = tmp_path / "store/day", tmp_path / "clips"
+    for path in (
+        day / "y.mp4",
+        clips / "x.MTS",
+        clips / "take {1}.mpeg",
+        clips / "._x.mp4",
+        clips / ".DS_Store",
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    (clips / "notes.txt").write_text("x")
+    (clips / "day").symlink_to(day)
+    (day / "back").symlink_to(clips)
+    assert [path.name for path in video_files(clips)] == ["y.mp4", "take {1}.mpeg", "x.MTS"]
+
+
+SETTINGS = {"kind": "videos", "title": "V", "size": 16, "test_horizons": [2], "context": 2, "horizon": 2}
+
+
+def sources(folder: Path, table: bytes) -> list[str]:
+    path = folder / "splits.csv"
+    path.write_bytes(table)
+    settings = SETTINGS | {"folder": str(folder), "split_file": str(path)}
+    return [source.name for source in folder_sources(Videos.model_validate(settings))]
+
+
+@pytest.mark.parametrize(
+    "encoded", [lambda text: text.encode("utf-8-sig"), lambda text: text.replace("\n", "\r\n").encode()]
+)
+def test_split_files_of_spreadsheets_are_read(tmp_path: Path, encoded: Callable[[str], bytes]) -> None:
+    for name in ("a.mp4", "b.mp4", "ü.mp4"):
+        (tmp_path / name).write_bytes(b"x")
+    table = encoded("video,split\na.mp4,train\nb.mp4,validation\nü.mp4,test\n")
+    assert sources(tmp_path, table) == ["a.mp4", "b.mp4", "ü.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ("video,split\nü.mp4,test\n".encode("latin-1"), "is not UTF-8 text"),
+        (b"video,split\na.mp4,train\na.mp4,test\n", "line 3: a.mp4 is in line 2 already"),
+        (b"\0" * 10, "splits.csv"),
+        (b"", "no video for the split"),
+    ],
+)
+def test_split_files_that_cannot_be_used_are_one_line(tmp_path: Path, table: bytes, says: str) -> None:
+    for name in ("a.mp4", "ü.mp4"):
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(UserError) as error:
+        sources(tmp_path, table)
+    assert says in str(error.value) and "\n" not in str(error.value)
+
+
+def test_the_same_video_is_not_trained_and_tested_on(tmp_path: Path) -> None:
+    for split, seed in (("train", 0), ("validation", 1), ("test", 0)):
+        (tmp_path / split).mkdir()
+        write(tmp_path / split / f"{split}.avi", noise(8)[seed:])
+    dataset = Videos.model_validate(SETTINGS | {"folder": str(tmp_path)})
+    with pytest.raises(UserError, match=r"train/train.avi \(train\) and test/test.avi \(test\) are the same"):
+        prepare_videos("own", dataset, folder_sources(dataset), tmp_path / "out", 1)
+    assert not (tmp_path / "out/manifest.json").exists()

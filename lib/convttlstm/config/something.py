@@ -1,6 +1,7 @@
 """Settings of Something-Something V2, and the list of its activities."""
 
 import csv
+import io
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -8,6 +9,7 @@ from pydantic import AfterValidator, Field, PositiveInt
 
 from convttlstm.config.base import Seed, Title, distinct
 from convttlstm.config.dataset import Category, DatasetSettings
+from convttlstm.files import UserError, read_text
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -91,11 +93,10 @@ def read_categories(path: Path) -> list[Category]:
         ValueError: it cannot be read, lacks a column or names an activity twice.
     """
     try:
-        with path.open(newline="") as file:
-            rows = list(csv.DictReader(file))
+        rows = list(csv.DictReader(io.StringIO(read_text(path), newline="")))
         found = [Category(group=row["group"], template=row["template"]) for row in rows]
-    except OSError as error:
-        raise ValueError(f"categories {path}: cannot be read ({error.strerror})") from None
+    except (UserError, csv.Error) as error:
+        raise ValueError(f"categories: {error}") from None
     except KeyError as error:
         raise ValueError(f"categories {path}: no column {error}") from None
     templates = [category.template for category in found]

@@ -1,5 +1,6 @@
 """Settings of data sets that are videos: KTH, and files of one's own."""
 
+import os
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -7,6 +8,24 @@ from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
 from convttlstm.config.base import Seed, Title, distinct
 from convttlstm.config.dataset import DatasetSettings
+
+SUFFIXES = frozenset(
+    ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split()  # noqa: SIM905
+)
+
+
+def video_files(folder: Path) -> list[Path]:
+    """Return the video files below a folder, of linked folders too, in order; hidden ones are left out."""
+    found, seen = [], set[str]()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(place)) in seen:
+            folders.clear()  # a link that leads back
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        paths = (Path(place, name) for name in names if not name.startswith("."))
+        found += [path for path in paths if path.suffix.lower() in SUFFIXES]
+    return sorted(found)
 
 
 class VideoDataset(DatasetSettings):
@@ -126,5 +145,6 @@ class Videos(VideoDataset):
         return self.frame_step
 
     def raw_files(self) -> list[str]:
-        """Return the files in the folder."""
-        return sorted(str(path) for path in Path(self.folder).rglob("*.*"))
+        """Return the videos in the folder, and the file that lists their splits."""
+        listed = [self.split_file] if self.split_file else []
+        return listed + [str(path) for path in video_files(Path(self.folder))]

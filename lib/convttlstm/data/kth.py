@@ -120,7 +120,7 @@ def kth_sources(dataset: Kth, raw: Path) -> list[Source]:
 def _find_videos(raw: Path, dataset: Kth) -> dict[str, tuple[Path, str | None]]:
     """Return the place of each video by its name: a file, or an archive and the name in it."""
     found: dict[str, tuple[Path, str | None]] = {}
-    for path in sorted(raw.rglob("*.avi")):
+    for path in sorted(path for path in raw.rglob("*.avi") if not path.name.startswith(".")):
         found[_checked_name(path.name, path)] = path, None
     for action in dataset.actions:
         path = raw / f"{action}.zip"
@@ -143,6 +143,11 @@ def _members(path: Path) -> list[str]:
         raise UserError(
             f"{path}: not a whole zip file ({error}); delete it and give the same command again"
         ) from None
+    # macOS adds a folder and hidden files of its own.
+    names = [
+        n for n in names if not any(p == "__MACOSX" or p.startswith("._") for p in PurePosixPath(n).parts)
+    ]
+    names = [name for name in names if PurePosixPath(name).name != ".DS_Store"]
     for name in names:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\\" in name:
             raise UserError(f"{path}: holds {name!r}, which points outside; this is not KTH's archive")

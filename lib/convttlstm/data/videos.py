@@ -16,16 +16,15 @@ import numpy as np
 from tqdm import tqdm
 
 from convttlstm.config import VideoDataset, Videos
+from convttlstm.config.videos import SUFFIXES, video_files
 from convttlstm.data.decoding import frames_of, picture
 from convttlstm.data.kinds import SPLITS, DataKind, Preparation
-from convttlstm.files import UserError, atomic_path, sha256_of, write_json
+from convttlstm.files import UserError, atomic_path, read_text, sha256_of, write_json
 
 if TYPE_CHECKING:
     from convttlstm.data.source import ClipSource
 
 VideoSettings = TypeVar("VideoSettings", bound=VideoDataset)
-
-SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm")
 
 
 @dataclass(frozen=True)
@@ -103,29 +102,24 @@ def folder_sources(dataset: Videos) -> list[Source]:
     if dataset.split_file:
         listed = _read_split_file(folder, Path(dataset.split_file))
     else:
-        listed = [
-            (split, path)
-            for split in SPLITS
-            for path in sorted((folder / split).rglob("*"))
-            if path.suffix.lower() in SUFFIXES
-        ]
+        listed = [(split, path) for split in SPLITS for path in video_files(folder / split)]
     sources = [Source(path.relative_to(folder).as_posix(), split, path) for split, path in listed]
     refuse_unknown(dataset.excluded, [source.name for source in sources])
     sources = [source for source in sources if source.name not in dataset.excluded]
     for split in SPLITS:
         if not any(source.split == split for source in sources):
             where = dataset.split_file or folder / split
-            raise UserError(f"{where}: no video for the split {split!r} ({', '.join(SUFFIXES)})")
+            raise UserError(f"{where}: no video for the split {split!r} ({', '.join(sorted(SUFFIXES))})")
     return sources
 
 
 def _read_split_file(folder: Path, path: Path) -> list[tuple[str, Path]]:
     try:
-        with path.open(newline="") as file:
-            rows = list(csv.DictReader(file))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    listed = []
+        rows = list(csv.DictReader(io.StringIO(read_text(path), newline="")))
+    except csv.Error as error:
+        raise UserError(f"{path}: not a valid CSV ({error})") from None
+    listed: list[tuple[str, Path]] = []
+    seen: dict[Path, int] = {}
     for line, row in enumerate(rows, start=2):
         video, split = row.get("video"), row.get("split")
         if not video or split not in SPLITS:
@@ -136,6 +130,8 @@ def _read_split_file(folder: Path, path: Path) -> list[tuple[str, Path]]:
             raise UserError(f"{path}: line {line}: {video} lies outside {folder}")
         if not (folder / video).is_file():
             raise UserError(f"{path}: line {line}: no file {folder / video}")
+        if (first := seen.setdefault((folder / video).resolve(), line)) != line:
+            raise UserError(f"{path}: line {line}: {video} is in line {first} already; keep one of them")
         listed.append((split, folder / video))
     return listed
 
@@ -171,6 +167,7 @@ def prepare_videos(
     manifest = output / "manifest.json"
     manifest.unlink(missing_ok=True)  # without it, what follows is known to be unfinished
     entries = _decode_all(name, dataset, sources, output, processes)
+    _refuse_shared(output, entries)
     splits = {}
     for split in SPLITS:
         own = [entry for entry in entries if entry["split"] == split]
@@ -219,6 +216,18 @@ def _decode_all(
             f"or list them in datasets.{name}.excluded"
         )
     return [entries[source.name] for source in sources]
+
+
+def _refuse_shared(output: Path, entries: Sequence[dict[str, Any]]) -> None:
+    """Refuse a video that is in two splits, by its checksum: it would be tested after it was trained on."""
+    first: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        other = first.setdefault(entry["source_sha256"], entry)
+        if other["split"] != entry["split"]:
+            raise UserError(
+                f"{output}: {other['name']} ({other['split']}) and {entry['name']} ({entry['split']}) are "
+                "the same video; take one of them out, or list it in `excluded`"
+            )
 
 
 def prepare_video(dataset: VideoDataset, source: Source, output: Path) -> dict[str, Any]:
