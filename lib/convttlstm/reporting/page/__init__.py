@@ -50,7 +50,8 @@ def make(scale: Scale, _: str, loaded: Runs, folder: Path) -> None:
             raise UserError(f"{path}: no such file; make it before the page")
     settings = scale.settings
     reports = [find_report(name) for name in report_names() if name != "page"]
-    shown = sorted((report for report in reports if report.place is not None), key=lambda r: r.place or 0)
+    made = [report for report in reports if report.made_for(settings)]
+    shown = sorted((report for report in made if report.place is not None), key=lambda r: r.place or 0)
     sections = [
         _predicted(scale, name, shown, [run for run in loaded if run.config.dataset_name == name])
         for name in predicted(settings)
