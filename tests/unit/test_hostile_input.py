@@ -336,7 +336,7 @@ def test_a_configuration_runs_no_command_and_is_not_ignored(
 
 @pytest.mark.slow
 def test_a_model_s_path_is_no_command(project: Project) -> None:
-    folder = project.folder / "my models; touch pwned #"
+    folder = project.folder / "my models; touch pwned"
     folder.mkdir()
     (folder / "x.py").write_text(SHORT)
     model = f"{folder.name}/x.py:Short"

@@ -150,7 +150,7 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(trained):
     os.truncate(folder / "last.ckpt", (folder / "last.ckpt").stat().st_size // 2)
     done = project.train(folder)
     assert done.returncode == 0
-    assert done.stdout.count("unreadable checkpoint") == 1
+    assert done.stdout.count("unusable checkpoint") == 1
     assert "set aside as last.ckpt.corrupt" in done.stdout
     assert_same_run(folder, undisturbed)
 
@@ -164,7 +164,7 @@ def test_flipped_bits_are_noticed(trained):
     (folder / "last.ckpt").write_bytes(content)
     first = project.train(folder)
     assert first.returncode == 1
-    assert first.stderr.count("\n") == 1 and "no checkpoint is readable" in first.stderr
+    assert first.stderr.count("\n") == 1 and "no checkpoint can be used" in first.stderr
     assert project.train(folder).returncode == 0
     assert_same_run(folder, undisturbed)
 
