@@ -92,7 +92,7 @@ def training(system: str) -> dict[str, object]:
     for _ in range(2):
         started = time.perf_counter()
         outputs, logits = model(frames, context, horizon)
-        loss = l1_l2(outputs, frames, context + horizon) + functional.cross_entropy(logits, label)
+        loss = l1_l2(outputs, frames, context, horizon) + functional.cross_entropy(logits, label)
         loss.backward()
         seconds.append(time.perf_counter() - started)
     return {"what": f"train {run.title}", "samples_per_second": 1 / statistics.median(seconds)}

@@ -152,7 +152,7 @@ def train(model: RecurrentPredictor, clips: Tensor, updates: int) -> float:
     for update in range(updates):
         start = update * BATCH % len(clips)
         batch = clips[start : start + BATCH]
-        loss = l1_l2(model(batch, 6, 4), batch, 10)
+        loss = l1_l2(model(batch, 6, 4), batch, 6, 4)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -109,7 +109,7 @@ def training_step(model: RecurrentPredictor, precision: str, work: Work) -> Call
 
     def step() -> None:
         with torch.autocast(work.kind, torch.bfloat16, enabled=precision == "bf16"):
-            loss = l1_l2(model(frames, CONTEXT, HORIZON).float(), frames, CONTEXT + HORIZON)
+            loss = l1_l2(model(frames, CONTEXT, HORIZON).float(), frames, CONTEXT, HORIZON)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)

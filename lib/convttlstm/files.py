@@ -100,8 +100,13 @@ def read_text(path: Path) -> str:
 def shortened(value: Any) -> str:
     """Return what an exception says, or what another value is, in one line of at most 200 characters."""
     text = " ".join((str(value) if isinstance(value, Exception) else repr(value)).split())
-    text = text or type(value).__name__
-    return text if len(text) <= 200 else f"{text[:197]}..."
+    return cut(text or type(value).__name__, 200)
+
+
+def cut(text: str, length: int) -> str:
+    """Return a text without control characters, and its first letters only if it is too long."""
+    text = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
 def read_json(path: Path) -> Any:

@@ -5,6 +5,7 @@ import os
 import stat
 import threading
 from base64 import urlsafe_b64encode
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from convttlstm.reporting.cells import capital
 from convttlstm.reporting.drawing import save, styled
 from convttlstm.training.locks import forget, run_lock
 from tests.conftest import Project
+from tests.fuzz import fault_of, mutants
 
 ROOT = Path(__file__).parents[2]
 
@@ -201,6 +203,12 @@ def test_a_merge_key_is_no_duplicate(tmp_path: Path) -> None:
 def test_a_scale_is_a_plain_name(scale: str) -> None:
     with pytest.raises(UserError, match="a scale's name has letters"):
         settings_of_scale(scale)
+
+
+def test_settings_with_random_faults_load_or_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "paper.yaml").write_text((ROOT / "config/paper.yaml").read_text())
+    faults = [fault for content in islice(mutants(seed=1), 200) if (fault := fault_of(content, tmp_path))]
+    assert faults == []
 
 
 # Text that is shown

@@ -12,8 +12,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch.nn.functional import conv2d, max_pool2d
 
+from convttlstm.data import lpips_weights
 from convttlstm.data.lpips_weights import convert, fetch_alexnet, read_arrays
-from convttlstm.evaluation import lpips_weights
 from convttlstm.evaluation.lpips_metric import SMALLEST, Lpips
 from convttlstm.files import UserError, sha256_of
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, model_validator
 from pydantic_core import PydanticCustomError
 
+from convttlstm.files import listed, shortened
+
 
 def _odd(value: int) -> int:
     if value % 2 == 0:
@@ -45,12 +47,13 @@ class Strict(BaseModel):
             for key in data:
                 if key not in cls.model_fields:
                     near = difflib.get_close_matches(str(key), cls.model_fields, n=1)
-                    known = ", ".join(sorted(cls.model_fields))
-                    hint = f"did you mean {near[0]!r}?" if near else f"known are {known}"
+                    hint = (
+                        f"did you mean {near[0]!r}?" if near else f"known are {listed([*cls.model_fields])}"
+                    )
                     raise PydanticCustomError(
                         "unknown_setting",
                         "unknown setting; {hint}",
-                        {"hint": hint, "key": str(key)},
+                        {"hint": hint, "key": shortened(key).strip("'")},
                     )
         return data
 
@@ -63,8 +66,8 @@ def known(name: str, names: Mapping[str, Any], what: str) -> None:
     """
     if name not in names:
         near = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names)}"
-        raise ValueError(f"{what} {name!r} is not defined; {hint}")
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {listed([*names])}"
+        raise ValueError(f"{what} {shortened(name)} is not defined; {hint}")
 
 
 def merge(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:

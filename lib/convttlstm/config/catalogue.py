@@ -14,7 +14,7 @@ from convttlstm.config.datasets import Dataset
 from convttlstm.config.models import HYPER, ModelSettings, refusal
 from convttlstm.config.text import read_yaml
 from convttlstm.config.training import Compute, Evaluation, Training
-from convttlstm.files import UserError, shortened
+from convttlstm.files import UserError, cut, shortened
 
 PAPER = "paper.yaml"
 
@@ -100,13 +100,6 @@ class Experiment(Strict):
     )
     seeds: list[Seed] = Field([0], min_length=1)
     training: dict[str, Any] = Field({}, description="what differs from the scale's training")
-
-    @model_validator(mode="after")
-    def _searches_have_a_grid(self) -> "Experiment":
-        for name in ("finalists", "halving"):
-            if getattr(self, name) and not self.grid:
-                raise ValueError(f"{name} without a grid: there is nothing to search")
-        return self
 
     def roles(self) -> list[str]:
         """Return the systems whose best configuration is sought."""
@@ -231,11 +224,16 @@ def load_settings(path: Path) -> Settings:
     overlay = _read_yaml(path)
     try:
         merged = overlay if path.name == PAPER else merge(_read_yaml(base_path), overlay)
-        return Settings.model_validate(merged)
+        settings = Settings.model_validate(merged)
     except ValidationError as error:
         raise UserError(_one_line(error, path, overlay)) from None
     except RecursionError:
         raise UserError(f"{path}: a setting contains itself; write it out") from None
+    for name, experiment in settings.experiments.items():
+        for search in ("halving", "finalists"):
+            if not experiment.grid and overlay.get("experiments", {}).get(name, {}).get(search):
+                raise UserError(f"{path}: experiments.{name}: {search} without a grid: nothing is searched")
+    return settings
 
 
 def settings_of_scale(scale: str) -> Settings:
@@ -261,8 +259,9 @@ def _one_line(error: ValidationError, path: Path, overlay: dict[str, Any]) -> st
     said_by_us = first["type"] in ("value_error", "unknown_setting", "missing")
     given = "" if said_by_us else f", not {shortened(first['input'])}"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{file}: {'.'.join(keys) or 'settings'}: {message}{given}{more}"
+    message = cut(first["msg"].removeprefix("Value error, "), 200)
+    setting = cut(".".join(keys), 80) or "settings"
+    return f"{file}: {setting}: {cut(message + given, 200)}{more}"
 
 
 def _mentions(overlay: Any, keys: list[str]) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Tag
+from pydantic import BeforeValidator, Discriminator, Tag
 
 from convttlstm.config.base import known
 from convttlstm.config.dataset import DatasetSettings
@@ -23,8 +23,12 @@ def _kind(dataset: Any) -> str:
     if not isinstance(dataset, Mapping):
         return getattr(dataset, "kind", "moving_mnist")
     kind = dataset.get("kind", "moving_mnist")
-    known(str(kind), KINDS, "kind of data set")
     return str(kind)
+
+
+def _with_known_kind(dataset: Any) -> Any:
+    known(_kind(dataset), KINDS, "kind of data set")
+    return dataset
 
 
 Dataset = Annotated[
@@ -33,4 +37,5 @@ Dataset = Annotated[
     | Annotated[Videos, Tag("videos")]
     | Annotated[Something, Tag("something")],
     Discriminator(_kind),
+    BeforeValidator(_with_known_kind),
 ]

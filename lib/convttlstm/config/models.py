@@ -303,7 +303,9 @@ def source_of(name: str) -> str:
 
 def _kind(model: Any) -> str | None:
     name = model.get("name") if isinstance(model, Mapping) else getattr(model, "name", None)
-    return name if name in BUILT_IN or not isinstance(name, str) else "external"
+    if not isinstance(name, str):
+        return None
+    return name if name in BUILT_IN else "external"
 
 
 ModelSettings = Annotated[
