@@ -180,3 +180,23 @@ def test_the_same_video_is_not_trained_and_tested_on(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"train/train.avi \(train\) and test/test.avi \(test\) are the same"):
         prepare_videos("own", dataset, folder_sources(dataset), tmp_path / "out", 1)
     assert not (tmp_path / "out/manifest.json").exists()
+
+
+@pytest.mark.parametrize(("horizons", "says"), [([2], ""), ([2, 40], "has a window of 42 frames")])
+def test_videos_too_short_for_a_horizon_are_refused_before_anything_is_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], horizons: list[int], says: str
+) -> None:
+    frames = noise(36)
+    for split, first in (("train", 0), ("validation", 1), ("test", 2)):
+        (tmp_path / split).mkdir()
+        write(tmp_path / split / "a.avi", frames[first : first + 30])
+    dataset = Videos.model_validate(SETTINGS | {"folder": str(tmp_path), "test_horizons": horizons})
+    if says:
+        with pytest.raises(UserError, match=says):
+            prepare_videos("own", dataset, folder_sources(dataset), tmp_path / "out", 1)
+        assert not (tmp_path / "out/manifest.json").exists()
+    else:
+        prepare_videos("own", dataset, folder_sources(dataset), tmp_path / "out", 1)
+        said = capsys.readouterr().out
+        assert "train: 1 videos, 30 frames, 27 windows of 4" in said
+        assert "test: 1 videos, 30 frames, 7 windows of 4" in said

@@ -172,6 +172,7 @@ def settings_file(folder: Path, text: str) -> Path:
             "experiments: {kth: {table: [black], grid: [], halving: null, finalists: [1]}}\n",
             "finalists without a grid",
         ),
+        ("datasets: {moving_mnist_2: {size: 24, digit_size: 14}}\n", "needs frames of at least 31 pixels"),
         ('label: ""\n', "label"),
         ('label: "two\\nlines"\n', "label"),
         (f"label: {'long ' * 100}\n", "label"),

@@ -12,9 +12,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch.nn.functional import conv2d, max_pool2d
 
+from convttlstm.config.catalogue import LPIPS_SIZE
 from convttlstm.data import lpips_weights
 from convttlstm.data.lpips_weights import convert, fetch_alexnet, read_arrays
-from convttlstm.evaluation.lpips_metric import SMALLEST, Lpips
+from convttlstm.evaluation.lpips_metric import Lpips
 from convttlstm.files import UserError, sha256_of
 
 EXAMPLES = Path(__file__).parents[2] / "data/raw/lpips"
@@ -123,7 +124,7 @@ def test_published_distances_of_the_authors_example_images(lpips: Lpips, name: s
 
 
 def test_refuses_frames_too_small_for_the_network(lpips: Lpips) -> None:
-    smallest = torch.rand(1, 1, SMALLEST, SMALLEST)
+    smallest = torch.rand(1, 1, LPIPS_SIZE, LPIPS_SIZE)
     assert lpips(smallest, 1 - smallest)["lpips_paper"] > 0
     with pytest.raises(UserError, match="30x40"):
         lpips(torch.zeros(1, 1, 30, 40), torch.zeros(1, 1, 30, 40))

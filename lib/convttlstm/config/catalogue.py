@@ -17,6 +17,7 @@ from convttlstm.config.training import Compute, Evaluation, Training
 from convttlstm.files import UserError, cut, shortened
 
 PAPER = "paper.yaml"
+LPIPS_SIZE = 31  # pixels; AlexNet's poolings leave nothing of smaller frames
 
 Group = TypeVar("Group", Training, Evaluation)
 
@@ -171,7 +172,6 @@ class Settings(Strict):
 
     def _check_pair(self, dataset_name: str, system: str) -> None:
         dataset, training = self.datasets[dataset_name], self.training_of(dataset_name, system)
-        self.evaluation_of(system)
         if reason := refusal(self.systems[system].model, dataset):
             raise ValueError(f"experiments.{dataset_name}: {system} cannot serve this data set: {reason}")
         if training.batch_size % (self.compute.devices * self.compute.nodes):
@@ -182,6 +182,11 @@ class Settings(Strict):
             raise ValueError(
                 f"experiments.{dataset_name}: {system}: the recipe 'recognition' serves where activities are "
                 f"recognised, and no other does; training.recipe is {training.recipe!r}"
+            )
+        if self.evaluation_of(system).lpips and not dataset.recognition and dataset.test_size < LPIPS_SIZE:
+            raise ValueError(
+                f"experiments.{dataset_name}: evaluation.lpips needs frames of at least {LPIPS_SIZE} pixels, "
+                f"not {dataset.test_size}; set it to false"
             )
         dataset.activities()  # which must be a list that can be read
         # How many windows videos have is known when they are prepared; training checks it then.

@@ -177,7 +177,8 @@ def prepare_videos(
             "videos": len(own),
             "frames": sum(entry["shape"][0] for entry in own),
         }
-        print(f"{output}: {split}: {len(own)} videos, {splits[split]['frames']:,} frames")
+        counts = f"{len(own)} videos, {splits[split]['frames']:,} frames"
+        print(f"{output}: {split}: {counts}, {_windows_in_words(name, dataset, split, own)}")
     kept = {entry["file"] for entry in entries}
     for path in (output / "videos").iterdir():  # of other settings, or left by a killed process
         if f"videos/{path.name}" not in kept:
@@ -216,6 +217,31 @@ def _decode_all(
             f"or list them in datasets.{name}.excluded"
         )
     return [entries[source.name] for source in sources]
+
+
+def _windows_in_words(name: str, dataset: VideoDataset, split: str, entries: Sequence[dict[str, Any]]) -> str:
+    """Return how many windows a split has, of each length that is asked for.
+
+    Raises:
+        UserError: it has none of one of them.
+    """
+    horizons = dataset.test_horizons if split == "test" else [dataset.horizon]
+    said = []
+    for horizon in horizons:
+        length = dataset.context + horizon
+        stride = 1 if split == "train" else length
+        count = sum(
+            len(range(first, end - length + 1, stride)) for entry in entries for first, end in entry["ranges"]
+        )
+        if not count:
+            setting = "test_horizons" if split == "test" else "horizon"
+            raise UserError(
+                f"{name}: no video of the split {split!r} has a window of {length} frames "
+                f"({dataset.context} + {horizon}); use longer videos, or lower datasets.{name}.{setting} or "
+                ".context"
+            )
+        said.append(f"{count:,} windows of {length}")
+    return ", ".join(said)
 
 
 def _refuse_shared(output: Path, entries: Sequence[dict[str, Any]]) -> None:

@@ -10,9 +10,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from convttlstm.config.catalogue import LPIPS_SIZE
 from convttlstm.files import UserError, sha256_of
-
-SMALLEST = 31  # pixels; below, AlexNet's second pooling has no window left
 
 
 class Lpips(nn.Module):
@@ -66,9 +65,9 @@ class Lpips(nn.Module):
             UserError: frames are too small for AlexNet.
         """
         *batch, channel, height, width = prediction.shape
-        if min(height, width) < SMALLEST:
+        if min(height, width) < LPIPS_SIZE:
             raise UserError(
-                f"LPIPS: frames of {height}x{width} are smaller than {SMALLEST}x{SMALLEST}; "
+                f"LPIPS: frames of {height}x{width} are smaller than {LPIPS_SIZE}x{LPIPS_SIZE}; "
                 "set evaluation.lpips: false"
             )
         pair = [
