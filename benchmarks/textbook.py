@@ -30,7 +30,7 @@ class SeparateConv(JointConv):
         return functional.conv2d(x, w, bias, padding="same") + functional.conv2d(v, k, padding="same")
 
 
-# What stands in for each of our classes, whose weights have the same names there.
+# The replacement for each of our classes; weights keep their names.
 TEXTBOOK: dict[type[nn.Module], type[nn.Module]] = {
     ConvLstmCell: TextbookConvLstmCell,
     PackedConvTtLstmCell: ConvTtLstmCell,

@@ -14,6 +14,7 @@ from convttlstm.config import (
 from convttlstm.files import UserError
 from convttlstm.records import restore
 from convttlstm.reporting import find_reports
+from convttlstm.reporting.report import predicted, recognised, searched
 from convttlstm.results import Scale
 
 if unknown := sorted(set(config) - {"scale", "model"}):
@@ -42,10 +43,9 @@ GENERATED = [name for name, found in SETTINGS.datasets.items() if found.generate
 LABELLED = [name for name, found in SETTINGS.datasets.items() if found.recognition]
 VIDEOS = [name for name in SETTINGS.datasets if name not in GENERATED + LABELLED]
 # In some experiments frames are predicted, in the others activities recognised.
-RECOGNISED = [name for name in DATASETS if name in LABELLED]
-PREDICTED = [name for name in DATASETS if name not in LABELLED]
+RECOGNISED, PREDICTED = recognised(SETTINGS), predicted(SETTINGS)
 GROUPED = [name for name in DATASETS if SETTINGS.datasets[name].grouped]
-SEARCHED = [name for name in DATASETS if SETTINGS.experiments[name].grid]
+SEARCHED = searched(SETTINGS)
 # One rule each.
 REPORTS = find_reports()
 RESULTS_OF_SCALE = Scale(SCALE, SETTINGS, Path(RESULTS))

@@ -1,1 +1,1 @@
-"""The paper's claims: what it says, what was measured, how they compare, and the verdict."""
+"""The paper's claims: printed values, measurements, comparisons, verdicts."""

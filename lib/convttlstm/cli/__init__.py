@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _log_of_failure() -> Path:
-    """Write the traceback of what was raised last, and return where."""
+    """Write the last traceback to a log file, and return its path."""
     folder = "." if os.access(".", os.W_OK) else None
     handle, name = tempfile.mkstemp(prefix="convttlstm-error-", suffix=".log", dir=folder)
     with os.fdopen(handle, "w") as file:
@@ -106,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     add_config(sub)
     sub.add_argument("--data", type=Path, required=True, help="the prepared data set's folder")
     sub.add_argument("--runs", type=Path, required=True, help="the folder of the runs' folders")
-    sub.add_argument("--role", required=True, help="the system whose configuration is sought")
+    sub.add_argument("--role", required=True, help="the system whose configuration is searched")
     sub.add_argument("--rung", type=_not_negative, required=True, help="the round, from 0")
     sub.add_argument("--place", type=_not_negative, required=True, help="which of the round's runs, from 0")
     sub.add_argument("--ranking", type=Path, help="what `select` made of the round before")

@@ -160,7 +160,7 @@ def select(options: argparse.Namespace) -> None:
 
 
 def evaluate(options: argparse.Namespace) -> None:
-    """Judge a run on the test split."""
+    """Evaluate a run on the test split."""
     from convttlstm.evaluation.protocol import evaluate_run
 
     evaluate_run(_run(options), options.data, options.output, options.lpips)
@@ -168,7 +168,7 @@ def evaluate(options: argparse.Namespace) -> None:
 
 
 def predict(options: argparse.Namespace) -> None:
-    """Show what a finished run sees coming in a video of your own."""
+    """Predict the next frames of a video of your own with a finished run."""
     from convttlstm.forecast import check_suffix, write_forecast
 
     check_suffix(options.output)
@@ -186,7 +186,7 @@ def import_weights(options: argparse.Namespace) -> None:
     settings = load_settings(options.config)
     run = resolve_run(settings, options.config.stem, options.dataset, options.run)
     import_weights(options.checkpoint, options.sha256, run, options.output)
-    print(f"wrote {options.output / 'best.safetensors'}; `convttlstm evaluate` judges it")
+    print(f"wrote {options.output / 'best.safetensors'}; `convttlstm evaluate` evaluates it")
 
 
 def export_weights(options: argparse.Namespace) -> None:
@@ -230,17 +230,17 @@ def report(options: argparse.Namespace) -> None:
 
 
 def estimate(options: argparse.Namespace) -> None:
-    """Say what a scale will take: jobs, hours and storage by stage."""
+    """Estimate the jobs, hours and storage of a scale, by stage."""
     from convttlstm.evaluation.complexity import ModelCounts
     from convttlstm.planning.estimate import estimate, to_text
 
-    settings, counts = load_settings(options.config), ModelCounts(load_settings(options.config))
-    found = estimate(settings, options.config.stem, options.times, counts, options.minutes)
+    settings = load_settings(options.config)
+    found = estimate(settings, options.config.stem, options.times, ModelCounts(settings), options.minutes)
     print(to_text(found, options.times, options.minutes))
 
 
 def status(options: argparse.Namespace) -> None:
-    """Say how far a scale's runs are; no job is touched."""
+    """Show the progress of a scale's runs; no job is touched."""
     from convttlstm.planning.status import status, to_text
     from convttlstm.slurm import jobs_of
 

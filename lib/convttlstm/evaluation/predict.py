@@ -1,4 +1,4 @@
-"""What a trained model sees coming in a video of one's own."""
+"""Predictions of a trained model in a video of one's own."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -98,11 +98,15 @@ class Report:
         """Return the files that it writes, below the scale's folder."""
         return [self.stem(dataset) + suffix for suffix in self.suffixes]
 
+    def named_runs(self, settings: Settings, dataset: str) -> list[tuple[str, str]]:
+        """Return the data set and the name of each run that it reads."""
+        datasets = [dataset] if self.each else self.datasets(settings)
+        return [(name, run) for name in datasets for run in self.runs(settings, name)]
+
     def inputs(self, scale: Scale, dataset: str) -> list[Path]:
         """Return the files that must be there before it can be made."""
-        datasets = [dataset] if self.each else self.datasets(scale.settings)
-        runs = [(name, run) for name in datasets for run in self.runs(scale.settings, name)]
-        metrics = [scale.folder / "runs" / name / run / "metrics.json" for name, run in runs]
+        named = self.named_runs(scale.settings, dataset)
+        metrics = [scale.folder / "runs" / name / run / "metrics.json" for name, run in named]
         return metrics + self.reads(scale, dataset)
 
     def load(self, scale: Scale, dataset: str) -> Runs:
@@ -111,8 +115,7 @@ class Report:
         Raises:
             UserError: one is missing or damaged.
         """
-        datasets = [dataset] if self.each else self.datasets(scale.settings)
-        return [scale.result(name, run) for name in datasets for run in self.runs(scale.settings, name)]
+        return [scale.result(name, run) for name, run in self.named_runs(scale.settings, dataset)]
 
     def write(self, scale: Scale, dataset: str, stem: Path) -> None:
         """Write its files.

@@ -49,8 +49,7 @@ def make(scale: Scale, _: str, loaded: Runs, folder: Path) -> None:
         if not path.is_file():
             raise UserError(f"{path}: no such file; make it before the page")
     settings = scale.settings
-    reports = [find_report(name) for name in report_names() if name != "page"]
-    made = [report for report in reports if report.made_for(settings)]
+    made = [report for report in _others() if report.made_for(settings)]
     shown = sorted((report for report in made if report.place is not None), key=lambda r: r.place or 0)
     sections = [
         _predicted(scale, name, shown, [run for run in loaded if run.config.dataset_name == name])
@@ -136,12 +135,11 @@ def _headings(scale: Scale, dataset: str, reports: list[Report]) -> list[dict[st
 def _item(scale: Scale, dataset: str, report: Report) -> dict[str, Any]:
     """Return what the page shows of a report."""
     stem, settings = report.stem(dataset), scale.settings
-    datasets = [dataset] if report.each else report.datasets(settings)
     item = {
         "id": Path(stem).name if report.suffixes else f"{report.name}_{dataset}",
         "title": report.title,
         "caption": report.caption,
-        "runs": [f"{name}/{run}" for name in datasets for run in report.runs(settings, name)],
+        "runs": [f"{name}/{run}" for name, run in report.named_runs(settings, dataset)],
     }
     if isinstance(report, TableReport):
         document = report.read(scale, dataset, scale.folder / stem)
@@ -164,12 +162,16 @@ def _item(scale: Scale, dataset: str, report: Report) -> dict[str, Any]:
     }
 
 
+def _others() -> list[Report]:
+    """Return all reports but the page."""
+    return [find_report(name) for name in report_names() if name != "page"]
+
+
 def _reads(scale: Scale, _: str) -> list[Path]:
     """Return the files of all tables and figures."""
-    reports = [find_report(name) for name in report_names() if name != "page"]
     return [
         scale.folder / file
-        for report in reports
+        for report in _others()
         if report.folder or report.place is not None
         for dataset in report.made_for(scale.settings)
         for file in report.files(scale.settings, dataset)
