@@ -26,7 +26,7 @@ from convttlstm.files import UserError
 from convttlstm.models import create_model
 from convttlstm.planning.estimate import estimate
 from convttlstm.reporting import find_report
-from convttlstm.results import Scale
+from convttlstm.results import Scale, load_recognition
 from tests.unit.test_reporting import make_training_files
 
 ROOT = Path(__file__).parents[2]
@@ -513,6 +513,13 @@ def make_recogniser(folder: Path, settings: Settings, run: str, right: dict[str,
     metrics = {"run": run, "clips": 20, "skipped": 0, "classes": 10, "parameters": 1, "fractions": {}}
     metrics["evaluated_by"] = by | {"command": "evaluate"}
     (folder / "metrics.json").write_text(json.dumps(metrics))
+
+
+def test_a_recogniser_in_another_runs_folder_is_refused(tmp_path: Path) -> None:
+    made, folder = (f"{RECOGNISERS[0]}-seed{seed}" for seed in (0, 1))
+    make_recogniser(tmp_path / "runs/something" / folder, recognition_scale(), made, {"Tearing": 2})
+    with pytest.raises(UserError, match="evaluate the run again"):
+        load_recognition(tmp_path, "something", folder)
 
 
 def test_accuracies_are_compared_clip_by_clip(tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--config", type=Path, nargs="+", required=True, help="settings, one for each scale")
     add_model(sub)
     sub.add_argument("-o", "--output", type=Path, required=True, help="CSV file")
-    sub.add_argument("--orders", type=Path, help="CSV file of what the orders N = 1, 2, ... cost")
+    sub.add_argument("--orders", type=Path, help="CSV file for the cost of each order N = 1, 2, ...")
 
     sub = add("report", commands.report)
     sub.add_argument("what", choices=report_names())

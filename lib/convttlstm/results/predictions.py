@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -48,18 +48,26 @@ class EvaluatedBy(BaseModel):
     versions: dict[str, str]
 
 
-class Metrics(BaseModel):
-    """metrics.json: raw units, by horizon and then by metric."""
+class RunMetrics(BaseModel):
+    """What metrics.json says of any run."""
 
     model_config = ConfigDict(frozen=True)
 
     run: str
+    parameters: int
+    evaluated_by: EvaluatedBy
+
+
+class Metrics(RunMetrics):
+    """metrics.json of a model that predicts frames: raw units, by horizon and then by metric."""
+
     sequences: dict[int, int]
     available: dict[int, int]
-    parameters: int
     lpips_weights: str | None
-    evaluated_by: EvaluatedBy
     horizons: dict[int, dict[str, Interval]]
+
+
+AnyMetrics = TypeVar("AnyMetrics", bound=RunMetrics)
 
 
 class Provenance(BaseModel):
@@ -164,6 +172,22 @@ class Result:
         return read_csv(path, columns, may_be_empty=True).set_index("sequence").sort_index()
 
 
+def read_evaluated(folder: Path, kind: type[AnyMetrics]) -> tuple[Run, AnyMetrics]:
+    """Return the configuration and the metrics of the run whose folder is given.
+
+    Raises:
+        UserError: a file is missing, damaged, or belongs to another run.
+    """
+    config = read_run(folder)
+    metrics = read_checked(folder / "metrics.json", kind)
+    if not metrics.run == config.id == folder.name:
+        raise UserError(
+            f"{folder}: config.json is of {config.id!r} and metrics.json of {metrics.run!r}; "
+            "evaluate the run again"
+        )
+    return config, metrics
+
+
 def load_result(results: Path, dataset: str, run: str) -> Result:
     """Return what `results`/runs/`dataset`/`run` holds.
 
@@ -171,13 +195,7 @@ def load_result(results: Path, dataset: str, run: str) -> Result:
         UserError: a file is missing, damaged, or belongs to another run.
     """
     folder = results / "runs" / dataset / run
-    config = read_run(folder)
-    metrics = read_checked(folder / "metrics.json", Metrics)
-    if metrics.run != config.id or config.id != run:
-        raise UserError(
-            f"{folder}: config.json is of {config.id!r} and metrics.json of {metrics.run!r}; "
-            "evaluate the run again"
-        )
+    config, metrics = read_evaluated(folder, Metrics)
     for horizon in config.dataset.test_horizons:
         for metric in ("mse", "psnr", "ssim_paper", "ssim_standard"):
             if metric not in metrics.horizons.get(horizon, {}):

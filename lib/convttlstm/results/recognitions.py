@@ -6,10 +6,9 @@ from pathlib import Path
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from convttlstm.config import Run, read_run
-from convttlstm.files import UserError
+from convttlstm.config import Run
 from convttlstm.results.files import read_checked, read_csv
-from convttlstm.results.predictions import EvaluatedBy, Interval, Provenance
+from convttlstm.results.predictions import Interval, Provenance, RunMetrics, read_evaluated
 
 
 class GroupShare(BaseModel):
@@ -34,17 +33,12 @@ class FractionMetrics(BaseModel):
     groups: dict[str, GroupShare]
 
 
-class RecognitionMetrics(BaseModel):
-    """metrics.json of a recogniser."""
+class RecognitionMetrics(RunMetrics):
+    """metrics.json of a model that recognises activities."""
 
-    model_config = ConfigDict(frozen=True)
-
-    run: str
     clips: int
     skipped: int
     classes: int
-    parameters: int
-    evaluated_by: EvaluatedBy
     fractions: dict[float, FractionMetrics]
 
 
@@ -78,10 +72,7 @@ def load_recognition(results: Path, dataset: str, run: str) -> Recognition:
         UserError: a file is missing, damaged, or belongs to another run.
     """
     folder = results / "runs" / dataset / run
-    config = read_run(folder)
-    metrics = read_checked(folder / "metrics.json", RecognitionMetrics)
-    if metrics.run != config.id:
-        raise UserError(f"{folder}: metrics.json is of {metrics.run!r}; evaluate the run again")
+    config, metrics = read_evaluated(folder, RecognitionMetrics)
     predictions = read_csv(folder / "predictions.csv", ["clip", "fraction", "label", "named", "confidence"])
     history = read_csv(folder / "history.csv", ["epoch", "train_loss", "validation_loss"])
     provenance = read_checked(folder / "provenance.json", Provenance)

@@ -54,7 +54,8 @@ REPORT = FigureReport(
     place=40,
     title="Accuracy by group of activities",
     caption="The paper's rows beside ours.",
-    alternative="Points with intervals for each group of activities and system; Table 1 has the figures.",
+    alternative="A heat map: a row for each model and fraction, a column for each group of activities; "
+    "the accuracy stands in each cell.",
     draw=draw,
     style={"axes.grid": False},
 )

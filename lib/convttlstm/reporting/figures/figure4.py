@@ -24,18 +24,18 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
         UserError: a run's examples.npz is missing or damaged.
     """
     title = loaded[-1].config.title
+    shown = [(result, _examples(result)) for result in loaded if result.config.title == title]
     rows = [
-        (result, fraction, right)
-        for result in loaded
-        if result.config.title == title
+        (result, examples, fraction, right)
+        for result, examples in shown
         for fraction in result.metrics.fractions
         for right in ("right", "wrong")
-        if f"{fraction}_{right}_clip" in _examples(result)
+        if f"{fraction}_{right}_clip" in examples
     ]
     figure = Figure((WIDTH, 0.95 * len(rows) + 0.5))
     strips = figure.subfigures(len(rows), 1, squeeze=False)[:, 0]
-    for strip, (result, fraction, right) in zip(strips, rows, strict=True):
-        _draw_example(strip, result, fraction, right)
+    for strip, row in zip(strips, rows, strict=True):
+        _draw_example(strip, *row)
     note = (
         f"{title}: of all test clips the surest right and the surest wrong answer. Blue: frames that "
         "were seen; orange: predicted frames. In brackets: the confidence."
@@ -52,8 +52,10 @@ def _examples(result: Recognition) -> dict[str, np.ndarray]:
         raise UserError(f"{path}: cannot be read ({error}); evaluate the run again") from None
 
 
-def _draw_example(strip: SubFigure, result: Recognition, fraction: float, right: str) -> None:
-    examples, key = _examples(result), f"{fraction}_{right}"
+def _draw_example(
+    strip: SubFigure, result: Recognition, examples: dict[str, np.ndarray], fraction: float, right: str
+) -> None:
+    key = f"{fraction}_{right}"
     truth, prediction = examples[f"{key}_truth"], examples[f"{key}_prediction"]
     seen = truth[: len(truth) - len(prediction)]
     frames = [seen[i] for i in _spread(len(seen))] + [prediction[i] for i in _spread(len(prediction))]
