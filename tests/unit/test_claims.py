@@ -139,6 +139,8 @@ def scale(**changes: Any) -> Settings:
     content = load_settings(ROOT / "config/laptop.yaml").model_dump()
     experiment = content["experiments"][DATASET]
     experiment |= {"table": ["conv_lstm", "conv_tt_lstm"], "ablations": [], "seeds": [0, 1, 2]}
+    content["datasets"][DATASET]["test_horizons"] = [10, 30]
+    content["evaluation"]["first_frame"] = 1
     for path, value in changes.items():
         group = content
         *keys, last = path.split("__")
@@ -159,9 +161,10 @@ def make_run(folder: Path, settings: Settings, run: str, table: pd.DataFrame) ->
     pd.DataFrame({"frame": [1], "mse": [0.1], "ssim_paper": [0.1]}).to_csv(
         folder / "per_frame.csv", index=False
     )
-    count = {h: int((table["horizon"] == h).sum()) for h in (10, 30)}
+    horizons = table["horizon"].unique().tolist()
+    count = {h: int((table["horizon"] == h).sum()) for h in horizons}
     names = [name for name in table if name not in ("horizon", "sequence")]
-    means = {h: table[table["horizon"] == h][names].mean() for h in (10, 30)}
+    means = {h: table[table["horizon"] == h][names].mean() for h in horizons}
     metrics = {
         "run": run,
         "sequences": count,
@@ -177,10 +180,10 @@ def make_run(folder: Path, settings: Settings, run: str, table: pd.DataFrame) ->
     (folder / "metrics.json").write_text(json.dumps(metrics))
 
 
-def sequences(mse10: np.ndarray, mse30: np.ndarray) -> pd.DataFrame:
+def sequences(mse10: np.ndarray, mse30: np.ndarray, horizons: tuple[int, int] = (10, 30)) -> pd.DataFrame:
     """Return a per_sequence.csv in which all metrics follow from the MSE."""
     parts = []
-    for horizon, mse in ((10, mse10), (30, mse30)):
+    for horizon, mse in zip(horizons, (mse10, mse30), strict=True):
         values = {"mse": mse, "psnr": -10 * np.log10(mse), "ssim_paper": 1 - mse, "ssim_standard": 1 - mse}
         values |= {"lpips_paper": 2 * mse, "lpips_standard": 2 * mse}
         numbers = {"horizon": horizon, "sequence": np.arange(len(mse))}
@@ -373,6 +376,22 @@ def test_frames_after_a_horizon_are_what_two_means_leave(tmp_path: Path) -> None
     line = decide(tmp_path, results, settings, [gain | {"kind": "gain", "more_at": 30, "less_at": 10}])
     # From worse by 3 to equal, the lead grows by 3.
     assert line["verdict"] == "reproduced" and line["measured"].startswith("-3 [")
+
+
+def test_a_scale_with_shorter_horizons_tests_the_claims_at_those(tmp_path: Path) -> None:
+    """5 and 12 frames stand for the paper's 10 and 30; means begin with frame 3, so over 3 and over 10 frames."""
+    shorter = {f"datasets__{DATASET}__test_horizons": [5, 12], "evaluation__first_frame": 3}
+    settings = scale(**shorter)
+    tables = {f"conv_lstm-seed{seed}": sequences(BASE, BASE, (5, 12)) for seed in range(3)}
+    better = sequences(BASE + 0.0021, BASE, (5, 12))
+    tables |= {f"conv_tt_lstm-seed{seed}": better for seed in range(3)}
+    results = make_results(tmp_path / "laptop", settings, tables)
+    line = decide(tmp_path, results, settings, [LOWER_MSE | {"horizons": [10]}])
+    assert line["verdict"] == "contradicted" and " at 5 frames" in line["measured"]
+    line = decide(tmp_path, results, settings, [LOWER_MSE | {"after": 10}])
+    # Worse by 2.1 over frames 3 to 5 and equal over 3 to 12, so better by 3 x 2.1 / 7 over 6 to 12.
+    assert line["verdict"] == "reproduced" and line["measured"].startswith("-0.9 [")
+    assert "in frames 6 to 12" in line["measured"] and line["horizon"] == "12"
 
 
 def test_what_cannot_be_compared_is_not_tested_but_shown(tmp_path: Path) -> None:

@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
+from convttlstm import hub
 from convttlstm.files import UserError
 from convttlstm.models import create_model
 from convttlstm.sharing.released import from_released
 from tests import oracle
 from tests.conftest import RUN, Project, make_project
 from tests.unit.test_conv_tt_lstm import windows_of
+from tests.video_files import write_video
 
 CHANNELS = [2, 3, 3, 2]
 INPUTS = [1, 2, 3, 3 + 2]  # of the four blocks, one layer each; the last has the first's output too
@@ -140,8 +141,7 @@ def test_imported_weights_are_judged_and_exported_with_a_card(project: Project, 
     assert {"ssim_paper", "ssim_standard"} <= set(metrics)
 
     assert project.call("export-weights", run, "-o", exported).returncode == 0
-    model = create_model(**json.loads((exported / "model.json").read_text()))
-    model.load_state_dict(load_file(exported / "model.safetensors"))
+    model = hub.load(exported)
     expected = model_of(released(3, 3, 8, 3), 3, 3, 8, 3)
     frames = torch.rand(1, 3, 1, 16, 16)
     with torch.no_grad():
@@ -150,6 +150,39 @@ def test_imported_weights_are_judged_and_exported_with_a_card(project: Project, 
     card = (exported / "README.md").read_text()
     assert "tiny scale" in card and "imported from release.pt" in card
     assert f"| 5 | mse | {metrics['mse']['mean']:.6g} |" in card
+
+
+def test_published_weights_predict_as_the_run_does(project: Project, tmp_path: Path):
+    run, exported, video = tmp_path / "run", tmp_path / "model", tmp_path / "video.avi"
+    assert import_weights(project, run).returncode == 0
+    assert project.call("export-weights", run, "-o", exported).returncode == 0
+    write_video(video, np.random.default_rng(0).integers(0, 256, (12, 16, 16), np.uint8))
+    outputs = [tmp_path / "run.npy", tmp_path / "model.npy"]
+    for folder, output in zip((run, exported), outputs, strict=True):
+        assert project.call("predict", folder, video, "--horizon", 5, "-o", output).returncode == 0
+    np.testing.assert_array_equal(*map(np.load, outputs))
+
+
+def test_published_weights_that_are_not_as_described_are_refused(project: Project, tmp_path: Path):
+    run, exported = tmp_path / "run", tmp_path / "model"
+    assert import_weights(project, run).returncode == 0
+    assert project.call("export-weights", run, "-o", exported).returncode == 0
+    weights, description = exported / "model.safetensors", exported / "model.json"
+    good, described = weights.read_bytes(), json.loads(description.read_text())
+
+    weights.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    with pytest.raises(UserError, match="has SHA-256"):
+        hub.load(exported)
+    weights.write_bytes(good)
+    description.write_text(json.dumps(described | {"arguments": described["arguments"] | {"rank": 5}}))
+    with pytest.raises(UserError, match="not the weights that model.json describes"):
+        hub.load(exported)
+    description.write_text("{}")
+    with pytest.raises(UserError, match="not a model's description"):
+        hub.load(exported)
+    weights.unlink()
+    with pytest.raises(UserError, match="no such file"):
+        hub.load(exported)
 
 
 class Harmful:

@@ -97,6 +97,21 @@ def test_equals_an_independent_computation(
         torch.testing.assert_close(ours[name].double(), expected, rtol=1e-4, atol=1e-6)
 
 
+def test_small_frames_are_enlarged_as_pillow_does(lpips: Lpips, alexnet_weights: Path) -> None:
+    prediction, truth = torch.rand(2, 3, 1, 16, 16, generator=torch.Generator().manual_seed(2))
+
+    def enlarged(frames: torch.Tensor) -> torch.Tensor:
+        pictures = [Image.fromarray(frame[0].numpy()).resize((64, 64), Image.BILINEAR) for frame in frames]
+        return torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures]))[:, None]
+
+    found, expected = (
+        Lpips(alexnet_weights, 64)(prediction, truth),
+        lpips(enlarged(prediction), enlarged(truth)),
+    )
+    for name, distance in found.items():
+        torch.testing.assert_close(distance, expected[name], rtol=1e-4, atol=1e-6)
+
+
 def test_invariants(lpips: Lpips) -> None:
     x, y = torch.rand(2, 2, 3, 1, 32, 32, generator=torch.Generator().manual_seed(1))
     forward, backward, same = lpips(x, y), lpips(y, x), lpips(x, x)

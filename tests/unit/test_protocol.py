@@ -126,6 +126,21 @@ def test_agrees_with_brute_force(tmp_path: Path, reconstructs: bool) -> None:
             assert figure["mean"] == pytest.approx(means.mean(), rel=1e-5, abs=1e-6)
 
 
+def test_frames_before_the_first_that_counts_are_in_no_mean(tmp_path: Path) -> None:
+    run = settings(evaluation=Evaluation(batch_size=3, first_frame=2))
+    passes, training = [Pass(HORIZONS, Bytes())], Pass([min(HORIZONS)], Bytes())
+    result = evaluate(run, Drift(), passes, tmp_path, None, "cpu", PROVENANCE, training)
+    for name, values in brute_force().items():
+        for horizon in HORIZONS:
+            expected = values[:, 1:horizon].mean()
+            assert result["horizons"][str(horizon)][name]["mean"] == pytest.approx(
+                expected, rel=1e-5, abs=1e-6
+            )
+    on_training = columns(tmp_path / "training_sequences.csv")["mse"].mean()
+    assert on_training == pytest.approx(result["horizons"][str(min(HORIZONS))]["mse"]["mean"], rel=1e-6)
+    assert len(columns(tmp_path / "per_frame.csv")["frame"]) == max(HORIZONS)
+
+
 def test_all_files_tell_the_same(tmp_path: Path) -> None:
     result = judge(tmp_path)
     assert json.loads((tmp_path / "metrics.json").read_text()) == result

@@ -112,6 +112,12 @@ class Evidences:
             raise Missing(f"this scale has no {title}")
         return list(dict.fromkeys(run_id(self.settings, system, hyper, seed) for seed in experiment.seeds))
 
+    def _horizon(self, dataset: str, printed: int) -> int:
+        """Return the horizon that stands for one of the paper's: that of equal rank, if there are as many."""
+        own = sorted(self.settings.datasets[dataset].test_horizons)
+        papers = sorted(self.catalogue.paper.datasets[dataset].test_horizons)
+        return own[papers.index(printed)] if len(own) == len(papers) else printed
+
     def _results(self, dataset: str, name: str) -> list[Result]:
         return self.scale.predictions(dataset, self._run_ids(dataset, name))
 
@@ -125,10 +131,11 @@ class Evidences:
 
     def _metric(self, claim: MetricClaim, other: str) -> Iterator[Evidence]:
         ours, theirs = (self._results(claim.dataset, name) for name in (claim.better, other))
-        for horizon in claim.horizons:
-            frames = f" in frames {claim.after + 1} to {horizon}" if claim.after else f" at {horizon} frames"
+        after = self._horizon(claim.dataset, claim.after) if claim.after else None
+        for horizon in [self._horizon(claim.dataset, printed) for printed in claim.horizons]:
+            frames = f" in frames {after + 1} to {horizon}" if after else f" at {horizon} frames"
             for metric in claim.metrics:
-                values = [late_values(run, horizon, claim.after, metric) for run in [*ours, *theirs]]
+                values = [late_values(run, horizon, after, metric) for run in [*ours, *theirs]]
                 where = f"{frames}, {against(self.catalogue, claim, other)}"
                 symbol, ties = METRICS[metric].symbol, claim.or_equal
                 found = Evidence(symbol, where, horizon=str(horizon), ties_hold=ties)
@@ -136,16 +143,17 @@ class Evidences:
 
     def _gain(self, claim: GainClaim, other: str) -> Iterator[Evidence]:
         ours, theirs = (self._results(claim.dataset, name) for name in (claim.better, other))
-        frames = f" from {claim.less_at} to {claim.more_at} frames"
+        less_at, more_at = (self._horizon(claim.dataset, h) for h in (claim.less_at, claim.more_at))
+        frames = f" from {less_at} to {more_at} frames"
         for metric in claim.metrics:
             values = [
-                sequence_values(run, claim.more_at, metric) - sequence_values(run, claim.less_at, metric)
+                sequence_values(run, more_at, metric) - sequence_values(run, less_at, metric)
                 for run in [*ours, *theirs]
             ]
             what = f"growth of the lead in {METRICS[metric].symbol}"
             where = f"{frames}, {against(self.catalogue, claim, other)}"
-            found = Evidence(what, where, horizon=f"{claim.less_at} {claim.more_at}")
-            yield self._frames_found(found, ours, theirs, values, metric, claim.more_at)
+            found = Evidence(what, where, horizon=f"{less_at} {more_at}")
+            yield self._frames_found(found, ours, theirs, values, metric, more_at)
 
     def _frames_found(
         self,

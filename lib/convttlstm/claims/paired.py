@@ -50,7 +50,9 @@ def late_values(run: Result, horizon: int, after: int | None, metric: str) -> pd
     whole = sequence_values(run, horizon, metric)
     if after is None:
         return whole
-    return (horizon * whole - after * sequence_values(run, after, metric)) / (horizon - after)
+    earlier = run.config.evaluation.first_frame - 1  # frames that count in neither mean
+    early = sequence_values(run, after, metric)
+    return ((horizon - earlier) * whole - (after - earlier) * early) / (horizon - after)
 
 
 def answers(run: Recognition, fraction: float, reading: str, groups: list[str]) -> pd.Series:

@@ -183,10 +183,17 @@ class Settings(Strict):
                 f"experiments.{dataset_name}: {system}: the recipe 'recognition' serves where activities are "
                 f"recognised, and no other does; training.recipe is {training.recipe!r}"
             )
-        if self.evaluation_of(system).lpips and not dataset.recognition and dataset.test_size < LPIPS_SIZE:
+        evaluation = self.evaluation_of(system)
+        if not dataset.recognition and evaluation.first_frame > min(dataset.test_horizons):
             raise ValueError(
-                f"experiments.{dataset_name}: evaluation.lpips needs frames of at least {LPIPS_SIZE} pixels, "
-                f"not {dataset.test_size}; set it to false"
+                f"experiments.{dataset_name}: evaluation.first_frame is {evaluation.first_frame}, beyond the "
+                f"shortest of test_horizons, {min(dataset.test_horizons)}"
+            )
+        lpips_size = evaluation.lpips_size or dataset.test_size
+        if evaluation.lpips and not dataset.recognition and lpips_size < LPIPS_SIZE:
+            raise ValueError(
+                f"experiments.{dataset_name}: LPIPS needs frames of at least {LPIPS_SIZE} pixels, not "
+                f"{lpips_size}; set evaluation.lpips_size: {2 * LPIPS_SIZE + 2}, or evaluation.lpips: false"
             )
         dataset.activities()  # which must be a list that can be read
         # How many windows videos have is known when they are prepared; training checks it then.

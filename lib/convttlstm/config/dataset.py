@@ -80,6 +80,11 @@ class DatasetSettings(Strict):
         """
         return []
 
+    @property
+    def predicted_frames(self) -> int:
+        """Frames that are predicted and shown at evaluation, the longest horizon at least."""
+        return max(self.test_horizons)
+
     def model_arguments(self) -> dict[str, Any]:
         """Return what a model takes beside its own settings and the channels of a frame.
 

@@ -40,6 +40,11 @@ class MovingMnist(DatasetSettings):
         """The rule that fetches MNIST, unless the embedded digits are used."""
         return "mnist" if self.digits == "mnist" else None
 
+    @property
+    def predicted_frames(self) -> int:
+        """Frames that are predicted and shown at evaluation: all that test sequences have."""
+        return self.test.frames - self.context
+
     def raw_files(self) -> list[str]:
         """Return the embedded digits."""
         return [f"data/embedded/{kind}-ubyte.gz" for kind in ("images-idx3", "labels-idx1")]

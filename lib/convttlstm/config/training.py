@@ -111,6 +111,15 @@ class Evaluation(Strict):
     """How predictions are judged."""
 
     lpips: bool = Field(True, description="needs AlexNet's weights, which a rule fetches")
+    lpips_size: PositiveInt | None = Field(
+        None,
+        description="frames are resized (bilinear) to this height and width for LPIPS, whose network is made "
+        "for large pictures; null: left as they are",
+    )
+    first_frame: PositiveInt = Field(
+        1,
+        description="the first predicted frame that counts in means; earlier ones appear in curves by frame only",
+    )
     batch_size: PositiveInt = 16
     sequences: PositiveInt | None = Field(
         None, description="judge the first so many test sequences only; null: all of them"

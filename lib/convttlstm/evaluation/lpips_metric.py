@@ -9,6 +9,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from convttlstm.config.catalogue import LPIPS_SIZE
 from convttlstm.files import UserError, sha256_of
@@ -21,13 +22,18 @@ class Lpips(nn.Module):
         sha256: checksum of the weights file.
     """
 
-    def __init__(self, weights: Path) -> None:
+    def __init__(self, weights: Path, size: int | None = None) -> None:
         """Load `weights`, as `convttlstm.data.lpips_weights` writes them.
+
+        Args:
+            weights: AlexNet's.
+            size: height and width in pixels to which frames are resized first (bilinear); None leaves them.
 
         Raises:
             UserError: the file is missing or holds something else.
         """
         super().__init__()
+        self.size = size
         if not weights.is_file():
             raise UserError(
                 f"{weights}: no such file; run snakemake to fetch it or set evaluation.lpips: false"
@@ -65,14 +71,17 @@ class Lpips(nn.Module):
             UserError: frames are too small for AlexNet.
         """
         *batch, channel, height, width = prediction.shape
-        if min(height, width) < LPIPS_SIZE:
-            raise UserError(
-                f"LPIPS: frames of {height}x{width} are smaller than {LPIPS_SIZE}x{LPIPS_SIZE}; "
-                "set evaluation.lpips: false"
-            )
         pair = [
             frames.reshape(-1, channel, height, width).expand(-1, 3, -1, -1) for frames in (prediction, truth)
         ]
+        if self.size is not None:
+            height = width = self.size
+            pair = [interpolate(frames, (height, width), mode="bilinear") for frames in pair]
+        if min(height, width) < LPIPS_SIZE:
+            raise UserError(
+                f"LPIPS: frames of {height}x{width} are smaller than {LPIPS_SIZE}x{LPIPS_SIZE}; "
+                "set evaluation.lpips_size, or evaluation.lpips: false"
+            )
         return {
             "lpips_paper": self.network(*pair).reshape(batch),
             "lpips_standard": self.network(*pair, normalize=True).reshape(batch),

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from convttlstm import hub
 from convttlstm.config import Run, read_run
 from convttlstm.data.clips import as_bytes, as_floats
 from convttlstm.data.videos import decode
@@ -34,7 +35,7 @@ def predict(folder: Path, video: Path, horizon: int, start: int | None = None) -
     Frames are prepared as the run's data set was: grey or colour, its frame step, its size in evaluation.
 
     Args:
-        folder: the run's folder.
+        folder: the run's folder, or one that `convttlstm export-weights` wrote.
         video: any file that FFmpeg reads.
         horizon: frames to predict.
         start: the first predicted frame, counted from 1 after the frame step; None: the one that follows
@@ -62,7 +63,8 @@ def predict(folder: Path, video: Path, horizon: int, start: int | None = None) -
             f"{video}: the first predicted frame can be {context + 1} to {len(frames) + 1}, since the model "
             f"sees {context} frames and the video has {len(frames)}; not {given + 1}"
         )
-    model = load_model(run, folder).eval()
+    published = (folder / hub.DESCRIPTION).is_file()
+    model = hub.load(folder) if published else load_model(run, folder).eval()
     window = as_floats(frames[None, given - context : given], "cpu")
     with torch.inference_mode():
         prediction = model(window, context, horizon)[0, -horizon:].clamp(0, 1)

@@ -28,10 +28,17 @@ from convttlstm.repeatability import device_kind, set_arithmetic
 
 @dataclass(frozen=True)
 class Pass:
-    """Test sequences that are predicted once, and the horizons that their first frames are judged at."""
+    """Test sequences that are predicted once, and the horizons that their first frames are judged at.
+
+    Attributes:
+        horizons: see above.
+        clips: the sequences.
+        frames: frames to predict, the longest horizon at least; None: no more than that.
+    """
 
     horizons: list[int]
     clips: ClipSource
+    frames: int | None = None
 
 
 def test_passes(dataset: Dataset, data: Path) -> list[Pass]:
@@ -44,7 +51,8 @@ def test_passes(dataset: Dataset, data: Path) -> list[Pass]:
         UserError: the prepared data are missing or damaged.
     """
     if dataset.generated:
-        return [Pass(dataset.test_horizons, open_clips(dataset, data, "test"))]
+        clips = open_clips(dataset, data, "test")
+        return [Pass(dataset.test_horizons, clips, dataset.predicted_frames)]
     return [Pass([h], open_clips(dataset, data, "test", h)) for h in dataset.test_horizons]
 
 
@@ -83,7 +91,7 @@ def evaluate_run(run: Run, data: Path, output: Path, weights: Path | None) -> di
     else:
         if run.evaluation.lpips and weights is None:
             raise UserError("LPIPS needs AlexNet's weights: give --lpips, or set evaluation.lpips: false")
-        lpips = Lpips(weights) if run.evaluation.lpips and weights else None
+        lpips = Lpips(weights, run.evaluation.lpips_size) if run.evaluation.lpips and weights else None
         passes, training = test_passes(run.dataset, data), training_pass(run.dataset, data)
         result = evaluate(run, model, passes, output, lpips, kind, made_by, training)
     write_run(output, run)
@@ -129,7 +137,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Evaluate a model on test sequences, and write the metrics to the folder `output`.
 
-    In each pass the model predicts its longest horizon once; shorter ones are its first frames.
+    In each pass the model predicts its longest horizon once; shorter ones are its first frames. Means over a
+    horizon begin with `first_frame`.
     Predictions are clamped to [0, 1]. Intervals are over test sequences, in groups of one video's, and
     speak of this run only. metrics.json is written last, after per_frame.csv and examples.npz (at the longest
     horizon), per_sequence.csv and training_sequences.csv (the MSE of as many training sequences); all are in
@@ -153,17 +162,18 @@ def evaluate(
     """
     model = model.to(device).eval()
     longest = max(run.dataset.test_horizons)
+    first = run.evaluation.first_frame - 1
     sequences, available, horizons, tables = {}, {}, {}, []
     per_frame, examples = {}, {}
     for part in passes:
         clips: ClipSource = part.clips
         if run.evaluation.sequences:
             clips = Subset(clips, np.arange(min(run.evaluation.sequences, len(clips))))
-        values, kept = _judge_all(run, model, clips, max(part.horizons), lpips, device)
+        values, kept = _judge_all(run, model, clips, part.frames or max(part.horizons), lpips, device)
         if longest in part.horizons:
             per_frame, examples = {name: value.mean(axis=0) for name, value in values.items()}, kept
         for horizon in part.horizons:
-            means = {name: value[:, :horizon].mean(axis=1) for name, value in values.items()}
+            means = {name: value[:, first:horizon].mean(axis=1) for name, value in values.items()}
             horizons[str(horizon)] = _intervals(means, groups_of(clips))
             sequences[str(horizon)], available[str(horizon)] = len(clips), len(part.clips)
             numbers = {"horizon": horizon, "sequence": np.arange(len(clips))}
@@ -181,7 +191,7 @@ def evaluate(
         "evaluated_by": made_by,
         "horizons": horizons,
     }
-    _write_csv(output / "per_frame.csv", pd.DataFrame({"frame": np.arange(1, longest + 1)} | per_frame))
+    _write_csv(output / "per_frame.csv", _by_frame(per_frame))
     _write_csv(output / "per_sequence.csv", pd.concat(tables))
     fewest = min(sequences.values())
     _write_csv(output / "training_sequences.csv", _on_training(run, model, training, fewest, device))
@@ -208,7 +218,7 @@ def _on_training(
     clips = Subset(training.clips, chosen)
     values, _ = _judge_all(run, model, clips, horizon, None, device)
     columns = {"horizon": horizon, "sequence": chosen, "group": groups_of(clips)}
-    return pd.DataFrame(columns | {"mse": values["mse"].mean(axis=1)})
+    return pd.DataFrame(columns | {"mse": values["mse"][:, run.evaluation.first_frame - 1 :].mean(axis=1)})
 
 
 @torch.inference_mode()
@@ -274,6 +284,12 @@ def judge(prediction: Tensor, truth: Tensor, lpips: Lpips | None) -> dict[str, n
     if lpips:
         values |= lpips(prediction, truth)
     return {name: value.double().cpu().numpy() for name, value in values.items()}
+
+
+def _by_frame(values: dict[str, np.ndarray]) -> pd.DataFrame:
+    table = pd.DataFrame(values)
+    table.insert(0, "frame", np.arange(1, len(table) + 1))
+    return table
 
 
 def _intervals(columns: dict[str, np.ndarray], groups: np.ndarray) -> dict[str, dict[str, float | None]]:

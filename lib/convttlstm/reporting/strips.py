@@ -156,7 +156,7 @@ def read_examples(result: Result) -> Examples:
         raise UserError(f"{path}: no such file; evaluate the run first") from None
     except (OSError, ValueError, TypeError, KeyError, EOFError, BadZipFile, ZlibError) as error:
         raise UserError(f"{path}: damaged ({error}); evaluate the run again") from None
-    context, horizon = result.config.dataset.context, max(result.config.dataset.test_horizons)
+    context, horizon = result.config.dataset.context, result.config.dataset.predicted_frames
     count, frame = sequence.size, truth.shape[2:]
     shapes = [sequence.shape, truth.shape, prediction.shape]
     expected = [(count,), (count, context + horizon, *frame), (count, horizon, *frame)]

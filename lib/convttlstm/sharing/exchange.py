@@ -8,11 +8,19 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from convttlstm import provenance
+from convttlstm import hub, provenance
 from convttlstm.config import Run, read_run, write_run
 from convttlstm.evaluation.complexity import count_parameters
 from convttlstm.evaluation.protocol import load_model
-from convttlstm.files import UserError, atomic_path, read_json, sha256_of, write_json, write_text
+from convttlstm.files import (
+    UserError,
+    atomic_path,
+    read_json,
+    sha256_of,
+    write_bytes,
+    write_json,
+    write_text,
+)
 from convttlstm.models import create_model
 from convttlstm.sharing.released import from_released
 
@@ -77,22 +85,25 @@ def _check_shapes(source: Path, run: Run, model: nn.Module, ours: dict[str, Tens
 
 
 def export_weights(folder: Path, output: Path) -> None:
-    """Write a finished run's weights with a model card: model.safetensors, model.json, README.md.
+    """Write a finished run's weights with a model card, for `convttlstm.hub` and `convttlstm predict`.
 
     Args:
         folder: the run's folder.
-        output: a new folder.
+        output: a new folder, for model.safetensors, model.json, README.md (the card), config.json and
+            provenance.json.
 
     Raises:
         UserError: the run is not finished, or its weights are damaged.
     """
     run = read_run(folder)
     model = load_model(run, folder)
-    output.mkdir(parents=True, exist_ok=True)
-    with atomic_path(output / "model.safetensors") as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, temporary)
+    weights = folder / "best.safetensors"
+    write_bytes(output / hub.WEIGHTS, weights.read_bytes())
     arguments = {"in_channels": run.dataset.channels, **run.model_arguments()}
-    write_json(output / "model.json", {"name": run.model.name, **arguments})
+    description = {"name": run.model.name, "arguments": arguments, "sha256": sha256_of(weights)}
+    write_json(output / hub.DESCRIPTION, description)
+    for name in ("config.json", "provenance.json"):
+        write_bytes(output / name, (folder / name).read_bytes())
     write_text(output / "README.md", _card(run, folder, count_parameters(model)))
 
 
@@ -108,18 +119,16 @@ Run {run.id} of the reproduction of *Convolutional Tensor-Train LSTM for Spatio-
 2020), {parameters:,} parameters. {stand_in}
 
 ```python
-import json
-from pathlib import Path
-from safetensors.torch import load_file
-from convttlstm.models import create_model
+from convttlstm.hub import load
 
-model = create_model(**json.loads(Path("model.json").read_text()))
-model.load_state_dict(load_file("model.safetensors"))
+model = load("path/to/this/folder")
+prediction = model(frames, context={run.dataset.context}, horizon={run.dataset.horizon})
 ```
 
-`convttlstm.models` says how it is called; it saw {seen} of size {run.dataset.size}, values in [0, 1].
+`frames` are {seen} of size {run.dataset.size}, values in [0, 1]; the last `horizon` outputs are the prediction.
+`convttlstm predict path/to/this/folder VIDEO --horizon {run.dataset.horizon} -o prediction.gif` predicts in a video.
 
-- Weights: {origin}
+- Weights: {origin}; SHA-256 {sha256}
 - Data: {data}
 - Settings of training: {training}
 
@@ -138,6 +147,7 @@ def _card(run: Run, folder: Path, parameters: int) -> str:
         licence="other" if imported else "mit",  # the authors' is non-commercial
         run=run,
         parameters=parameters,
+        sha256=made_by["weights_sha256"],
         stand_in=stand_in if run.dataset.stand_in else "",
         seen=f"(batch, time, {run.dataset.channels}, height, width)",
         origin=f"{origin}; commit {made_by['commit']}",

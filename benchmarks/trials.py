@@ -1,0 +1,140 @@
+"""Short trials by which the laptop scale's task and budget were chosen, evaluated on validation sequences.
+
+trials.yaml lists them. A trial trains one seed of each of its models on Moving-MNIST sequences and evaluates
+30 predicted frames of the validation split, beside two predictions that need no training: all black, and the
+last frame copied. A frame is open to comparison if the model beats both in MSE, SSIM and LPIPS with separate
+95 % intervals over sequences. The results are one CSV file; trials that it holds are not repeated.
+"""
+
+import argparse
+import tempfile
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+
+from benchmarks import RESULTS, ROOT
+from convttlstm.config import Run, load_settings, resolve_run
+from convttlstm.config.base import merge
+from convttlstm.data.clips import open_clips
+from convttlstm.data.digits import load_digits
+from convttlstm.data.prepare import prepare
+from convttlstm.evaluation.complexity import count_parameters
+from convttlstm.evaluation.intervals import mean
+from convttlstm.evaluation.lpips_metric import Lpips
+from convttlstm.evaluation.protocol import judge, load_model
+from convttlstm.files import write_text
+from convttlstm.training.loop import train
+
+DATASET, HORIZON = "moving_mnist_2", 30
+LPIPS_SIDE = 64
+FRAMES = np.array([1, 2, 3, 5, 7, 10, 12, 15, 20, 25, 30])
+METRICS = {"mse": -1, "ssim_standard": 1, "lpips_standard": -1}  # the sign says whether more is better
+NAIVE = ["black", "copy_last"]
+
+
+def main() -> None:
+    """Run the trials that are missing, and write one CSV."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("names", nargs="*", help="trials of trials.yaml; all if none is given")
+    parser.add_argument("--lpips", type=Path, default=ROOT / "data/raw/lpips/alexnet.safetensors")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--output", type=Path, default=RESULTS / "trials.csv")
+    options = parser.parse_args()
+    Lpips(options.lpips)  # refuses a missing file before anything is trained
+    content = yaml.safe_load((ROOT / "benchmarks/trials.yaml").read_text())
+    done = pd.read_csv(options.output) if options.output.exists() else pd.DataFrame({"trial": []})
+    wanted = [name for name in options.names or content["trials"] if name not in set(done["trial"])]
+    trials = {name: merge(content["base"], content["trials"][name] or {}) for name in wanted}
+    tasks = [(name, trial, model) for name, trial in trials.items() for model in trial["models"]]
+    with ProcessPoolExecutor(options.processes, get_context("spawn")) as pool:
+        for future in as_completed(pool.submit(run_trial, *task, options.lpips) for task in tasks):
+            done = pd.concat([done, future.result()])
+            write_text(options.output, done.to_csv(index=False, float_format="%.5g"))
+    print(f"wrote {options.output}")
+
+
+def run_trial(name: str, trial: dict[str, Any], system: str, lpips: Path) -> pd.DataFrame:
+    """Train one model and evaluate it; return a line for each metric and frame."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        settings = load_settings(write_scale(folder, trial))
+        run = resolve_run(settings, "trial", DATASET, f"{system}-seed0")
+        digits = load_digits("embedded", folder, ROOT / "data/embedded")
+        prepare(DATASET, run.dataset, digits, folder / "data", folder / "checksums.json")
+        train(run, folder / "data", folder / "run")
+        history = pd.read_csv(folder / "run/history.csv")
+        clips = open_clips(run.dataset, folder / "data", "validation")
+        frames, network = clips.batch(np.arange(len(clips))), Lpips(lpips, LPIPS_SIDE)
+        naive = [resolve_run(settings, "trial", DATASET, name) for name in NAIVE]
+        values = {each.system: per_frame(each, folder / "run", frames, network) for each in [run, *naive]}
+        trained = {
+            "trial": name,
+            "model": system,
+            "parameters": count_parameters(load_model(run, folder / "run")),
+            "samples": run.training.samples,
+            "samples_per_second": run.training.samples / history["seconds"].sum(),
+            "validation_loss": history["validation_loss"].min(),
+        }
+        return pd.DataFrame([trained | row for row in compared(values, system)])
+
+
+def write_scale(folder: Path, trial: dict[str, Any]) -> Path:
+    """Write a scale for a trial, and return its path."""
+    (folder / "paper.yaml").write_text((ROOT / "config/paper.yaml").read_text())
+    systems = {
+        name: {"title": name, "model": {"name": name} | model} for name, model in trial["models"].items()
+    }
+    nothing = dict.fromkeys(["kth", "something_25", "something_50"])
+    content = {
+        "label": "trial",
+        "datasets": {DATASET: trial["dataset"]},
+        "systems": systems,
+        "training": trial["training"],
+        "experiments": nothing
+        | {DATASET: {"table": [*systems], "ablations": [], "grid": [], "halving": None}},
+        "evaluation": {"lpips": False},
+        "compute": {"accelerator": "cpu", "threads": 1},
+    }
+    content["experiments"][DATASET]["finalists"] = []
+    path = folder / "trial.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@torch.inference_mode()
+def per_frame(run: Run, folder: Path, frames: torch.Tensor, lpips: Lpips) -> dict[str, np.ndarray]:
+    """Return each metric, (sequences, HORIZON)."""
+    context = run.dataset.context
+    model = load_model(run, folder).eval()
+    prediction = model(frames[:, :context], context, HORIZON)[:, -HORIZON:].clamp(0, 1)
+    truth = frames[:, context : context + HORIZON]
+    parts = [judge(prediction[i : i + 10], truth[i : i + 10], lpips) for i in range(0, len(frames), 10)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in METRICS}
+
+
+def compared(values: dict[str, dict[str, np.ndarray]], system: str) -> list[dict[str, Any]]:
+    """Return mean and interval of the model, the naive predictions' means, and whether all are separate."""
+    rows = []
+    for metric, sign in METRICS.items():
+        for frame in FRAMES:
+            here = {
+                n: mean(v[metric][None, :, frame - 1], np.arange(len(v[metric]))) for n, v in values.items()
+            }
+            bounds = {name: sorted(sign * bound for bound in each.interval) for name, each in here.items()}
+            low, high = here[system].interval
+            rows.append(
+                {"metric": metric, "frame": frame, "value": here[system].value, "low": low, "high": high}
+                | {name: here[name].value for name in NAIVE}
+                | {"open": all(bounds[system][0] > bounds[name][1] for name in NAIVE)}
+            )
+    return rows
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Published weights in two lines.
+
+    from convttlstm.hub import load
+    model = load("results/laptop/models/conv_tt_lstm-seed0")
+
+`convttlstm.models` says how the model is called. Such folders come from `convttlstm export-weights`.
+"""
+
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from convttlstm.files import UserError, read_json, sha256_of
+from convttlstm.models import create_model
+
+WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+
+
+def load(folder: str | Path) -> nn.Module:
+    """Return the model of a folder, on the CPU, ready to predict.
+
+    Args:
+        folder: holds model.safetensors, and model.json with the model's name, its arguments and the SHA-256
+            of the weights.
+
+    Raises:
+        UserError: a file is missing or damaged, or the weights have another checksum.
+    """
+    weights, description = Path(folder, WEIGHTS), Path(folder, DESCRIPTION)
+    described = read_json(description)
+    if not weights.is_file():
+        raise UserError(f"{weights}: no such file")
+    try:
+        if (found := sha256_of(weights)) != described["sha256"]:
+            raise UserError(
+                f"{weights}: has SHA-256 {found}, not {described['sha256']} as {DESCRIPTION} says"
+            )
+        model = create_model(described["name"], **described["arguments"])
+        model.load_state_dict(load_file(weights))
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{description}: not a model's description ({error})") from None
+    except (SafetensorError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{weights}: not the weights that {DESCRIPTION} describes ({reason})") from None
+    return model.eval()
