@@ -54,6 +54,7 @@ rule evaluated:
         rules.count_costs.output,
         [metrics_of(dataset) for dataset in DATASETS],
         rules.summary.output,
+        [weights for dataset in DATASETS for weights in published_weights(dataset)],
 
 
 # Tables and pictures are in git and what they are made from is not, and a missing intermediate file

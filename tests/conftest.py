@@ -73,6 +73,7 @@ TINY: dict[str, Any] = {
         "something_50": None,
         "moving_mnist_2": {
             "table": ["black", "copy_last", "conv_lstm", "conv_tt_lstm"],
+            "published": ["conv_tt_lstm"],
             "ablations": [
                 {
                     "system": "conv_lstm",

@@ -32,7 +32,7 @@ def write_forecast(run: Run, truth: np.ndarray, prediction: np.ndarray, output: 
     context = run.dataset.context
     predicted = Panel(run.title, np.concatenate([truth[:context], prediction]))
     label = f"{run.id}, trained on {run.dataset.title}; {source_label(run)}"
-    pictures = draw_panels([Panel("Your video", truth), predicted], context, label)
+    pictures = draw_panels([Panel("Truth", truth), predicted], context, label)
     (write_gif if output.suffix == ".gif" else write_mp4)(pictures, output)
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from convttlstm import hub
+from convttlstm.config import read_run
 from convttlstm.files import UserError
 from convttlstm.models import create_model
 from convttlstm.sharing.released import from_released
@@ -163,6 +164,18 @@ def test_published_weights_predict_as_the_run_does(project: Project, tmp_path: P
     np.testing.assert_array_equal(*map(np.load, outputs))
 
 
+def test_without_a_video_the_first_test_sequence_is_predicted(project: Project, tmp_path: Path):
+    run, output = tmp_path / "run", tmp_path / "prediction.npy"
+    assert import_weights(project, run).returncode == 0
+    assert project.call("predict", run, "--horizon", 4, "-o", output).returncode == 0
+    model, settings = model_of(released(3, 3, 8, 3), 3, 3, 8, 3), read_run(run)
+    context = settings.dataset.context
+    first = torch.from_numpy(np.load(project.data / "test.npy")[:1, :context])[:, :, None] / 255
+    with torch.no_grad():
+        expected = model(first.double(), context, 4)[0, -4:].clamp(0, 1)
+    assert np.abs(np.load(output) / 255 - expected.numpy()).max() < 1 / 255
+
+
 def test_published_weights_that_are_not_as_described_are_refused(project: Project, tmp_path: Path):
     run, exported = tmp_path / "run", tmp_path / "model"
     assert import_weights(project, run).returncode == 0
@@ -175,7 +188,7 @@ def test_published_weights_that_are_not_as_described_are_refused(project: Projec
         hub.load(exported)
     weights.write_bytes(good)
     description.write_text(json.dumps(described | {"arguments": described["arguments"] | {"rank": 5}}))
-    with pytest.raises(UserError, match="not the weights that model.json describes"):
+    with pytest.raises(UserError, match="not the weights that model"):
         hub.load(exported)
     description.write_text("{}")
     with pytest.raises(UserError, match="not a model's description"):

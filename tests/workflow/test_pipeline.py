@@ -14,8 +14,10 @@ import pandas as pd
 import pytest
 import yaml
 from PIL import Image
+from safetensors.torch import load_file
 
 from benchmarks.halving import outcome
+from convttlstm import hub
 from convttlstm.config import Halving, load_settings
 from convttlstm.data.videos import decode
 from tests.conftest import ENVIRONMENT, RUN, Project
@@ -127,6 +129,9 @@ def test_from_digits_to_the_page_and_then_nothing_to_do(project):
     # Two grid points were trained, one of which is Table 2's; only Table 2's runs met the test split.
     folders = {path.parent.name for path in results.rglob("best.safetensors")}
     assert folders == {"conv_lstm-seed0", "conv_tt_lstm-seed0", "conv_tt_lstm-C2-seed0"}
+    published = results / "models/moving_mnist_2/conv_tt_lstm-seed0"
+    assert hub.load(published).state_dict().keys() == load_file(published / hub.WEIGHTS).keys()
+    assert "On the test split:" in (published / "README.md").read_text()
     judged = {path.parent.name for path in results.rglob("metrics.json")}
     assert judged == {"black", "copy_last", "conv_lstm-seed0", "conv_tt_lstm-seed0"}
 

@@ -6,6 +6,7 @@ from convttlstm.config import (
     grid_runs,
     is_selected,
     planned_run,
+    published_runs,
     report_digest,
     rungs,
     settings_of_scale,
@@ -109,6 +110,12 @@ def run_files(name, runs):
 def metrics_of(dataset):
     runs = evaluated_runs(SETTINGS, dataset)
     return [f"{RESULTS}/runs/{dataset}/{run}/metrics.json" for run in runs]
+
+
+def published_weights(dataset):
+    folder = f"{RESULTS}/models/{dataset}"
+    runs = published_runs(SETTINGS, dataset)
+    return [f"{folder}/{run}/model.safetensors" for run in runs]
 
 
 def selections_of(datasets):

@@ -93,6 +93,39 @@ rule recognise:
         " 2>&1 | write_log {log}"
 
 
+rule publish:
+    input:
+        weights=f"{RESULTS}/runs/{{dataset}}/{{run}}/best.safetensors",
+        provenance=f"{RESULTS}/runs/{{dataset}}/{{run}}/provenance.json",
+        metrics=f"{RESULTS}/runs/{{dataset}}/{{run}}/metrics.json",
+    output:
+        multiext(
+            f"{RESULTS}/models/{{dataset}}/{{run}}/",
+            *("model.safetensors", "model.json", "README.md"),
+            *("config.json", "provenance.json"),
+        ),
+    log:
+        f"{RESULTS}/logs/publish/{{dataset}}/{{run}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/publish/{{dataset}}/{{run}}.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+        gpu=0,
+    params:
+        run=subpath(input.weights, parent=True),
+        folder=subpath(output[0], parent=True),
+    message:
+        "Publishing the weights of {wildcards.run} on {wildcards.dataset}"
+    shell:
+        "python -m convttlstm export-weights"
+        " --output {params.folder}"
+        " {params.run}"
+        " 2>&1 | write_log {log}"
+
+
 rule count_costs:
     output:
         systems=f"{RESULTS}/complexity.csv",

@@ -128,8 +128,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("-o", "--output", type=Path, required=True, help="the run's folder")
 
     sub = add("predict", commands.predict)
-    sub.add_argument("run", type=Path, help="the run's folder")
-    sub.add_argument("video", type=Path, help="any video file")
+    sub.add_argument("run", type=Path, help="the run's folder, or one of published weights")
+    sub.add_argument(
+        "video", type=Path, nargs="?", help="any video file; Moving-MNIST: a test sequence if left out"
+    )
     sub.add_argument("--horizon", type=_positive, required=True, help="frames to predict")
     sub.add_argument(
         "--start",

@@ -168,7 +168,7 @@ def evaluate(options: argparse.Namespace) -> None:
 
 
 def predict(options: argparse.Namespace) -> None:
-    """Predict the next frames of a video of your own with a finished run."""
+    """Predict the next frames of a video of your own, or of a drawn test sequence, with a finished run."""
     from convttlstm.forecast import check_suffix, write_forecast
 
     check_suffix(options.output)

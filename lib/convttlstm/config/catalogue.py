@@ -100,6 +100,9 @@ class Experiment(Strict):
         [], description="seeds that the grid's winners are trained with, and judged on the test split"
     )
     seeds: list[Seed] = Field([0], min_length=1)
+    published: list[str] = Field(
+        [], description="systems of `table` whose weights, of the first seed, come with the results"
+    )
     training: dict[str, Any] = Field({}, description="what differs from the scale's training")
 
     def roles(self) -> list[str]:
@@ -109,6 +112,7 @@ class Experiment(Strict):
     def systems(self) -> dict[str, str]:
         """Return the systems that are named, and where each is first named."""
         named = [(system, "table") for system in self.table]
+        named += [(system, "published") for system in self.published]
         named += [(row.system, "ablations") for row in self.ablations]
         named += [(name, "grid") for grid in self.grid for name in (grid.system, grid.role) if name]
         first: dict[str, str] = {}

@@ -190,6 +190,12 @@ def ablation_runs(settings: Settings, dataset: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def published_runs(settings: Settings, dataset: str) -> list[str]:
+    """Return the runs whose weights come with the results."""
+    experiment = settings.experiments[dataset]
+    return [run_id(settings, system, {}, experiment.seeds[0]) for system in experiment.published]
+
+
 def selected_runs(settings: Settings, dataset: str) -> list[str]:
     """Return the runs of the grid's winners, seed by seed."""
     experiment = settings.experiments[dataset]

@@ -118,7 +118,7 @@ class Evaluation(Strict):
     )
     first_frame: PositiveInt = Field(
         1,
-        description="the first predicted frame that counts in means; earlier ones appear in curves by frame only",
+        description="the first predicted frame that counts in means; curves by frame show all",
     )
     batch_size: PositiveInt = 16
     sequences: PositiveInt | None = Field(

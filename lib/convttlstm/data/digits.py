@@ -20,6 +20,7 @@ MNIST_SHA256 = {
     "t10k-images-idx3-ubyte.gz": ("8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"),
     "t10k-labels-idx1-ubyte.gz": ("f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
 }
+EMBEDDED = Path("data/embedded")  # from the repository's root
 EMBEDDED_SHA256 = "d3ca3edc94479149c931c39d29bea0c74930710546d49c0f007a2743c1436a66"
 
 

@@ -7,8 +7,10 @@ import numpy as np
 import torch
 
 from convttlstm import hub
-from convttlstm.config import Run, read_run
+from convttlstm.config import MovingMnist, Run, Split, read_run
 from convttlstm.data.clips import as_bytes, as_floats
+from convttlstm.data.digits import EMBEDDED, load_digits
+from convttlstm.data.moving_mnist import generate
 from convttlstm.data.videos import decode
 from convttlstm.evaluation.protocol import load_model
 from convttlstm.files import UserError
@@ -29,17 +31,17 @@ class Forecast:
     prediction: np.ndarray
 
 
-def predict(folder: Path, video: Path, horizon: int, start: int | None = None) -> Forecast:
+def predict(folder: Path, video: Path | None, horizon: int, start: int | None = None) -> Forecast:
     """Return what a finished run predicts in a video, on the CPU.
 
     Frames are prepared as the run's data set was: grey or colour, its frame step, its size in evaluation.
 
     Args:
         folder: the run's folder, or one that `convttlstm export-weights` wrote.
-        video: any file that FFmpeg reads.
+        video: any file that FFmpeg reads; None: the first test sequence, of a run on Moving-MNIST.
         horizon: frames to predict.
         start: the first predicted frame, counted from 1 after the frame step; None: the one that follows
-            the video's last.
+            the video's last, or a test sequence's context.
 
     Raises:
         UserError: the run is not finished, or the video cannot be read or is too short.
@@ -49,19 +51,17 @@ def predict(folder: Path, video: Path, horizon: int, start: int | None = None) -
         raise UserError(
             f"{folder}: a recogniser; choose a run on a data set whose frames alone are predicted"
         )
-    dataset, context = run.dataset, run.dataset.context
-    if not video.is_file():
-        raise UserError(f"{video}: no such file")
-    try:
-        colour, step = dataset.channels == 3, dataset.frame_interval
-        frames = np.stack(list(decode(str(video), dataset.test_size, colour, step)))
-    except UserError as error:
-        raise UserError(f"{video}: {error}") from None
+    context = run.dataset.context
+    if video is None:
+        frames, start = _test_sequence(run, horizon), start or context + 1
+    else:
+        frames = _read(run, video)
     given = len(frames) if start is None else start - 1
     if not context <= given <= len(frames):
         raise UserError(
-            f"{video}: the first predicted frame can be {context + 1} to {len(frames) + 1}, since the model "
-            f"sees {context} frames and the video has {len(frames)}; not {given + 1}"
+            f"{video or 'test sequence'}: the first predicted frame can be {context + 1} to "
+            f"{len(frames) + 1}, since the model sees {context} frames and the video has {len(frames)}; "
+            f"not {given + 1}"
         )
     published = (folder / hub.DESCRIPTION).is_file()
     model = hub.load(folder) if published else load_model(run, folder).eval()
@@ -70,3 +70,24 @@ def predict(folder: Path, video: Path, horizon: int, start: int | None = None) -
         prediction = model(window, context, horizon)[0, -horizon:].clamp(0, 1)
     truth = frames[given - context : given + horizon]
     return Forecast(run, truth, as_bytes(prediction))
+
+
+def _read(run: Run, video: Path) -> np.ndarray:
+    if not video.is_file():
+        raise UserError(f"{video}: no such file")
+    colour, step = run.dataset.channels == 3, run.dataset.frame_interval
+    try:
+        return np.stack(list(decode(str(video), run.dataset.test_size, colour, step)))
+    except UserError as error:
+        raise UserError(f"{video}: {error}") from None
+
+
+def _test_sequence(run: Run, horizon: int) -> np.ndarray:
+    """Return the first test sequence, long enough for the horizon, uint8 (time, 1, height, width)."""
+    dataset = run.dataset
+    if not isinstance(dataset, MovingMnist):
+        raise UserError(f"{run.id}: its test sequences are not drawn; give a video")
+    digits = load_digits(dataset.digits, Path(dataset.raw_folder), EMBEDDED)
+    frames = max(dataset.test.frames, dataset.context + horizon)
+    longer = dataset.model_copy(update={"test": Split(sequences=1, frames=frames)})
+    return generate(longer, "test", digits, np.arange(1))[0, :, None]

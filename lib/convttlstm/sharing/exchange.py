@@ -125,8 +125,9 @@ model = load("path/to/this/folder")
 prediction = model(frames, context={run.dataset.context}, horizon={run.dataset.horizon})
 ```
 
-`frames` are {seen} of size {run.dataset.size}, values in [0, 1]; the last `horizon` outputs are the prediction.
-`convttlstm predict path/to/this/folder VIDEO --horizon {run.dataset.horizon} -o prediction.gif` predicts in a video.
+`frames` are {seen} of size {run.dataset.size}, values in [0, 1]; the last `horizon` outputs are
+the prediction. `convttlstm predict path/to/this/folder VIDEO --horizon {run.dataset.horizon} -o prediction.gif` predicts
+how a video goes on{drawn}.
 
 - Weights: {origin}; SHA-256 {sha256}
 - Data: {data}
@@ -148,6 +149,7 @@ def _card(run: Run, folder: Path, parameters: int) -> str:
         run=run,
         parameters=parameters,
         sha256=made_by["weights_sha256"],
+        drawn="; without VIDEO, how a test sequence does" if run.dataset.generated else "",
         stand_in=stand_in if run.dataset.stand_in else "",
         seen=f"(batch, time, {run.dataset.channels}, height, width)",
         origin=f"{origin}; commit {made_by['commit']}",
