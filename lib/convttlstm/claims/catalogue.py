@@ -13,7 +13,10 @@ from convttlstm.config.catalogue import Ablation
 from convttlstm.config.text import read_yaml
 from convttlstm.files import UserError
 
-Topic = Literal["overall", "Moving-MNIST-2", "KTH", "recognition", "ablations", "complexity", "training time"]
+Topic = (
+    Literal["overall", "Moving-MNIST-2", "KTH", "recognition", "ablations", "complexity", "training time"]
+    | Literal["asked here"]
+)
 MetricName = Literal["mse", "psnr", "ssim_paper", "lpips_paper"]
 Reading = Literal["top1", "group"]
 Others = Annotated[
@@ -176,6 +179,11 @@ class Claim(Strict):
     proxy: str = Field("", description="what the comparisons stand for, if they are not the claim itself")
     note: str = Field("", description="a reservation about the paper's figures")
     needs: str = Field("", description="what it would take to decide it, if trainings are not enough")
+
+    @property
+    def asked_here(self) -> bool:
+        """Whether the paper neither claims nor denies it."""
+        return self.topic == "asked here"
 
     @property
     def basis(self) -> Basis:

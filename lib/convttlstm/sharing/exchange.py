@@ -126,8 +126,8 @@ prediction = model(frames, context={run.dataset.context}, horizon={run.dataset.h
 ```
 
 `frames` are {seen} of size {run.dataset.size}, values in [0, 1]; the last `horizon` outputs are
-the prediction. `convttlstm predict FOLDER VIDEO --horizon {run.dataset.horizon} -o prediction.gif` predicts how
-a video goes on{drawn}.
+the prediction. `convttlstm predict FOLDER VIDEO --horizon 10 -o prediction.gif` predicts how a video goes
+on{drawn}.
 
 - Weights: {origin}; SHA-256 {sha256}
 - Data: {data}

@@ -24,11 +24,14 @@ SEPARATOR = "\n"  # between the comparisons in a cell of the CSV
 # How a verdict came about, in the order in which reports show them.
 GROUPS = {
     "training": "From training at this scale",
+    "asked": "Asked here, not in the paper",
     "counting": "By counting, at the paper's sizes",
     "timing": "By measured time, on the devices named",
     "undecidable": "Not decidable by a program",
     "lacking": "Not tested, as runs are lacking",
 }
+# Nobody can reproduce what was not published.
+ANSWERS = {"reproduced": "holds", "contradicted": "fails"}
 RULE = (
     "A claim is reproduced if all its comparisons lie on the claimed side with their whole 95 % "
     "intervals, over seeds and test sequences; contradicted if one lies on the other side after Holm's "
@@ -76,14 +79,16 @@ def _cells(judgement: Judgement) -> dict[str, str]:
     compared = [part for part in evidence if part.runs]
     return {
         "claim": claim.id,
-        "group": "lacking" if judgement.verdict == "not tested" else claim.basis,
+        "group": _group(judgement),
         "topic": claim.topic,
         "place": claim.place,
         "statement": claim.statement,
         "paper": figures.text,
         "paper_holds": HOLDS[figures.holds],
         "paper_note": figures.note,
-        "verdict": judgement.verdict,
+        "verdict": ANSWERS.get(judgement.verdict, judgement.verdict)
+        if claim.asked_here
+        else judgement.verdict,
         "why": judgement.why,
         "measured": _measured(evidence),
         "seeds": str(min(part.seeds for part in compared)) if compared else "",
@@ -93,6 +98,12 @@ def _cells(judgement: Judgement) -> dict[str, str]:
         "runs": _distinct(run for part in compared for run in part.runs),
         "needs": judgement.needs,
     }
+
+
+def _group(judgement: Judgement) -> str:
+    if judgement.verdict == "not tested":
+        return "lacking"
+    return "asked" if judgement.claim.asked_here else judgement.claim.basis
 
 
 def _measured(evidence: Sequence[Evidence]) -> str:
@@ -136,7 +147,7 @@ def opening(table: pd.DataFrame, label: str) -> str:
     tested = table[table["group"] == "training"]
     if tested.empty:
         return f"Training at {scale} shows nothing about the paper's claims."
-    lacking = int((table["group"] == "lacking").sum())
+    lacking = int(((table["group"] == "lacking") & (table["topic"] != "asked here")).sum())
     verbs = {
         "reproduced": "reproduces",
         "contradicted": "contradicts",
@@ -155,11 +166,12 @@ def others(table: pd.DataFrame) -> str:
     """Return in words what does not rest on training, and what the paper's own figures contradict."""
     held = {name: table[table["group"] == name]["verdict"] for name in GROUPS}
     counted, timed, against = held["counting"], held["timing"], (table["paper_holds"] == "no").sum()
+    papers = int((table["topic"] != "asked here").sum())
     parts = [
         f"By counting, {_held(counted)}.",
         f"By measured time, on the devices named and not the authors', {_held(timed)}.",
         f"No program can decide {len(held['undecidable'])}.",
-        f"The paper's own figures contradict {against} of its {len(table)} claims.",
+        f"The paper's own figures contradict {against} of its {papers} claims.",
     ]
     return " ".join(parts)
 
