@@ -383,7 +383,7 @@ def test_frames_after_a_horizon_are_what_two_means_leave(tmp_path: Path) -> None
 
 def test_what_is_asked_here_is_answered_apart_from_the_papers_claims(tmp_path: Path) -> None:
     settings = scale()
-    tables = runs_with(np.full(SEQUENCES, -0.001))
+    tables = runs_with(np.full(SEQUENCES, -0.003))
     results = make_results(tmp_path / "laptop", settings, tables)
     content = yaml.safe_load((PAPER / "claims.yaml").read_text())
     own = {"id": "asked", "topic": "asked here", "place": "not in the paper", "statement": "It is better."}

@@ -30,7 +30,7 @@ GROUPS = {
     "undecidable": "Not decidable by a program",
     "lacking": "Not tested, as runs are lacking",
 }
-# Nobody can reproduce what was not published.
+# Of questions that the paper does not ask, nothing can be reproduced.
 ANSWERS = {"reproduced": "holds", "contradicted": "fails"}
 RULE = (
     "A claim is reproduced if all its comparisons lie on the claimed side with their whole 95 % "
@@ -76,7 +76,9 @@ def label_of(scale: Scale) -> str:
 
 def _cells(judgement: Judgement) -> dict[str, str]:
     claim, figures, evidence = judgement.claim, judgement.figures, judgement.evidence
-    compared = [part for part in evidence if part.runs]
+    compared, verdict = [part for part in evidence if part.runs], judgement.verdict
+    if claim.asked_here:
+        verdict = ANSWERS.get(verdict, verdict)
     return {
         "claim": claim.id,
         "group": _group(judgement),
@@ -86,9 +88,7 @@ def _cells(judgement: Judgement) -> dict[str, str]:
         "paper": figures.text,
         "paper_holds": HOLDS[figures.holds],
         "paper_note": figures.note,
-        "verdict": ANSWERS.get(judgement.verdict, judgement.verdict)
-        if claim.asked_here
-        else judgement.verdict,
+        "verdict": verdict,
         "why": judgement.why,
         "measured": _measured(evidence),
         "seeds": str(min(part.seeds for part in compared)) if compared else "",
