@@ -408,7 +408,7 @@ def test_a_scale_with_shorter_horizons_tests_the_claims_at_those(tmp_path: Path)
     tables |= {f"conv_tt_lstm-seed{seed}": better for seed in range(3)}
     results = make_results(tmp_path / "laptop", settings, tables)
     line = decide(tmp_path, results, settings, [LOWER_MSE | {"horizons": [10]}])
-    assert line["verdict"] == "contradicted" and " at 5 frames" in line["measured"]
+    assert line["verdict"] == "contradicted" and " in frames 3 to 5" in line["measured"]
     line = decide(tmp_path, results, settings, [LOWER_MSE | {"after": 10}])
     # Worse by 2.1 over frames 3 to 5 and equal over 3 to 12, so better by 3 x 2.1 / 7 over 6 to 12.
     assert line["verdict"] == "reproduced" and line["measured"].startswith("-0.9 [")

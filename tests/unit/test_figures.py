@@ -109,7 +109,11 @@ def line_in(figure: Figure, panel: int, colour: str, points: int) -> np.ndarray:
 
 
 def test_bands_reach_from_the_lowest_to_the_highest_training(results: Path, drawn: list[Series]) -> None:
-    figure = draw_per_frame(drawn, trained_to=10)
+    figure = draw_per_frame(drawn, trained_to=10, counted=(4, 15))
+    shaded = [patch.get_extents().get_points()[:, 0] for patch in figure.axes[0].patches]
+    to_data = figure.axes[0].transData.inverted()
+    edges = [to_data.transform([(x, 0) for x in xs])[:, 0].round(3).tolist() for xs in shaded]
+    assert edges == [[0.5, 3.5], [15.5, 30.5]]  # all but frames 4 to 15
     for panel, (metric, scale) in enumerate({"mse": 1e3, "ssim_paper": 1, "lpips_paper": 1e3}.items()):
         bands = {tuple(band.get_facecolor()[0][:3]): band for band in figure.axes[panel].collections}
         for system in SYSTEMS:
@@ -330,7 +334,7 @@ def test_charts_fit_a_column_and_their_text_is_readable(results: Path, tmp_path:
     drawn = series_of(load_results(results, DATASET, RUNS))
     trained = [series for series in drawn if series.runs[0].config.trained]
     figures = [
-        draw_per_frame(drawn, 10),
+        draw_per_frame(drawn, 10, (1, 30)),
         draw_loss_curves(trained),
         draw_seeds(trained, {}),
         draw_protocols(drawn),

@@ -133,7 +133,8 @@ class Evidences:
         ours, theirs = (self._results(claim.dataset, name) for name in (claim.better, other))
         after = self._horizon(claim.dataset, claim.after) if claim.after else None
         for horizon in [self._horizon(claim.dataset, printed) for printed in claim.horizons]:
-            frames = f" in frames {after + 1} to {horizon}" if after else f" at {horizon} frames"
+            first = after + 1 if after else self.settings.evaluation.first_frame
+            frames = f" in frames {first} to {horizon}" if first > 1 else f" at {horizon} frames"
             for metric in claim.metrics:
                 values = [late_values(run, horizon, after, metric) for run in [*ours, *theirs]]
                 where = f"{frames}, {against(self.catalogue, claim, other)}"

@@ -5,6 +5,7 @@ from math import isnan
 
 import pandas as pd
 
+from convttlstm.config import Evaluation
 from convttlstm.metrics import Metric
 from convttlstm.results import Interval, Result
 
@@ -16,6 +17,12 @@ UNITS_OF_ONE, UNITS_OF_SEVERAL = f"{UNITS}.", f"{UNITS}, and over trainings wher
 PAPER_PROTOCOL = (
     "SSIM with data range 2 and LPIPS on inputs left in [0, 1], as the paper's code computes them."
 )
+
+
+def counted_frames(evaluation: Evaluation) -> str:
+    """Return a sentence on the predicted frames that count in no mean, "" if all count."""
+    first = evaluation.first_frame
+    return f" Means begin with predicted frame {first}." if first > 1 else ""
 
 
 def mean_of(runs: list[Result]) -> dict[str, str]:

@@ -9,7 +9,6 @@ from convttlstm.metrics import METRICS
 from convttlstm.reporting.drawing import (
     COLUMN,
     GREY,
-    SMALL,
     Look,
     Series,
     footnote,
@@ -31,15 +30,17 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     if any(len(series.runs) > 1 for series in drawn):
         note = f"lines: mean of a system's trainings, bands: from the lowest to the highest of them\n{note}"
     run = full[0].config
-    return draw_per_frame(drawn, run.dataset.horizon), footnote(run, note)
+    counted = run.evaluation.first_frame, max(run.dataset.test_horizons)
+    return draw_per_frame(drawn, run.dataset.horizon, counted), footnote(run, note)
 
 
-def draw_per_frame(drawn: list[Series], trained_to: int) -> Figure:
+def draw_per_frame(drawn: list[Series], trained_to: int, counted: tuple[int, int]) -> Figure:
     """Return a panel for each metric: by predicted frame the mean of a system's trainings, and their range.
 
     Args:
         drawn: the systems.
         trained_to: the last frame that training predicts.
+        counted: first and last frame that count in means; the others are shaded.
     """
     figure = Figure(figsize=(COLUMN, 5.2))
     panels = figure.subplots(3, 1, sharex=True)
@@ -61,20 +62,15 @@ def draw_per_frame(drawn: list[Series], trained_to: int) -> Figure:
                 )
                 ends.append((float(frames[-1]), float(mean[-1]), look))
         axes.set_title(metric.title, loc="left")
+        shown = drawn[0].runs[0].per_frame["frame"]
+        for start, end in ((shown.min(), counted[0]), (counted[1] + 1, shown.max() + 1)):
+            if start < end:
+                axes.axvspan(start - 0.5, end - 0.5, color="#f0f0f0", lw=0, zorder=0)
         axes.axvline(trained_to + 0.5, color=GREY, lw=0.8, ls=":")
         if not ends:
             say(axes, "LPIPS was not computed")
         else:
             label_ends(axes, ends)
-    panels[0].annotate(
-        f"training ends at {trained_to}",
-        (trained_to + 0.5, 0.03),
-        xycoords=("data", "axes fraction"),
-        xytext=(3, 0),
-        textcoords="offset points",
-        color=GREY,
-        fontsize=SMALL,
-    )
     panels[-1].set_xlabel("predicted frame")
     panels[-1].xaxis.set_major_locator(ticker.MaxNLocator(steps=[1, 2, 5, 10], integer=True))
     panels[-1].set_xlim(0.5)
@@ -89,7 +85,7 @@ REPORT = FigureReport(
     place=70,
     title="Curves by frame",
     caption="Means over the test sequences of each predicted frame. Training predicts no further than the "
-    "dotted line.",
+    "dotted line. Frames on grey count in no table.",
     alternative="Lines that show, for each system, how its predictions get worse from frame to frame.",
     draw=draw,
 )

@@ -6,7 +6,7 @@ import pandas as pd
 
 from convttlstm.config import Run
 from convttlstm.reporting.accuracy import percent
-from convttlstm.reporting.cells import metric_cell, sequences_in_words
+from convttlstm.reporting.cells import counted_frames, metric_cell, sequences_in_words
 from convttlstm.results import Recognition, Result
 
 
@@ -67,7 +67,7 @@ def scale_facts(run: Run, result: Result) -> str:
     facts = (
         f"Frames of {size} x {size} pixels{resized}; {training.epochs} epochs of "
         f"{training.samples_per_epoch:,} samples; test sequences: "
-        f"{sequences_in_words(result.metrics.sequences)}."
+        f"{sequences_in_words(result.metrics.sequences)}.{counted_frames(run.evaluation)}"
     )
     if run.scale == "paper" and not run.dataset.stand_in:
         return facts

@@ -76,7 +76,8 @@ def label_of(scale: Scale) -> str:
 
 def _cells(judgement: Judgement) -> dict[str, str]:
     claim, figures, evidence = judgement.claim, judgement.figures, judgement.evidence
-    compared, verdict = [part for part in evidence if part.runs], judgement.verdict
+    compared = [part for part in evidence if part.runs]
+    verdict: str = judgement.verdict
     if claim.asked_here:
         verdict = ANSWERS.get(verdict, verdict)
     return {

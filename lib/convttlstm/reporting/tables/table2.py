@@ -15,6 +15,7 @@ from convttlstm.reporting.cells import (
     UNITS_OF_ONE,
     UNITS_OF_SEVERAL,
     comparison,
+    counted_frames,
     is_ours,
     mean_of,
     metric_cell,
@@ -48,7 +49,8 @@ def rows(scale: Scale, dataset: str, loaded: Runs) -> pd.DataFrame:
 
 def document(scale: Scale, dataset: str, table: pd.DataFrame) -> Document:
     """Return the tables to read."""
-    title, caption = f"Table 2, {scale.settings.datasets[dataset].title}", comparison(table)
+    title = f"Table 2, {scale.settings.datasets[dataset].title}"
+    caption = comparison(table) + counted_frames(scale.settings.evaluation)
     tables = table2_tables(table)
     printed = [
         replace(part, title=f"{title}: {part.title.lower()}", note=f"{caption} {part.note}")

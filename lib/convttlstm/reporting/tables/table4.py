@@ -1,5 +1,7 @@
 """Table 4: the ablations."""
 
+from dataclasses import replace
+
 import pandas as pd
 
 from convttlstm.config import ablation_runs, run_id
@@ -11,6 +13,7 @@ from convttlstm.reporting.cells import (
     UNITS_OF_ONE,
     UNITS_OF_SEVERAL,
     comparison,
+    counted_frames,
     mean_of,
     metric_cell,
     metric_cells,
@@ -55,7 +58,9 @@ def rows(scale: Scale, dataset: str, loaded: Runs) -> pd.DataFrame:
 def document(scale: Scale, dataset: str, table: pd.DataFrame) -> Document:
     """Return the table to read."""
     notes = paper_notes(table, lambda row: f"{row['filters']}, {row['order']}")
-    return Document([table4_table(table)], notes=notes)
+    own = table4_table(table)
+    counted = replace(own, note=own.note + counted_frames(scale.settings.evaluation))
+    return Document([counted], notes=notes)
 
 
 def _paper_row(row: pd.Series, horizon: int) -> dict[str, str]:
