@@ -3,8 +3,8 @@
 import itertools
 import re
 import textwrap
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 # What `to_latex` writes needs these.
 LATEX_HEAD = r"% \usepackage{booktabs, graphicx, rotating}"
@@ -41,18 +41,24 @@ LATEX = {
 TEXT_WIDTH, SENTENCE_WIDTH, HEAD_WIDTH = 22, 40, 11
 # So many letters, shrunk from 8 points to 5, fill a page 5.5 inches wide; so many lines, one on its side.
 PAGE_WIDTH, SIDE_LINES = 160, 32
+BEST, SECOND = "best", "second"
+MARKDOWN_MARKS = {BEST: "**{}**", SECOND: "*{}*"}
+LATEX_MARKS = {BEST: r"\textbf{{{}}}", SECOND: r"\underline{{{}}}"}
 
 
 @dataclass(frozen=True)
 class Row:
     """The cells of one line; `ours` tells reproduced lines from the paper's.
 
-    `runs` are the ids of the runs shown, behind their data set and a slash where a table has several.
+    Attributes:
+        runs: ids of the runs shown, behind their data set and a slash where a table has several.
+        marks: BEST or SECOND, by the column of a figure that is one of the two in its group.
     """
 
     cells: list[str]
     ours: bool
     runs: Sequence[str] = ()
+    marks: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,13 @@ class Table:
     header: list[tuple[str, str]]
     align: str
     rows: list[Row]
+
+    def bodies(self) -> list[tuple[str, list[Row]]]:
+        """Return the paper's rows and ours, each under a name, if they do not alternate; else all as one."""
+        parts = [(ours, list(rows)) for ours, rows in itertools.groupby(self.rows, lambda row: row.ours)]
+        if len(parts) != 2:
+            return [("", self.rows)]
+        return [("Reproduced here" if ours else "The paper", rows) for ours, rows in parts]
 
     def groups(self) -> list[tuple[str, int]]:
         """Return each run of equal group names with its length."""
@@ -150,7 +163,10 @@ def latex_code(text: str) -> str:
 def to_markdown(table: Table) -> str:
     """Return the table under a heading, its columns padded so that the source reads well too."""
     heads = [f"{group} {name}".strip() for group, name in table.header]
-    cells = [heads] + [[cell.replace("|", r"\|") for cell in row.cells] for row in table.rows]
+    cells = [heads] + [
+        [_marked(cell.replace("|", r"\|"), row.marks.get(i)) for i, cell in enumerate(row.cells)]
+        for row in table.rows
+    ]
     widths = [max(3, *(len(line[i]) for line in cells)) for i in range(len(heads))]
     left = [letter != "r" for letter in table.align]
     rule = [
@@ -169,6 +185,12 @@ def to_markdown(table: Table) -> str:
     return "\n".join([f"## {table.title}", "", table.note, "", *lines, ""])
 
 
+def _marked(cell: str, mark: str | None) -> str:
+    """Return a cell in Markdown, its figure in bold or italics if it is the best or the second best."""
+    figure, *interval = cell.partition(" [")
+    return (MARKDOWN_MARKS[mark].format(figure) if mark else figure) + "".join(interval)
+
+
 def to_latex(table: Table) -> str:
     """Return a table for the booktabs package, a rule between the paper's lines and ours.
 
@@ -185,7 +207,7 @@ def to_latex(table: Table) -> str:
     for previous, row, lines in zip([None, *table.rows], table.rows, bodies, strict=False):
         if previous and previous.ours != row.ours:
             body.append(r"\midrule")
-        body += _latex_rows(lines)
+        body += _latex_rows(lines, row.marks)
     columns = zip(head, *bodies, strict=True)
     # Beside its letters each column takes the space of two.
     width = sum(2 + max(len(line) for lines in column for line in lines) for column in columns)
@@ -233,9 +255,12 @@ def _wrapped(text: str, width: int) -> list[str]:
     return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
 
 
-def _latex_rows(cells: list[list[str]]) -> list[str]:
+def _latex_rows(cells: list[list[str]], marks: Mapping[int, str] | None = None) -> list[str]:
     """Return the lines of a row whose cells have several, set apart from the next row if they do."""
-    rows = [" & ".join(map(latex, line)) for line in itertools.zip_longest(*cells, fillvalue="")]
+    lines = [[latex(text) for text in line] for line in itertools.zip_longest(*cells, fillvalue="")]
+    for column, mark in (marks or {}).items():
+        lines[0][column] = LATEX_MARKS[mark].format(lines[0][column])
+    rows = [" & ".join(line) for line in lines]
     # Behind a line's end LaTeX would take a bracket or star for an option of its own.
     rows = [f"{{}}{row}" if row.startswith(("[", "*")) else row for row in rows]
     ends = [r" \\"] * (len(rows) - 1) + [r" \\[2pt]" if len(rows) > 1 else r" \\"]

@@ -29,7 +29,7 @@ def table2(results: Path) -> pd.DataFrame:
 
 
 def methods(page: Any) -> list[str]:
-    return list(page.locator(PAPER_TABLE).locator("tbody th").all_inner_texts())
+    return list(page.locator(PAPER_TABLE).locator("tbody th[scope=row]").all_inner_texts())
 
 
 def head(page: Any, place: int) -> Any:
@@ -41,29 +41,73 @@ def head(page: Any, place: int) -> Any:
     ("place", "column"),
     [(2, "mse_x1e3_10"), (3, "ssim_paper_10"), (4, "lpips_paper_x1e3_10"), (5, "mse_x1e3_30")],
 )
-def test_tables_sort_by_the_mean_and_back(reader: Reader, results: Path, place: int, column: str) -> None:
+def test_tables_sort_by_the_mean_within_groups_and_back(
+    reader: Reader, results: Path, place: int, column: str
+) -> None:
     page, table = reader.open(), table2(results)
     table["shown"] = table["method"] + table["reference"].map(lambda x: f" {x}" if isinstance(x, str) else "")
-    known, unknown = table.dropna(subset=column), table[table[column].isna()]
+    groups = [table[table["origin"] == origin] for origin in ("paper", "reproduced")]
     in_file = list(table["shown"])
-    assert methods(page) == in_file and len(unknown) and len(known) > 8
-    assert page.get_by_role("button", name="Paper order").count() == 0
+    assert methods(page) == in_file and table[column].isna().any() and min(map(len, groups)) > 3
+    names = page.locator(PAPER_TABLE).locator("tr.group").all_inner_texts()
+    assert names == ["The paper", "Reproduced here"]
+    assert page.get_by_role("button", name="Unsort").count() == 0
     for order in ("ascending", "descending"):
         head(page, place).press("Enter")
-        rows = known.sort_values(column, ascending=order == "ascending", kind="stable")
-        assert methods(page) == [*rows["shown"], *unknown["shown"]]
+        ascending = order == "ascending"
+        rows = [part.sort_values(column, ascending=ascending, kind="stable") for part in groups]
+        assert methods(page) == [name for part in rows for name in part["shown"]]  # unknown values come last
         sorted_by = page.locator(PAPER_TABLE).locator("[aria-sort]")
         assert sorted_by.count() == 1 and sorted_by.get_attribute("aria-sort") == order
-    page.get_by_role("button", name="Paper order").first.press("Enter")
+    page.get_by_role("button", name="Unsort").first.press("Enter")
     assert methods(page) == in_file
     assert page.locator("[aria-sort]").count() == 0
 
 
-def test_names_sort_as_words(reader: Reader) -> None:
+def test_names_sort_as_words(reader: Reader, results: Path) -> None:
     page = reader.open()
-    before = methods(page)
+    before, papers = methods(page), int((table2(results)["origin"] == "paper").sum())
     head(page, 0).click()
-    assert methods(page) == sorted(before, key=str.lower)
+    expected = [sorted(part, key=str.lower) for part in (before[:papers], before[papers:])]
+    assert methods(page) == [*expected[0], *expected[1]]
+
+
+def test_contents_stand_beside_the_text_or_fold_into_a_menu(reader: Reader) -> None:
+    wide = reader.open(width=1280)
+    link = wide.locator("nav").get_by_role("link", name="Table 2").first
+    assert link.is_visible()
+    link.click()
+    heading = wide.locator(f"#table2_{DATASET}")
+    assert 0 <= heading.bounding_box()["y"] < 200 and link.is_visible()  # the contents stay where they are
+
+    phone = reader.open(width=390)
+    link = phone.locator("nav").get_by_role("link", name="Table 2").first
+    assert not link.is_visible()
+    phone.locator("nav summary").press("Enter")
+    assert link.is_visible()
+    link.click()
+    assert not link.is_visible()
+    assert 0 <= phone.locator(f"#table2_{DATASET}").bounding_box()["y"] < 200
+
+
+def test_the_first_column_stays_while_numbers_scroll(reader: Reader) -> None:
+    page = reader.open(width=390)
+    table = page.locator(PAPER_TABLE)
+    name = table.locator("tbody th[scope=row]").first
+    before = name.bounding_box()["x"]
+    table.locator("xpath=ancestor-or-self::*[contains(@class, 'scroll')]").evaluate(
+        "it => { it.scrollLeft = 300; }"
+    )
+    assert name.bounding_box()["x"] == before
+
+
+def test_charts_are_dark_where_the_page_is_and_frames_of_videos_are_not(reader: Reader) -> None:
+    page = reader.open(color_scheme="dark")
+    filters = page.locator(".drawing img").evaluate_all(
+        "all => all.map(image => [image.className, getComputedStyle(image).filter])"
+    )
+    assert {kind for kind, _ in filters} == {"", "pictures"}
+    assert all((style == "none") == (kind == "pictures") for kind, style in filters)
 
 
 def pixels(page: Any, panel: int) -> np.ndarray:
@@ -247,7 +291,7 @@ def test_narrow_screens_scroll_down_only(reader: Reader, width: int) -> None:
 def test_everything_can_be_read_without_javascript(reader: Reader, results: Path) -> None:
     page = reader.open(java_script_enabled=False)
     for text in ("Which claims hold", "The paper's own figures contradict it.", "Film strip."):
-        assert page.get_by_text(text).first.is_visible()
+        assert page.locator("main").get_by_text(text).first.is_visible()
     assert methods(page)[-1] == "Conv-TT-LSTM, seed 0"
     assert page.locator("noscript p").is_visible()
     assert page.locator("button:visible").count() == 0

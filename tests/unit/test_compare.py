@@ -19,6 +19,9 @@ SEQUENCES = 400
 MSE = "MSE x 1000, 30 frames"
 
 
+COUNTS = "scale,system,multiplications_64\ndemo,conv_lstm,64\n"
+
+
 def judged(results: Path, run: str, mse: np.ndarray) -> Path:
     """Make a run with these errors, one a test sequence, at both horizons."""
     folder = make_run(results, run)
@@ -33,6 +36,7 @@ def judged(results: Path, run: str, mse: np.ndarray) -> Path:
     pd.concat([pd.DataFrame({"horizon": h} | columns) for h in (10, 30)]).to_csv(
         folder / "per_sequence.csv", index=False
     )
+    (results / "complexity.csv").write_text(COUNTS)
     return folder
 
 

@@ -316,7 +316,7 @@ for what in charts.split():
 
 
 def test_files_are_the_same_in_two_processes(results: Path, tmp_path: Path) -> None:
-    charts = [*CHARTS, "orders", "strip"]
+    charts = [*CHARTS, "orders", "figure3"]
     for seed in ("0", "1"):
         arguments = [str(results), str(tmp_path / seed), str(ROOT / "config/demo.yaml"), DATASET]
         arguments += [" ".join(RUNS), " ".join(charts)]

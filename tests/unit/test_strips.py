@@ -193,7 +193,7 @@ def test_another_sequence_under_the_same_number_is_refused(tmp_path: Path) -> No
         changed = dict(arrays) | {"truth": arrays["truth"][::-1] // 2}
     np.savez(folder / "examples.npz", **changed)
     with pytest.raises(UserError, match=r"conv_lstm-seed0/examples\.npz: test sequence \d+ is not the one"):
-        write_report("strip", tmp_path, DATASET, [BASELINE, OURS], tmp_path / "strip")
+        write_report("figure3", tmp_path, DATASET, [BASELINE, OURS], tmp_path / "figure3")
 
 
 def truncate(path: Path) -> None:
@@ -253,7 +253,7 @@ def test_a_bad_file_is_one_line_and_writes_nothing(
 ) -> None:
     path = make_judged(tmp_path, OURS) / file
     spoil(path)
-    for name in ("strip", "gallery"):
+    for name in ("figure3", "appendix_gallery"):
         with pytest.raises(UserError) as error:
             write_report(name, tmp_path, DATASET, [OURS], tmp_path / "out/strip")
         assert str(error.value).startswith(f"{path}: ") and says in str(error.value)
@@ -334,10 +334,10 @@ def test_everything_comes_out_byte_for_byte_the_same(tmp_path: Path) -> None:
     for run in runs:
         make_judged(tmp_path, run, KEPT[:3])
     for folder in ("first", "second"):
-        for name in ("strip", "gallery", "groups"):
+        for name in ("figure3", "appendix_gallery", "groups"):
             write_report(name, tmp_path, DATASET, runs, tmp_path / folder / name)
     written = sorted(path.name for path in (tmp_path / "first").iterdir())
-    expected = [f"{name}.{kind}" for name in ("gallery", "strip") for kind in ("pdf", "svg")]
+    expected = [f"{name}.{kind}" for name in ("appendix_gallery", "figure3") for kind in ("pdf", "svg")]
     assert written == sorted([*expected, "groups.csv", "groups.pdf", "groups.svg"])
     for name in written:
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes(), name

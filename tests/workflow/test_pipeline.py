@@ -71,7 +71,7 @@ def test_the_slurm_profile_plans_the_papers_scale(project):
         "claims": 1,
         "table2": 2,
         "table4": 1,
-        **dict.fromkeys(["figure2", "loss", "per_frame", "strip", "gallery"], 2),
+        **dict.fromkeys(["figure2", "loss", "per_frame", "figure3", "appendix_gallery"], 2),
         "seeds": 2,
         "protocols": 2,
         "groups": 1,
@@ -180,7 +180,7 @@ def test_kth_goes_from_archives_to_tables_figures_and_a_prediction(project):
     experiment = {"table": ["copy_last", "conv_lstm"], "grid": []}
     project.configure(datasets={"kth": KTH}, experiments={"moving_mnist_2": None, "kth": experiment})
     folder = project.folder / "results/tiny"
-    names = ["tables/table2_kth.md", "figures/strip_kth.svg", "figures/groups_kth.csv"]
+    names = ["tables/table2_kth.md", "figures/figure3_kth.svg", "figures/groups_kth.csv"]
     done = project.snakemake("--cores", "2", "--", *(f"results/tiny/{name}" for name in names))
     assert done.returncode == 0, done.stdout
     assert "synthetic" in (folder / names[0]).read_text()

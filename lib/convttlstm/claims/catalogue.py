@@ -13,10 +13,10 @@ from convttlstm.config.catalogue import Ablation
 from convttlstm.config.text import read_yaml
 from convttlstm.files import UserError
 
-Topic = (
-    Literal["overall", "Moving-MNIST-2", "KTH", "recognition", "ablations", "complexity", "training time"]
-    | Literal["asked here"]
-)
+PapersTopic = Literal[
+    "overall", "Moving-MNIST-2", "KTH", "recognition", "ablations", "complexity", "training time"
+]
+Topic = PapersTopic | Literal["asked here"]
 MetricName = Literal["mse", "psnr", "ssim_paper", "lpips_paper"]
 Reading = Literal["top1", "group"]
 Others = Annotated[

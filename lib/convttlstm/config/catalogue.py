@@ -187,11 +187,10 @@ class Settings(Strict):
                 f"experiments.{dataset_name}: {system}: the recipe 'recognition' serves where activities are "
                 f"recognised, and no other does; training.recipe is {training.recipe!r}"
             )
-        evaluation = self.evaluation_of(system)
-        if not dataset.recognition and evaluation.first_frame > min(dataset.test_horizons):
+        evaluation, shortest = self.evaluation_of(system), min(dataset.test_horizons)
+        if not dataset.recognition and (first := evaluation.first_frame) > shortest:
             raise ValueError(
-                f"experiments.{dataset_name}: evaluation.first_frame is {evaluation.first_frame}, beyond the "
-                f"shortest of test_horizons, {min(dataset.test_horizons)}"
+                f"experiments.{dataset_name}: evaluation.first_frame {first} is after horizon {shortest}"
             )
         lpips_size = evaluation.lpips_size or dataset.test_size
         if evaluation.lpips and not dataset.recognition and lpips_size < LPIPS_SIZE:

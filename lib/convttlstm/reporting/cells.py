@@ -6,6 +6,7 @@ from math import isnan
 import pandas as pd
 
 from convttlstm.config import Evaluation
+from convttlstm.markup import BEST, SECOND
 from convttlstm.metrics import Metric
 from convttlstm.results import Interval, Result
 
@@ -82,6 +83,34 @@ def metric_cell(row: pd.Series, column: str) -> str:
     ends = [row.get(f"{column}_{end}", "") for end in ("low", "high")]
     mean, *ends = (f"{float(value):.{digits}f}" for value in (mean, *ends) if value)
     return f"{mean} [{', '.join(ends)}]" if ends else mean
+
+
+def signed_cell(row: pd.Series, column: str) -> str:
+    """Return a difference as it is shown, with sign and interval; "" where there is none."""
+    if not row.get(column, ""):
+        return ""
+    ends = [row.get(column + end, "") for end in ("_low", "_high")]
+    mean, *ends = (f"{float(value):+.2f}" for value in (row[column], *ends) if value)
+    return f"{mean} [{', '.join(ends)}]" if ends else mean
+
+
+def marks_of(table: pd.DataFrame, columns: list[tuple[str, bool]], first: int) -> list[dict[int, str]]:
+    """Return for each row which of its figures are the best or the second best, the paper's and ours apart.
+
+    Args:
+        table: one of the tables' CSV files, read as text.
+        columns: names, and whether lower is better, of neighbouring columns.
+        first: where the first of them stands in the table to read.
+    """
+    marks: list[dict[int, str]] = [{} for _ in range(len(table))]
+    for position, (column, lower) in enumerate(columns, start=first):
+        values = pd.to_numeric(table[column], errors="coerce")
+        for _, group in values.groupby((table["origin"] == "reproduced").to_numpy()):
+            ranks = group.rank(method="dense", ascending=lower)
+            for place, rank in zip(table.index.get_indexer(group.index), ranks, strict=True):
+                if group.count() > 1 and rank in (1, 2):
+                    marks[place][position] = BEST if rank == 1 else SECOND
+    return marks
 
 
 def whose(row: pd.Series) -> str:

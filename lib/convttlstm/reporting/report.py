@@ -172,11 +172,13 @@ class FigureReport(Report):
     Attributes:
         draw: makes the figure and its footnote, from the scale, the data set and the loaded runs.
         style: matplotlib's settings, on top of `drawing.STYLE`.
+        shows_frames: whether it shows frames of videos, whose colours must stay.
         rows: makes the numbers that are drawn, for a CSV file beside the figure; None for no such file.
     """
 
     draw: Callable[[Scale, str, Runs], "tuple[Figure, str]"]
     style: dict[str, Any] = field(default_factory=dict)
+    shows_frames: bool = False
     rows: Callable[[Runs], "pd.DataFrame"] | None = None
 
     folder: ClassVar[str] = "figures"

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from convttlstm.config import Settings, evaluated_runs, shown_runs
 from convttlstm.files import UserError, write_text
 from convttlstm.reporting import find_report, report_names
-from convttlstm.reporting.cells import capital, comparison
+from convttlstm.reporting.cells import capital, comparison, short_commit
 from convttlstm.reporting.page.provenance import facts_of
 from convttlstm.reporting.page.scrubber import animation
 from convttlstm.reporting.page.texts import headline, recognition_headline, scale_facts, standouts
@@ -65,11 +65,24 @@ def make(scale: Scale, _: str, loaded: Runs, folder: Path) -> None:
         title=f"{title}: {settings.label}",
         css=Markup(_file("page.css")),
         js=Markup(_file("page.js")),
+        scale=scale.name,
+        made=_made_by(loaded),
         labels=list(dict.fromkeys(capital(f"{source_label(run.config)}.") for run in loaded)),
         verdicts=verdicts(claims, label_of(scale), {_folder(run) for run in loaded}),
         sections=sections,
     )
     write_text(folder / "index.html", text)
+
+
+def _made_by(loaded: Runs) -> dict[str, list[str]]:
+    """Return commits, devices and versions of the runs."""
+    by = [run.provenance or run.metrics.evaluated_by for run in loaded]
+    versions = [[f"{name} {version}" for name, version in made.versions.items()] for made in by]
+    return {
+        "Commits": sorted({short_commit(made.commit, made.uncommitted_changes) for made in by}),
+        "Devices": sorted({made.device for made in by}),
+        "Versions": sorted({version for each in versions for version in each}),
+    }
 
 
 def _file(name: str) -> str:
@@ -148,7 +161,12 @@ def _item(scale: Scale, dataset: str, report: Report) -> dict[str, Any]:
     if isinstance(report, FigureReport):
         links = {Path(name).suffix[1:].upper(): name for name in report.files(settings, dataset)}
         alternative = f"{report.title}. {report.alternative} Enlarge."
-        return item | {"kind": "figure", "alternative": alternative, "links": links}
+        return item | {
+            "kind": "figure",
+            "alternative": alternative,
+            "links": links,
+            "pictures": report.shows_frames,
+        }
     loaded = report.load(scale, dataset)
     firsts = [runs[0] for runs in seed_by_seed(loaded)]
     remarks = ["Of each system the first of its trainings is shown."] if len(firsts) < len(loaded) else []

@@ -24,21 +24,21 @@ function compareCells(a, b, falling, numeric) {
 }
 
 function makeSortable(table) {
-  const body = table.tBodies[0];
-  const original = [...body.rows];
-  if (original.length < 2) return;
+  // Rows are sorted within their group; its name, if it has one, stays on top.
+  const groups = [...table.tBodies].map((body) => ({ body, rows: [...body.rows].filter((row) => row.className !== "group") }));
+  if (!groups.some(({ rows }) => rows.length > 1)) return;
   const heads = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
   const reset = document.createElement("button");
   reset.type = "button";
   reset.className = "order";
-  reset.textContent = original.some((row) => row.className === "paper") ? "Paper order" : "First order";
+  reset.textContent = "Unsort";
   reset.hidden = true;
   table.closest(".scroll").before(reset);
 
-  const show = (rows, head, order) => {
+  const show = (arranged, head, order) => {
     heads.forEach((other) => other.removeAttribute("aria-sort"));
     if (head) head.setAttribute("aria-sort", order);
-    body.append(...rows);
+    groups.forEach(({ body, rows }) => body.append(...arranged(rows)));
     reset.hidden = !head;
   };
   heads.forEach((head, column) => {
@@ -50,12 +50,12 @@ function makeSortable(table) {
       const falling = head.getAttribute("aria-sort") === "ascending";
       const text = (row) => row.cells[column].textContent;
       const numeric = head.classList.contains("r");
-      const rows = [...original].sort((a, b) => compareCells(text(a), text(b), falling, numeric));
-      show(rows, head, falling ? "descending" : "ascending");
+      const sorted = (rows) => [...rows].sort((a, b) => compareCells(text(a), text(b), falling, numeric));
+      show(sorted, head, falling ? "descending" : "ascending");
     });
   });
   reset.addEventListener("click", () => {
-    show(original, null);
+    show((rows) => rows, null);
     heads[0].querySelector("button").focus(); // the reset button itself is gone
   });
 }
@@ -78,6 +78,7 @@ function enlarge(image) {
   const copy = new Image();
   copy.src = image.src;
   copy.alt = image.alt;
+  copy.className = image.className;
   openViewer(image.closest("figure").querySelector("b").textContent.replace(/\.$/, ""), copy);
 }
 
@@ -236,6 +237,18 @@ function makeScrubber(holder) {
   holder.prepend(root);
   choose();
 }
+
+// ---------------------------------------------------------------- Contents
+
+// Beside the text where there is room, else a menu that closes once something was chosen.
+const contents = document.getElementById("contents");
+const wide = matchMedia("(min-width: 75rem)");
+const fit = () => { contents.open = wide.matches; };
+fit();
+wide.addEventListener("change", fit);
+contents.addEventListener("click", (event) => {
+  if (event.target.closest("a") && !wide.matches) contents.open = false;
+});
 
 document.querySelectorAll("table.sortable").forEach(makeSortable);
 document.querySelectorAll("a.origin, a.enlarge").forEach((link) => link.setAttribute("aria-haspopup", "dialog"));

@@ -3,10 +3,14 @@
 The CSV holds everything that is known of a row. The other forms, and the page, show its cells.
 """
 
+import contextlib
+from collections.abc import Callable
 from dataclasses import replace
 
 import pandas as pd
 
+from convttlstm.claims.evidence import Missing
+from convttlstm.claims.paired import paired
 from convttlstm.config import shown_runs
 from convttlstm.markup import Document, Origin, Row, Table
 from convttlstm.metrics import METRICS, Metric
@@ -16,7 +20,9 @@ from convttlstm.reporting.cells import (
     UNITS_OF_SEVERAL,
     comparison,
     counted_frames,
+    interval_cells,
     is_ours,
+    marks_of,
     mean_of,
     metric_cell,
     metric_cells,
@@ -24,12 +30,33 @@ from convttlstm.reporting.cells import (
     runs_of,
     sequences_in_words,
     short_commit,
+    signed_cell,
     whose,
 )
+from convttlstm.reporting.quantities import billions
 from convttlstm.reporting.report import Runs, TableReport, predicted
-from convttlstm.results import Result, Scale, across_seeds, seed_by_seed, source_label
+from convttlstm.results import (
+    GROUP,
+    Interval,
+    Result,
+    Scale,
+    across_seeds,
+    read_table,
+    seed_by_seed,
+    source_label,
+)
 
+BASELINE = "conv_lstm"
+# Multiplications of a convolution grow as the pixels do.
+COUNTED_SIZE = 64
+COUNTED = f"multiplications_{COUNTED_SIZE}"
 PAPER_COLUMNS = ["dataset", "method", "reference", "source", "parameters_millions", "note"]
+COSTS = (
+    "The best of each group is bold, the second best underlined or in italics. Differences are to ConvLSTM "
+    "(baseline) on the same test sequences. FLOPs: the paper's are no count of operations; ours are the "
+    "multiplications of one step on frames of this scale. Minutes are for 10,000 samples of training (the "
+    "paper's epoch), on different devices."
+)
 STANDARD_PROTOCOL = (
     "SSIM with data range 1 and LPIPS on inputs in [-1, 1]. The paper has no figures under this "
     "protocol; MSE and PSNR are the same under both."
@@ -43,8 +70,46 @@ def rows(scale: Scale, dataset: str, loaded: Runs) -> pd.DataFrame:
     found = [
         _paper_row(row, context, horizons) for _, row in published[published["dataset"] == dataset].iterrows()
     ]
-    found += [row for runs in seed_by_seed(loaded) for row in _reproduced_rows(runs, horizons)]
+    baseline = [run for run in loaded if run.config.system == BASELINE and not run.variant]
+    costs = _multiplications(scale)
+    for runs in seed_by_seed(loaded):
+        rows = _reproduced_rows(runs, horizons)
+        size = runs[0].config.dataset.size
+        counted = {"multiplications": costs(runs[0], size)}
+        found += [
+            rows[0] | counted | _differences(runs, baseline, horizons),
+            *(r | counted for r in rows[1:]),
+        ]
     return pd.DataFrame(found).fillna("")
+
+
+def _multiplications(scale: Scale) -> Callable[[Result, int], str]:
+    """Return what gives the multiplications of one step of a run's model on square frames."""
+    table = read_table(scale.folder / "complexity.csv", ["scale", "system", COUNTED])
+    counts = table[table["scale"] == scale.name].set_index("system")[COUNTED]
+
+    def count(result: Result, size: int) -> str:
+        counted = counts.get(" ".join([result.config.system, *result.config.name.parts]), "")
+        return f"{int(counted) * size**2 // COUNTED_SIZE**2}" if counted else ""
+
+    return count
+
+
+def _differences(runs: list[Result], baseline: list[Result], horizons: list[int]) -> dict[str, str]:
+    """Return the cells of the mean's differences to the baseline's, on the same test sequences."""
+    cells: dict[str, str] = {}
+    alike = baseline and runs[0].config.short == baseline[0].config.short
+    if not alike or (runs[0].config.system == BASELINE and not runs[0].variant):
+        return cells
+    for horizon in horizons:
+        for key, metric in METRICS.items():
+            if all(key in run.metrics.horizons[horizon] for run in [*runs, *baseline]):
+                values = [run.values(horizon, key) for run in [*runs, *baseline]]
+                column = f"{metric.column}_{horizon}_to_baseline"
+                with contextlib.suppress(Missing):  # no sequence in common
+                    estimate, _ = paired(values, len(runs), runs[0].groups(horizon, GROUP))
+                    cells |= interval_cells(column, Interval.of(estimate), metric.scale)
+    return cells
 
 
 def document(scale: Scale, dataset: str, table: pd.DataFrame) -> Document:
@@ -147,14 +212,15 @@ def table2_tables(table: pd.DataFrame) -> list[Table]:
     lead, other = ("mse", "psnr") if (in_paper != "").any(axis=None) else ("psnr", "mse")
     paper = [METRICS[key] for key in (lead, "ssim_paper", "lpips_paper")]
     standard = [METRICS[key] for key in (other, "ssim_standard", "lpips_standard")]
+    note = f"{PAPER_PROTOCOL} {units} {COSTS}"
     tables = [
-        _metric_table("Paper protocol", f"{PAPER_PROTOCOL} {units}", table, paper, horizons),
+        _with_costs(_metric_table("Paper protocol", note, table, paper, horizons), table, paper[0], horizons),
         _metric_table("Standard protocol", f"{STANDARD_PROTOCOL} {units}", reproduced, standard, horizons),
     ]
     if several.any():
-        note = f"The single trainings of the means above, under the paper's protocol. {UNITS_OF_ONE}"
+        note = f"The single runs of the means above, under the paper's protocol. {UNITS_OF_ONE}"
         tables.append(_metric_table("Seed by seed", note, each, paper, horizons))
-    return [*tables, _cost_table(table)]
+    return [*tables, _training_table(reproduced)]
 
 
 def _metric_table(
@@ -163,35 +229,44 @@ def _metric_table(
     header = [("", "Method"), ("", "From")]
     context = table["context"].iloc[0]
     header += [(f"{context} → {horizon}", metric.arrow) for horizon in horizons for metric in metrics]
+    columns = [(f"{m.column}_{horizon}", m.lower) for horizon in horizons for m in metrics]
+    marks = marks_of(table, columns, first=2)
     rows = []
-    for _, row in table.iterrows():
-        cells = [metric_cell(row, f"{m.column}_{horizon}") for horizon in horizons for m in metrics]
-        rows.append(Row([_method(row), whose(row), *cells], is_ours(row), runs_of(row)))
+    for (_, row), marked in zip(table.iterrows(), marks, strict=True):
+        cells = [metric_cell(row, column) for column, _ in columns]
+        rows.append(Row([_method(row), whose(row), *cells], is_ours(row), runs_of(row), marked))
     return Table(title, note, header, "ll" + "r" * (len(header) - 2), rows)
 
 
-def _cost_table(table: pd.DataFrame) -> Table:
-    header = [
-        ("", name) for name in ("Method", "From", "Parameters", "Samples", "Minutes", "Device", "Made by")
-    ]
+def _with_costs(shown: Table, table: pd.DataFrame, metric: Metric, horizons: list[int]) -> Table:
+    """Return a table with the differences to the baseline, and what Table 2 says of size and time, added."""
+    columns = [f"{metric.column}_{horizon}_to_baseline" for horizon in horizons]
+    header = [(f"{metric.symbol} less the baseline's", f"→ {horizon}") for horizon in horizons]
+    header += [("", "Parameters"), ("", "FLOPs"), ("", "Minutes")]
+    rows = []
+    for line, (_, row) in zip(shown.rows, table.iterrows(), strict=True):
+        millions, minutes = row["parameters_millions"], row["minutes_per_10000_samples"]
+        cells = [signed_cell(row, column) for column in columns]
+        if is_ours(row):
+            cells += [f"{round(float(millions) * 1e6):,}", billions(row["multiplications"] or 0)]
+        else:
+            flops = row["paper_flops_billions"]
+            cells += [f"{millions}M" if millions else "", f"{flops} G" if flops else ""]
+        cells = [cell or "-" for cell in (*cells, minutes)]
+        rows.append(replace(line, cells=[*line.cells, *cells]))
+    align = shown.align + "r" * (len(columns) + 3)
+    return replace(shown, header=[*shown.header, *header], align=align, rows=rows)
+
+
+def _training_table(table: pd.DataFrame) -> Table:
+    header = [("", name) for name in ("Method", "From", "Samples", "Device", "Recipe")]
     rows = []
     for _, row in table.iterrows():
-        millions = row["parameters_millions"]
-        count = f"{round(float(millions) * 1e6):,}" if is_ours(row) else f"{millions}M"
-        minutes = row["minutes_per_10000_samples"]
-        device = row["device"] if is_ours(row) else "the authors'" if minutes else ""
         samples = f"{int(row['samples']):,}" if row["samples"] else ""
-        source = row["source"]
-        if row["recipe"] not in ("", "paper"):
-            source += f", {row['recipe']} recipe"
-        cells = [count if millions else "", samples, minutes, device, source]
-        cells = [_method(row), whose(row), *(cell or "-" for cell in cells)]
-        rows.append(Row(cells, is_ours(row), runs_of(row)))
-    note = (
-        "Samples seen in training, and minutes of training for 10,000 of them (the paper's epoch) on the "
-        "device named. The recipe is the paper's where no other is named."
-    )
-    return Table("Size and time", note, header, "llrrrll", rows)
+        cells = [cell or "-" for cell in (samples, row["device"], row["recipe"])]
+        rows.append(Row([_method(row), whose(row), *cells], is_ours(row), runs_of(row)))
+    note = "Samples seen in training, on which device, and by which recipe."
+    return Table("Training", note, header, "llrll", rows)
 
 
 def origins(table: pd.DataFrame) -> list[Origin]:
@@ -220,7 +295,7 @@ REPORT = TableReport(
     name="table2",
     datasets=predicted,
     runs=shown_runs,
-    reads=lambda scale, dataset: [scale.paper / "table2.csv"],
+    reads=lambda scale, dataset: [scale.paper / "table2.csv", scale.folder / "complexity.csv"],
     heading="Table 2",
     place=10,
     title="Table 2",

@@ -5,7 +5,7 @@ from convttlstm.reporting.report import FigureReport, predicted
 from convttlstm.reporting.strips import DENSITY, draw_ranks
 
 REPORT = FigureReport(
-    name="gallery",
+    name="appendix_gallery",
     datasets=predicted,
     runs=table_runs,
     heading="Figure 3: what predictions look like",
@@ -15,4 +15,5 @@ REPORT = FigureReport(
     alternative="Three film strips beneath each other, each with the truth on top and the predictions below.",
     draw=lambda scale, dataset, loaded: draw_ranks(loaded, ["best", "median", "worst"]),
     style=DENSITY,
+    shows_frames=True,
 )

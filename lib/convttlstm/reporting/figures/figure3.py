@@ -9,7 +9,7 @@ from convttlstm.reporting.report import FigureReport, predicted
 from convttlstm.reporting.strips import DENSITY, draw_ranks
 
 REPORT = FigureReport(
-    name="strip",
+    name="figure3",
     datasets=predicted,
     runs=table_runs,
     heading="Figure 3: what predictions look like",
@@ -19,4 +19,5 @@ REPORT = FigureReport(
     alternative="Rows of frames: the truth on top, beneath it what each system predicted.",
     draw=lambda scale, dataset, loaded: draw_ranks(loaded, ["median"]),
     style=DENSITY,
+    shows_frames=True,
 )
