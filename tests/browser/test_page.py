@@ -41,9 +41,7 @@ def head(page: Any, place: int) -> Any:
     ("place", "column"),
     [(2, "mse_x1e3_10"), (3, "ssim_paper_10"), (4, "lpips_paper_x1e3_10"), (5, "mse_x1e3_30")],
 )
-def test_tables_sort_by_the_mean_within_groups_and_back(
-    reader: Reader, results: Path, place: int, column: str
-) -> None:
+def test_tables_sort_within_groups_and_back(reader: Reader, results: Path, place: int, column: str) -> None:
     page, table = reader.open(), table2(results)
     table["shown"] = table["method"] + table["reference"].map(lambda x: f" {x}" if isinstance(x, str) else "")
     groups = [table[table["origin"] == origin] for origin in ("paper", "reproduced")]
@@ -95,9 +93,7 @@ def test_the_first_column_stays_while_numbers_scroll(reader: Reader) -> None:
     table = page.locator(PAPER_TABLE)
     name = table.locator("tbody th[scope=row]").first
     before = name.bounding_box()["x"]
-    table.locator("xpath=ancestor-or-self::*[contains(@class, 'scroll')]").evaluate(
-        "it => { it.scrollLeft = 300; }"
-    )
+    table.evaluate("it => { it.closest('.scroll').scrollLeft = 300; }")
     assert name.bounding_box()["x"] == before
 
 

@@ -181,11 +181,6 @@ class Claim(Strict):
     needs: str = Field("", description="what it would take to decide it, if trainings are not enough")
 
     @property
-    def asked_here(self) -> bool:
-        """Whether the paper neither claims nor denies it."""
-        return self.topic == "asked here"
-
-    @property
     def basis(self) -> Basis:
         """How the claim is decided; all its comparisons have the same."""
         return basis_of(self.comparisons[0]) if self.comparisons else "undecidable"

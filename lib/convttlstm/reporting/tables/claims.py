@@ -30,6 +30,7 @@ GROUPS = {
     "undecidable": "Not decidable by a program",
     "lacking": "Not tested, as runs are lacking",
 }
+ASKED = "asked here"
 # Of questions that the paper does not ask, nothing can be reproduced.
 ANSWERS = {"reproduced": "holds", "contradicted": "fails"}
 RULE = (
@@ -78,7 +79,7 @@ def _cells(judgement: Judgement) -> dict[str, str]:
     claim, figures, evidence = judgement.claim, judgement.figures, judgement.evidence
     compared = [part for part in evidence if part.runs]
     verdict: str = judgement.verdict
-    if claim.asked_here:
+    if claim.topic == ASKED:
         verdict = ANSWERS.get(verdict, verdict)
     return {
         "claim": claim.id,
@@ -104,7 +105,7 @@ def _cells(judgement: Judgement) -> dict[str, str]:
 def _group(judgement: Judgement) -> str:
     if judgement.verdict == "not tested":
         return "lacking"
-    return "asked" if judgement.claim.asked_here else judgement.claim.basis
+    return "asked" if judgement.claim.topic == ASKED else judgement.claim.basis
 
 
 def _measured(evidence: Sequence[Evidence]) -> str:
@@ -148,7 +149,7 @@ def opening(table: pd.DataFrame, label: str) -> str:
     tested = table[table["group"] == "training"]
     if tested.empty:
         return f"Training at {scale} shows nothing about the paper's claims."
-    lacking = int(((table["group"] == "lacking") & (table["topic"] != "asked here")).sum())
+    lacking = int(((table["group"] == "lacking") & (table["topic"] != ASKED)).sum())
     verbs = {
         "reproduced": "reproduces",
         "contradicted": "contradicts",
@@ -167,7 +168,7 @@ def others(table: pd.DataFrame) -> str:
     """Return in words what does not rest on training, and what the paper's own figures contradict."""
     held = {name: table[table["group"] == name]["verdict"] for name in GROUPS}
     counted, timed, against = held["counting"], held["timing"], (table["paper_holds"] == "no").sum()
-    papers = int((table["topic"] != "asked here").sum())
+    papers = int((table["topic"] != ASKED).sum())
     parts = [
         f"By counting, {_held(counted)}.",
         f"By measured time, on the devices named and not the authors', {_held(timed)}.",
