@@ -1,13 +1,16 @@
 """Wrong settings stop before any job, in one line that names the file, the setting and what it wants."""
 
 import itertools
+import json
 from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from convttlstm.config import (
     RunId,
+    Training,
     ablation_runs,
     evaluated_runs,
     grid_runs,
@@ -19,6 +22,8 @@ from convttlstm.config import (
     run_id,
     table_runs,
 )
+from convttlstm.config.datasets import KINDS
+from convttlstm.config.models import BUILT_IN
 from convttlstm.files import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -225,6 +230,67 @@ def test_only_what_decides_the_weights_makes_another_run(tmp_path):
     assert digest(datasets={MNIST: {"step": 0.2}}) != same
     assert digest(training={"learning_rate": 1e-4}) != same
     assert digest(systems={"conv_lstm": {"model": {"kernel_size": 3}}}) != same
+
+
+def videos_run(tmp_path: Path, training: dict | None = None, model: dict | None = None, **dataset: object):
+    """A run on videos of one's own."""
+    own = {"kind": "videos", "title": "Clips", "folder": "raw", "size": 32} | dataset
+    names = yaml.safe_load((ROOT / "config/paper.yaml").read_text())["experiments"]
+    content = {
+        "datasets": {"clips": own},
+        "systems": {"conv_lstm": {"model": model or {}}},
+        "experiments": dict.fromkeys(names) | {"clips": {"table": ["conv_lstm"]}},
+        "training": training or {},
+    }
+    (tmp_path / "paper.yaml").write_text((ROOT / "config/paper.yaml").read_text())
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(content))
+    return resolve_run(load_settings(tmp_path / "own.yaml"), "own", "clips", "conv_lstm-seed0")
+
+
+def test_how_far_and_where_and_memory_make_no_other_run(tmp_path):
+    """The weights after all epochs are others, though: their digest tells."""
+    run = videos_run(tmp_path)
+    for same in (
+        videos_run(tmp_path, folder="elsewhere", split_file="splits.csv", excluded=["x.mp4"]),
+        videos_run(tmp_path, model={"checkpointing": [1, 4]}),
+    ):
+        assert same.identity() == run.identity() and same.digest() == run.digest()
+        assert same.changes_since(run.deciding()) == []
+    longer = videos_run(tmp_path, training={"epochs": 501})
+    assert longer.identity() == run.identity() and longer.digest() != run.digest()
+    assert longer.digest(epochs=500) == run.digest()
+
+
+def test_settings_that_differ_are_named(tmp_path):
+    run = videos_run(tmp_path, training={"learning_rate": 0.003, "epochs": 3}, frame_step=2)
+    earlier = videos_run(tmp_path, model={"kernel_size": 3}).deciding()
+    del earlier["dataset"]["frame_step"]  # as if that had been added since, with its default
+    assert run.changes_since(earlier) == [
+        "dataset.frame_step is 2, was 1",
+        "model.kernel_size is 5, was 3",
+        "training.learning_rate is 0.003, was 0.001",
+    ]
+
+
+def defaults() -> dict[str, object]:
+    """All settings that decide weights, with their defaults."""
+    groups, found = [Training, *BUILT_IN.values(), *KINDS.values()], {}
+    while groups:
+        group = groups.pop()
+        for name, field in group.model_fields.items():
+            value = field.get_default(call_default_factory=True)
+            if isinstance(value, BaseModel):
+                groups.append(type(value))
+            elif not field.is_required() and name not in group.__dict__.get("judged_only", ()):
+                found[f"{group.__name__}.{name}"] = json.loads(json.dumps(value, default=dict))
+    return found
+
+
+def test_no_default_changes():
+    """Identities leave defaults out: with another one, weights of the old would pass for those of the new."""
+    recorded = json.loads((ROOT / "tests/defaults.json").read_text())
+    assert {name: defaults().get(name) for name in recorded} == recorded
+    assert set(defaults()) == set(recorded), "put new settings, with their defaults, into tests/defaults.json"
 
 
 def test_a_run_is_read_back_from_its_folder(tmp_path):

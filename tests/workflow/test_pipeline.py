@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -199,6 +200,45 @@ def test_kth_goes_from_archives_to_tables_figures_and_a_prediction(project):
     done = project.call("predict", run, video, "--horizon", 4, "--start", 3, "-o", project.folder / "x.gif")
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert "the first predicted frame can be 4 to 13" in done.stderr
+
+
+@pytest.mark.slow
+def test_videos_may_move_or_go_and_more_epochs_train_on(project):
+    """What counts is which videos there are, by their checksums, and what was made from them."""
+    places = {name: project.folder / name for name in ("here", "there")}
+    for number, split in enumerate(("train", "validation", "test")):
+        write_video(places["here"] / split / "take {1}.avi", noise(9, 32, seed=number))
+    target = "results/tiny/runs/clips/conv_lstm-seed0/metrics.json"
+
+    def planned(place: str, epochs: int = 2) -> Counter[str]:
+        clips = {"kind": "videos", "title": "Clips", "size": 8, "context": 3, "horizon": 2}
+        clips |= {"folder": str(places[place]), "test_horizons": [2]}
+        project.configure(
+            datasets={"clips": clips},
+            experiments={"moving_mnist_2": None, "clips": {"table": ["conv_lstm"]}},
+            training={"epochs": epochs, "samples_per_epoch": 4, "batch_size": 2},
+        )
+        return dry_run(project, "-n", "--config", "scale=tiny", "--", target)
+
+    whole = {"prepare_videos": 1, "train": 1, "evaluate": 1, "total": 3}
+    assert planned("here") == whole
+    done = project.snakemake("--cores", "1", "--", target)
+    assert done.returncode == 0, done.stdout
+    (places["here"] / "train/.DS_Store").write_text("x")
+    assert planned("here") == {}
+    shutil.copytree(places["here"], places["there"], copy_function=shutil.copyfile)
+    assert planned("there") == {}
+    shutil.rmtree(places["here"])
+    assert planned("here") == {}
+    assert planned("there", epochs=3) == {"train": 1, "evaluate": 1, "total": 2}
+    done = project.snakemake("--cores", "1", "--", target)
+    assert done.returncode == 0 and "goes on after epoch 2" in done.stdout
+    assert planned("here", epochs=3) == {}
+    replaced = places["there"] / "test/take {1}.avi"
+    found = replaced.stat()
+    replaced.write_bytes(replaced.read_bytes()[:-1] + b"x")
+    os.utime(replaced, ns=(found.st_atime_ns, found.st_mtime_ns + 1))
+    assert planned("there", epochs=3) == whole
 
 
 @pytest.mark.slow

@@ -70,6 +70,15 @@ def known(name: str, names: Mapping[str, Any], what: str) -> None:
         raise ValueError(f"{what} {shortened(name)} is not defined; {hint}")
 
 
+def flattened(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return settings by their full names, such as training.epochs."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        inner = flattened(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {}
+        found |= inner or {f"{prefix}{key}": value}
+    return found
+
+
 def merge(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
     """Return `base` with what `overlay` names put in its place, group by group."""
     merged = dict(base)

@@ -183,7 +183,7 @@ def prepare_videos(
     for path in (output / "videos").iterdir():  # of other settings, or left by a killed process
         if f"videos/{path.name}" not in kept:
             path.unlink()
-    write_json(manifest, {"dataset": dataset.model_dump(mode="json"), "splits": splits, "videos": entries})
+    write_json(manifest, {"dataset": dataset.stated(), "splits": splits, "videos": entries})
 
 
 def _decode_all(

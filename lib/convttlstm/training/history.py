@@ -19,7 +19,7 @@ def write_history(path: Path, rows: Sequence[dict[str, float]]) -> None:
 
 def read_history(folder: Path) -> pd.DataFrame | None:
     """Return a run's finished epochs, a line each; None before the first."""
-    for name in (HISTORY, PARTIAL):
+    for name in (PARTIAL, HISTORY):  # a finished run may have been taken up again, for more epochs
         with contextlib.suppress(FileNotFoundError, pd.errors.EmptyDataError):
             return pd.read_csv(folder / name)
     return None
