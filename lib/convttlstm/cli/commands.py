@@ -46,7 +46,7 @@ def fetch(options: argparse.Namespace) -> None:
     else:
         from convttlstm.data.kinds import data_kind
 
-        data_kind(RAW_DATA[options.what]).fetch(options.output, options.lock)
+        data_kind(RAW_DATA[options.what]).fetch(options.output, options.lock, options.labels)
     print(f"wrote {options.output}")
 
 

@@ -7,6 +7,7 @@ A text file tells at which frames each action is performed.
 import hashlib
 import re
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from convttlstm.config import Kth
@@ -190,7 +191,7 @@ def parse_boundaries(path: Path) -> dict[str, tuple[tuple[int, int], ...]]:
 class KthKind(VideoKind[Kth]):
     """Videos of KTH's persons."""
 
-    def fetch(self, raw: Path, lock: Path) -> None:
+    def fetch(self, raw: Path, lock: Path, labels: Sequence[str] = ()) -> None:
         """Download the archives, or take what is there."""
         fetch_kth(raw, lock)
 
