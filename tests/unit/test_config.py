@@ -144,6 +144,27 @@ def test_a_file_that_holds_no_settings(overlay, text, said):
         load_settings(overlay(text))
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-8", "latin-1", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_settings_of_any_editor_are_read_or_refused_in_one_line(overlay, encoding, end):
+    path = overlay("")
+    path.write_bytes(f"label: ü scale{end}training:{end}  epochs: 7{end}".encode(encoding))
+    if encoding.startswith("utf-8"):
+        settings = load_settings(path)
+        assert (settings.label, settings.training.epochs) == ("ü scale", 7)
+    else:
+        with pytest.raises(UserError, match=r"is not UTF-8 text; save it as UTF-8$"):
+            load_settings(path)
+
+
+@pytest.mark.parametrize("title", ["x" * 121, "a\nb", "a\x85b", "a\u2028b", "\u202eab"])
+def test_titles_that_break_a_line_or_its_order_are_refused(overlay, title):
+    with pytest.raises(UserError) as error:
+        load_settings(overlay(yaml.safe_dump({"systems": {"conv_lstm": {"title": title}}})))
+    assert "systems.conv_lstm.title" in str(error.value)
+    assert all(letter.isprintable() for letter in str(error.value))
+
+
 def test_a_missing_scale_lists_those_there_are():
     with pytest.raises(UserError, match="no such scale; there are demo, gpu, laptop, paper"):
         load_settings(ROOT / "config/dmeo.yaml")
@@ -207,6 +228,9 @@ def test_runs_are_named_by_what_differs_from_the_catalogue():
         ("conv_tt_lstm-G2-seed0", "must be odd"),
         ("conv_lstm_ttd-G1-seed0", "unknown setting"),
         ("conv_tt_lstm-N5-seed0", "order 5 > steps 3"),
+        (f"conv_tt_lstm-seed{2**64}", "a seed must be less than 18446744073709551616"),
+        (f"conv_tt_lstm-seed{'9' * 5000}", r"^.{,300}expected SYSTEM"),
+        (f"conv_tt_lstm-selected-seed{'9' * 5000}", r"^.{,300}expected SYSTEM"),
         ("conv_ttlstm-seed0", "did you mean 'conv_tt_lstm'"),
     ],
 )

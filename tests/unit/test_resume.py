@@ -310,6 +310,18 @@ def test_two_processes_that_stop_within_an_epoch_lose_no_loss(project):
 
 
 @pytest.mark.slow
+def test_what_killed_processes_had_begun_is_removed(trained):
+    project, undisturbed, folder = trained
+    shutil.copytree(undisturbed, folder)
+    left = [folder / name for name in (".last.ckpt.x1.tmp", ".history.partial.csv.x2.tmp")]
+    [path.write_bytes(b"begun") for path in left]
+    done = project.train(folder)
+    assert done.returncode == 0, done.stderr
+    assert not any(path.exists() for path in left)
+    assert_same_run(folder, undisturbed)
+
+
+@pytest.mark.slow
 def test_two_writers_never_meet(trained):
     """The second waits, and goes on where the first was killed."""
     project, undisturbed, folder = trained

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from convttlstm.config import Something, load_settings, resolve_run
+from convttlstm.config.something import read_categories
 from convttlstm.data.activities import Activities, judging_plan, training_plan
 from convttlstm.data.something import (
     CLIPS,
@@ -116,6 +117,17 @@ def activities(raw: Path, split: str = "train", **changes: object) -> Activities
 )
 def test_never_more_than_the_fraction_is_seen_and_at_least_one_frame(frames, fraction, seen):
     assert frames_seen(frames, fraction) == seen
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-8", "latin-1", "utf-16"])
+def test_lists_of_activities_of_spreadsheets_are_read_or_refused(tmp_path, encoding):
+    path = tmp_path / "activities.csv"
+    path.write_bytes("group,template\r\nä,Pushing something\r\nb,Poking something\r\n".encode(encoding))
+    if encoding.startswith("utf-8"):
+        assert [row.group for row in read_categories(path)] == ["ä", "b"]
+    else:
+        with pytest.raises(ValueError, match="is not UTF-8 text; save it as UTF-8"):
+            read_categories(path)
 
 
 def test_templates_match_with_brackets_and_quotes_or_without():

@@ -100,6 +100,17 @@ def test_a_misspelt_setting_stops_before_any_job(project):
     assert not (project.folder / "results/tiny").exists()
 
 
+@pytest.mark.parametrize(
+    ("run", "says"),
+    [("conv_ltsm-seed0", "did you mean 'conv_lstm'"), (f"conv_lstm-seed{2**64}", "must be less than")],
+)
+def test_a_misspelt_run_is_one_line(project, run, says):
+    done = project.snakemake("-n", "--quiet", "all", "--", f"{RUNS}/{run}/metrics.json")
+    assert done.returncode == 1 and "Traceback" not in done.stdout
+    assert next(line for line in done.stdout.splitlines() if "rror" in line).startswith("Error: ")
+    assert says in done.stdout
+
+
 @pytest.mark.slow
 def test_from_digits_to_the_page_and_then_nothing_to_do(project):
     done = project.snakemake("--cores", "2")

@@ -94,7 +94,10 @@ def growing(amount):
 
 
 def resolved(wildcards):
-    return planned_run(SETTINGS, SCALE, wildcards.dataset, wildcards.run)
+    try:
+        return planned_run(SETTINGS, SCALE, wildcards.dataset, wildcards.run)
+    except UserError as error:
+        sys.exit(f"Error: {error}")
 
 
 def selection_for(wildcards):

@@ -28,10 +28,13 @@ def distinct(values: list[Any]) -> list[Any]:
 
 
 # One line that figures and tables have room for.
-Title = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Title = Annotated[
+    str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e]*$")
+]
 # YAML reads 1e-3 as text, so numbers with a fraction may be given as text.
 PositiveFloat = Annotated[float, Field(gt=0, strict=False, allow_inf_nan=False)]
-Seed = Annotated[int, Field(ge=0, lt=2**64)]
+SEEDS = 2**64
+Seed = Annotated[int, Field(ge=0, lt=SEEDS)]
 OddInt = Annotated[PositiveInt, AfterValidator(_odd)]
 
 

@@ -16,7 +16,7 @@ from convttlstm.config.datasets import Dataset
 from convttlstm.config.models import HYPER, ModelSettings, refusal
 from convttlstm.config.run_id import RunId, is_selected
 from convttlstm.config.training import Compute, Evaluation, Training
-from convttlstm.files import UserError, read_json, shortened, write_text
+from convttlstm.files import UserError, read_json, read_text, shortened, write_text
 
 
 class Run(Strict):
@@ -303,8 +303,10 @@ def read_run(folder: Path) -> Run:
     """
     path = folder / "config.json"
     try:
-        return Run.model_validate_json(path.read_text())
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; train the run first") from None
+        if not path.exists():
+            raise UserError(f"{path}: no such file; train the run first")
+        return Run.model_validate_json(read_text(path))
     except ValidationError as error:
-        raise UserError(f"{path}: {error.errors()[0]['msg']} at {error.errors()[0]['loc']}") from None
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise UserError(f"{path}: {shortened(ValueError(first['msg']))} at {shortened(place)}") from None

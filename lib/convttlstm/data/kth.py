@@ -16,7 +16,7 @@ from convttlstm.data.download import download
 from convttlstm.data.layout import KTH_BOUNDARIES as BOUNDARIES
 from convttlstm.data.layout import KTH_MISSING as MISSING
 from convttlstm.data.videos import Source, VideoKind, refuse_unknown
-from convttlstm.files import UserError, listed, read_json, sha256_of, write_json
+from convttlstm.files import UserError, listed, read_json, read_text, sha256_of, write_json
 
 SITES = ["https://www.csc.kth.se/cvap/actions/", "http://www.nada.kth.se/cvap/actions/"]
 RECEIPT = "archives.json"
@@ -173,9 +173,9 @@ def parse_boundaries(path: Path) -> dict[str, tuple[tuple[int, int], ...]]:
         UserError: the file is missing, or a line cannot be understood.
     """
     try:
-        lines = path.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); let snakemake fetch it") from None
+        lines = read_text(path).splitlines()
+    except UserError as error:
+        raise UserError(f"{error}; let snakemake fetch it") from None
     boundaries = {}
     for number, line in enumerate(lines, start=1):
         name, frames, ranges = line.partition("frames")

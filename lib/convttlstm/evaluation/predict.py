@@ -1,5 +1,7 @@
 """Predictions of a trained model in a video of one's own."""
 
+from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,19 +56,32 @@ def predict(folder: Path, video: Path, horizon: int, start: int | None = None) -
         raise UserError(f"{video}: no such file")
     try:
         colour, step = dataset.channels == 3, dataset.frame_interval
-        frames = np.stack(list(decode(str(video), dataset.test_size, colour, step)))
+        decoded = decode(str(video), dataset.test_size, colour, step)
+        kept, count = _kept(decoded, context, horizon, start)
     except UserError as error:
         raise UserError(f"{video}: {error}") from None
-    given = len(frames) if start is None else start - 1
-    if not context <= given <= len(frames):
+    given = count if start is None else start - 1
+    if not context <= given <= count:
         raise UserError(
-            f"{video}: the first predicted frame can be {context + 1} to {len(frames) + 1}, since the model "
-            f"sees {context} frames and the video has {len(frames)}; not {given + 1}"
+            f"{video}: the first predicted frame can be {context + 1} to {count + 1}, since the model "
+            f"sees {context} frames and the video has {count}; not {given + 1}"
         )
+    truth = np.stack(kept)
     published = (folder / hub.DESCRIPTION).is_file()
     model = hub.load(folder) if published else load_model(run, folder).eval()
-    window = as_floats(frames[None, given - context : given], "cpu")
+    window = as_floats(truth[None, :context], "cpu")
     with torch.inference_mode():
         prediction = model(window, context, horizon)[0, -horizon:].clamp(0, 1)
-    truth = frames[given - context : given + horizon]
     return Forecast(run, truth, as_bytes(prediction))
+
+
+def _kept(
+    frames: Iterable[np.ndarray], context: int, horizon: int, start: int | None
+) -> tuple[Sequence[np.ndarray], int]:
+    """Return the frames that are seen and those that follow, and how many there are; no others are kept."""
+    kept = deque[np.ndarray](maxlen=context if start is None else None)
+    count = 0
+    for count, frame in enumerate(frames, start=1):
+        if start is None or start - context <= count < start + horizon:
+            kept.append(frame)
+    return kept, count

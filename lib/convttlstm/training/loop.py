@@ -30,6 +30,7 @@ from convttlstm.training.checkpoints import (
     LAST,
     Progress,
     load_checkpoint,
+    remove_unfinished,
     save_checkpoint,
     set_aside,
 )
@@ -53,6 +54,8 @@ def train(run: Run, data: Path, folder: Path, until: int | None = None) -> None:
     """
     fabric = launch(run)
     with run_lock(folder) if fabric.is_global_zero else contextlib.nullcontext():
+        if fabric.is_global_zero:
+            remove_unfinished(folder)
         fabric.barrier()  # the others read no checkpoint while an earlier process still writes
         trainer = Trainer(run, data, folder, fabric)
         trainer.resume()
