@@ -15,8 +15,8 @@ from convttlstm.config.videos import ACTIONS
 from convttlstm.data.download import download
 from convttlstm.data.layout import KTH_BOUNDARIES as BOUNDARIES
 from convttlstm.data.layout import KTH_MISSING as MISSING
-from convttlstm.data.videos import Source, VideoKind, refuse_unknown
-from convttlstm.files import UserError, listed, read_json, read_text, sha256_of, write_json
+from convttlstm.data.videos import DAMAGED_ZIP, Source, VideoKind, refuse_unknown
+from convttlstm.files import UserError, listed, read_json, read_text, sha256_of, shortened, write_json
 
 SITES = ["https://www.csc.kth.se/cvap/actions/", "http://www.nada.kth.se/cvap/actions/"]
 RECEIPT = "archives.json"
@@ -140,9 +140,9 @@ def _members(path: Path) -> list[str]:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, *DAMAGED_ZIP) as error:
         raise UserError(
-            f"{path}: not a whole zip file ({error}); delete it and give the same command again"
+            f"{path}: not a whole zip file ({shortened(error)}); delete it and give the same command again"
         ) from None
     # macOS adds a folder and hidden files of its own.
     names = [

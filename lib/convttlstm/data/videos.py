@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import zipfile
+import zlib
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -19,10 +20,13 @@ from convttlstm.config import VideoDataset, Videos
 from convttlstm.config.videos import SUFFIXES, video_files
 from convttlstm.data.decoding import frames_of, picture
 from convttlstm.data.kinds import SPLITS, DataKind, Preparation
-from convttlstm.files import UserError, atomic_path, read_text, sha256_of, write_json
+from convttlstm.files import UserError, atomic_path, read_text, sha256_of, shortened, write_json
 
 if TYPE_CHECKING:
     from convttlstm.data.source import ClipSource
+
+# What reading a zip file that is damaged, encrypted or packed in another way raises.
+DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, RuntimeError)
 
 VideoSettings = TypeVar("VideoSettings", bound=VideoDataset)
 
@@ -60,8 +64,8 @@ class Source:
                 return str(self.path), sha256_of(self.path)
             with zipfile.ZipFile(self.path) as archive:
                 content = archive.read(self.member)
-        except (OSError, zipfile.BadZipFile) as error:
-            raise UserError(f"{self.path}: {self.name} cannot be read ({error})") from None
+        except (OSError, *DAMAGED_ZIP) as error:
+            raise UserError(f"{self.path}: {self.name} cannot be read ({shortened(error)})") from None
         return io.BytesIO(content), hashlib.sha256(content).hexdigest()
 
     def ranges(self, frames: int) -> list[tuple[int, int]]:
