@@ -184,7 +184,9 @@ def parse_boundaries(path: Path) -> dict[str, tuple[tuple[int, int], ...]]:
             try:
                 boundaries[name.strip()] = tuple((int(first), int(last)) for first, last in pairs)
             except ValueError:
-                raise UserError(f"{path}: line {number}: not ranges of frames: {ranges.strip()!r}") from None
+                raise UserError(
+                    f"{path}: line {number}: not ranges of frames: {shortened(ranges.strip())}"
+                ) from None
     return boundaries
 
 

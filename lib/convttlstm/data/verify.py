@@ -4,8 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
+from convttlstm.data.arrays import map_array
 from convttlstm.files import UserError, read_json, shortened
 
 MEND = "get it back by `dvc checkout`, or delete the folder and give the same command again"
@@ -31,10 +30,7 @@ def verify_data(folder: Path) -> str:
     for path, expected in arrays:
         if not path.is_file():
             raise UserError(f"{path}: no such file; {MEND}")
-        try:
-            found = hashlib.sha256(np.load(path, mmap_mode="r")).hexdigest()
-        except (ValueError, EOFError, OSError) as error:
-            raise UserError(f"{path}: damaged ({shortened(error)}); {MEND}") from None
+        found = hashlib.sha256(map_array(path, MEND)).hexdigest()
         if found != expected:
             raise UserError(f"{path}: SHA-256 {found}, but {expected} was prepared; {MEND}")
     size = sum(path.stat().st_size for path, _ in arrays)

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from convttlstm.config import VideoDataset, Videos
 from convttlstm.config.videos import SUFFIXES, video_files
+from convttlstm.data.arrays import map_array
 from convttlstm.data.decoding import frames_of, picture
 from convttlstm.data.kinds import SPLITS, DataKind, Preparation
 from convttlstm.files import UserError, atomic_path, read_text, sha256_of, shortened, write_json
@@ -126,7 +127,7 @@ def _read_split_file(folder: Path, path: Path) -> list[tuple[str, Path]]:
     seen: dict[Path, int] = {}
     for line, row in enumerate(rows, start=2):
         video, split = row.get("video"), row.get("split")
-        if not video or split not in SPLITS:
+        if not video or "\0" in video or split not in SPLITS:
             raise UserError(
                 f"{path}: line {line}: expected the columns video and split ({', '.join(SPLITS)})"
             )
@@ -284,7 +285,7 @@ def prepare_video(dataset: VideoDataset, source: Source, output: Path) -> dict[s
                 count += 1
             file.seek(0)
             _write_header(file, (count, *shape[1:]))
-    array = np.load(path, mmap_mode="r")
+    array = map_array(path, "delete it and give the same command again")
     return {
         "name": source.name,
         "split": source.split,
