@@ -241,6 +241,10 @@ def test_videos_may_move_or_go_and_more_epochs_train_on(project):
     assert planned("there") == {}
     shutil.rmtree(places["here"])
     assert planned("here") == {}
+    elsewhere = Project(project.folder / "elsewhere")  # as after a pull: neither videos nor Snakemake's own
+    left = shutil.ignore_patterns(".snakemake", "elsewhere", "there")
+    shutil.copytree(project.folder, elsewhere.folder, copy_function=shutil.copyfile, ignore=left)
+    assert dry_run(elsewhere, "-n", "--config", "scale=tiny", "--", target) == {}
     assert planned("there", epochs=3) == {"train": 1, "evaluate": 1, "total": 2}
     done = project.snakemake("--cores", "1", "--", target)
     assert done.returncode == 0 and "goes on after epoch 2" in done.stdout
