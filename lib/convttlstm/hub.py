@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from convttlstm.files import UserError, read_json, sha256_of
+from convttlstm.files import UserError, read_json, sha256_of, shortened
 from convttlstm.models import create_model
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
@@ -39,8 +39,8 @@ def load(folder: str | Path) -> nn.Module:
             )
         model = create_model(described["name"], **described["arguments"])
         model.load_state_dict(load_file(weights))
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{description}: not a model's description ({error})") from None
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise UserError(f"{description}: not a model's description ({shortened(error)})") from None
     except (SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{weights}: not the weights that {DESCRIPTION} describes ({reason})") from None

@@ -1,13 +1,16 @@
 """Wrong settings stop before any job, in one line that names the file, the setting and what it wants."""
 
 import itertools
+import json
 from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from convttlstm.config import (
     RunId,
+    Training,
     ablation_runs,
     evaluated_runs,
     grid_runs,
@@ -19,6 +22,8 @@ from convttlstm.config import (
     run_id,
     table_runs,
 )
+from convttlstm.config.datasets import KINDS
+from convttlstm.config.models import BUILT_IN
 from convttlstm.files import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -139,6 +144,27 @@ def test_a_file_that_holds_no_settings(overlay, text, said):
         load_settings(overlay(text))
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-8", "latin-1", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_settings_of_any_editor_are_read_or_refused_in_one_line(overlay, encoding, end):
+    path = overlay("")
+    path.write_bytes(f"label: ü scale{end}training:{end}  epochs: 7{end}".encode(encoding))
+    if encoding.startswith("utf-8"):
+        settings = load_settings(path)
+        assert (settings.label, settings.training.epochs) == ("ü scale", 7)
+    else:
+        with pytest.raises(UserError, match=r"is not UTF-8 text; save it as UTF-8$"):
+            load_settings(path)
+
+
+@pytest.mark.parametrize("title", ["x" * 121, "a\nb", "a\x85b", "a\u2028b", "\u202eab"])
+def test_titles_that_break_a_line_or_its_order_are_refused(overlay, title):
+    with pytest.raises(UserError) as error:
+        load_settings(overlay(yaml.safe_dump({"systems": {"conv_lstm": {"title": title}}})))
+    assert "systems.conv_lstm.title" in str(error.value)
+    assert all(letter.isprintable() for letter in str(error.value))
+
+
 def test_a_missing_scale_lists_those_there_are():
     with pytest.raises(UserError, match="no such scale; there are demo, gpu, laptop, paper"):
         load_settings(ROOT / "config/dmeo.yaml")
@@ -202,6 +228,9 @@ def test_runs_are_named_by_what_differs_from_the_catalogue():
         ("conv_tt_lstm-G2-seed0", "must be odd"),
         ("conv_lstm_ttd-G1-seed0", "unknown setting"),
         ("conv_tt_lstm-N5-seed0", "order 5 > steps 3"),
+        (f"conv_tt_lstm-seed{2**64}", "a seed must be less than 18446744073709551616"),
+        (f"conv_tt_lstm-seed{'9' * 5000}", r"^.{,300}expected SYSTEM"),
+        (f"conv_tt_lstm-selected-seed{'9' * 5000}", r"^.{,300}expected SYSTEM"),
         ("conv_ttlstm-seed0", "did you mean 'conv_tt_lstm'"),
     ],
 )
@@ -225,6 +254,67 @@ def test_only_what_decides_the_weights_makes_another_run(tmp_path):
     assert digest(datasets={MNIST: {"step": 0.2}}) != same
     assert digest(training={"learning_rate": 1e-4}) != same
     assert digest(systems={"conv_lstm": {"model": {"kernel_size": 3}}}) != same
+
+
+def videos_run(tmp_path: Path, training: dict | None = None, model: dict | None = None, **dataset: object):
+    """A run on videos of one's own."""
+    own = {"kind": "videos", "title": "Clips", "folder": "raw", "size": 32} | dataset
+    names = yaml.safe_load((ROOT / "config/paper.yaml").read_text())["experiments"]
+    content = {
+        "datasets": {"clips": own},
+        "systems": {"conv_lstm": {"model": model or {}}},
+        "experiments": dict.fromkeys(names) | {"clips": {"table": ["conv_lstm"]}},
+        "training": training or {},
+    }
+    (tmp_path / "paper.yaml").write_text((ROOT / "config/paper.yaml").read_text())
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(content))
+    return resolve_run(load_settings(tmp_path / "own.yaml"), "own", "clips", "conv_lstm-seed0")
+
+
+def test_how_far_and_where_and_memory_make_no_other_run(tmp_path):
+    """The weights after all epochs are others, though: their digest tells."""
+    run = videos_run(tmp_path)
+    for same in (
+        videos_run(tmp_path, folder="elsewhere", split_file="splits.csv", excluded=["x.mp4"]),
+        videos_run(tmp_path, model={"checkpointing": [1, 4]}),
+    ):
+        assert same.identity() == run.identity() and same.digest() == run.digest()
+        assert same.changes_since(run.deciding()) == []
+    longer = videos_run(tmp_path, training={"epochs": 501})
+    assert longer.identity() == run.identity() and longer.digest() != run.digest()
+    assert longer.digest(epochs=500) == run.digest()
+
+
+def test_settings_that_differ_are_named(tmp_path):
+    run = videos_run(tmp_path, training={"learning_rate": 0.003, "epochs": 3}, frame_step=2)
+    earlier = videos_run(tmp_path, model={"kernel_size": 3}).deciding()
+    del earlier["dataset"]["frame_step"]  # as if that had been added since, with its default
+    assert run.changes_since(earlier) == [
+        "dataset.frame_step is 2, was 1",
+        "model.kernel_size is 5, was 3",
+        "training.learning_rate is 0.003, was 0.001",
+    ]
+
+
+def defaults() -> dict[str, object]:
+    """All settings that decide weights, with their defaults."""
+    groups, found = [Training, *BUILT_IN.values(), *KINDS.values()], {}
+    while groups:
+        group = groups.pop()
+        for name, field in group.model_fields.items():
+            value = field.get_default(call_default_factory=True)
+            if isinstance(value, BaseModel):
+                groups.append(type(value))
+            elif not field.is_required() and name not in group.__dict__.get("judged_only", ()):
+                found[f"{group.__name__}.{name}"] = json.loads(json.dumps(value, default=dict))
+    return found
+
+
+def test_no_default_changes():
+    """Identities leave defaults out: with another one, weights of the old would pass for those of the new."""
+    recorded = json.loads((ROOT / "tests/defaults.json").read_text())
+    assert {name: defaults().get(name) for name in recorded} == recorded
+    assert set(defaults()) == set(recorded), "put new settings, with their defaults, into tests/defaults.json"
 
 
 def test_a_run_is_read_back_from_its_folder(tmp_path):

@@ -153,6 +153,32 @@ def test_imported_weights_are_judged_and_exported_with_a_card(project: Project, 
     assert f"| 5 | mse | {metrics['mse']['mean']:.6g} |" in card
 
 
+@pytest.mark.parametrize("name", ["conv_lstm", "conv_tt_lstm"])
+def test_a_sigmoid_at_the_output_is_in_every_frame_and_what_is_fed_back(name: str):
+    sizes = {"channels": [2, 2, 2, 2], "layers_per_block": 1, "kernel_size": 3}
+    linear, sigmoid = create_model(name, **sizes), create_model(name, **sizes, output="sigmoid")
+    sigmoid.load_state_dict(linear.state_dict())
+    frames = torch.rand(2, 3, 1, 8, 8)
+    with torch.no_grad():
+        found = sigmoid(frames, 3, 2)[:, -2:]
+        first = torch.sigmoid(linear(frames, 3, 1)[:, -1:])
+        second = torch.sigmoid(linear(torch.cat([frames, first], dim=1), 4, 1)[:, -1:])
+    torch.testing.assert_close(found, torch.cat([first, second], dim=1))
+
+
+def test_importing_says_that_the_file_does_not_tell_of_a_sigmoid(project: Project, tmp_path: Path):
+    said = import_weights(project, tmp_path / "run").stdout
+    assert "set systems.conv_tt_lstm.model.output: sigmoid and import it again" in said
+    project.configure(systems={"conv_tt_lstm": {"model": {"output": "sigmoid"}}})
+    try:
+        assert "sigmoid" not in import_weights(project, tmp_path / "other").stdout
+        assert project.evaluate(tmp_path / "other").returncode == 0
+        refused = project.evaluate(tmp_path / "run")
+        assert "under other settings than today's (model.output is 'sigmoid', was 'linear')" in refused.stderr
+    finally:
+        project.configure()
+
+
 def test_published_weights_predict_as_the_run_does(project: Project, tmp_path: Path):
     run, exported, video = tmp_path / "run", tmp_path / "model", tmp_path / "video.avi"
     assert import_weights(project, run).returncode == 0

@@ -159,7 +159,8 @@ def test_status_tells_runs_apart(held: Path, tmp_path: Path, paper: Settings, mo
     history.to_csv(held / "history.partial.csv", index=False)
     done = folder / "conv_tt_lstm-seed0"
     done.mkdir()
-    history.to_csv(done / "history.csv", index=False)
+    whole = pd.DataFrame({"epoch": range(1, 501), "validation_loss": 2.0, "seconds": 3600.0})
+    whole.to_csv(done / "history.csv", index=False)
     (done / "best.safetensors").touch()
     unjudged = folder / "conv_lstm_shi-seed0"
     unjudged.mkdir()
@@ -186,6 +187,9 @@ def test_status_tells_runs_apart(held: Path, tmp_path: Path, paper: Settings, mo
     assert (running.epoch, running.epochs, running.loss) == (4, 500, 2.0)
     saved = (held / "history.partial.csv").stat().st_mtime
     assert running.ends == pytest.approx(saved + 496 * 3600)
+    history.to_csv(done / "history.csv", index=False)  # trained when fewer epochs were asked for
+    (again,) = (x for x in status(settings, "paper", tmp_path, queue) if x.run == done.name)
+    assert (again.state, again.epoch) == ("to do", 4)
     text = status_text(list(lines.values()), queue, saved)
     assert f"{DATASET}: 7 trainings: 1 done, 1 running, 1 waiting, 3 failed, 1 to do" in text
     assert "epoch    4/500  best 2.00000  ends" in text

@@ -23,6 +23,7 @@ from convttlstm.reporting.drawing import save, styled
 from convttlstm.training.locks import forget, run_lock
 from tests.conftest import Project
 from tests.fuzz import fault_of, mutants
+from tests.fuzz_files import faults as damages
 
 ROOT = Path(__file__).parents[2]
 
@@ -210,6 +211,15 @@ def test_settings_with_random_faults_load_or_are_one_line(tmp_path: Path) -> Non
     (tmp_path / "paper.yaml").write_text((ROOT / "config/paper.yaml").read_text())
     faults = [fault for content in islice(mutants(seed=1), 200) if (fault := fault_of(content, tmp_path))]
     assert faults == []
+
+
+@pytest.mark.slow
+def test_damaged_files_of_every_kind_are_read_or_one_line(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project.folder)
+    found = [(kind, said) for kind, _, said in damages(project, count=3, seed=1)]
+    assert found == []
 
 
 # Text that is shown

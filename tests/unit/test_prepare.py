@@ -171,7 +171,7 @@ def test_unusable_folders_are_refused(prepared: Path) -> None:
     with pytest.raises(UserError, match=r"train.npy: \d+ bytes, but its manifest says \d+; run"):
         Clips(prepared, "train")
     path.write_bytes(bytes(len(whole)))
-    with pytest.raises(UserError, match=r"train.npy: not an array"):
+    with pytest.raises(UserError, match=r"train.npy: damaged, not an array"):
         Clips(prepared, "train")
     path.write_bytes(whole.replace(b"20, 32, 32", b"32, 20, 32", 1))
     with pytest.raises(UserError, match=r"but its manifest says uint8 \(57, 20, 32, 32\)"):

@@ -203,10 +203,49 @@ def test_a_finished_run_is_published_again_and_other_settings_start_anew(trained
     project.configure(**LONG | {"training": {"epochs": 1, "learning_rate": 0.01}})
     done = project.train(folder)
     assert done.returncode == 0
-    assert "belongs to other settings or data; kept as superseded-" in done.stdout
+    changed = "training.learning_rate is 0.01, was 0.001, training.samples_per_epoch is 24, was 48"
+    assert f"other settings or data ({changed}); kept as superseded-" in done.stdout
     (kept,) = folder.glob("superseded-*.ckpt")
     assert kept.read_bytes() == (undisturbed / "last.ckpt").read_bytes()
     assert weights(folder) != first
+
+
+def with_epochs(epochs: int) -> dict:
+    return LONG | {"training": LONG["training"] | {"epochs": epochs}}
+
+
+@pytest.mark.slow
+def test_more_epochs_go_on_to_the_weights_of_one_long_training(trained):
+    """What a finished run had found is not taken for the longer one's, nor trained twice."""
+    project, undisturbed, folder = trained
+    project.configure(**with_epochs(2))
+    assert project.train(folder).returncode == 0
+    shorter = (folder / "best.safetensors").read_bytes()
+    project.configure(**LONG)
+    refused = project.evaluate(folder)
+    assert refused.returncode == 1 and refused.stderr.count("\n") == 1
+    assert "trained for 2 epochs, but training.epochs is 6; train the run again" in refused.stderr
+    assert (folder / "best.safetensors").read_bytes() == shorter and not (folder / "metrics.json").exists()
+    done = project.train(folder)
+    assert done.returncode == 0, done.stderr
+    assert "goes on after epoch 2, step 0" in done.stdout and "epoch 2/6" not in done.stdout
+    assert_same_run(folder, undisturbed)
+    assert project.evaluate(folder).returncode == 0
+
+
+@pytest.mark.slow
+def test_fewer_epochs_than_a_run_has_had_are_refused(trained):
+    project, undisturbed, folder = trained
+    shutil.copytree(undisturbed, folder)
+    project.configure(**with_epochs(4))
+    done = project.train(folder)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert "is trained for 6 epochs already, training.epochs is 4; set it to 6, or" in done.stderr
+    assert weights(folder) == weights(undisturbed)
+    (folder / "best.safetensors").unlink()  # as Snakemake does before the job
+    project.configure(**LONG)
+    assert project.train(folder).returncode == 0
+    assert weights(folder) == weights(undisturbed)
 
 
 @pytest.mark.slow
@@ -268,6 +307,18 @@ def test_two_processes_that_stop_within_an_epoch_lose_no_loss(project):
     assert done.returncode == 0, done.stderr
     whole, parts = (pd.read_csv(folder / "history.csv").drop(columns="seconds") for folder in folders)
     pd.testing.assert_frame_equal(whole, parts, rtol=1e-12)
+
+
+@pytest.mark.slow
+def test_what_killed_processes_had_begun_is_removed(trained):
+    project, undisturbed, folder = trained
+    shutil.copytree(undisturbed, folder)
+    left = [folder / name for name in (".last.ckpt.x1.tmp", ".history.partial.csv.x2.tmp")]
+    [path.write_bytes(b"begun") for path in left]
+    done = project.train(folder)
+    assert done.returncode == 0, done.stderr
+    assert not any(path.exists() for path in left)
+    assert_same_run(folder, undisturbed)
 
 
 @pytest.mark.slow

@@ -3,7 +3,9 @@
 import io
 import json
 import re
+import shutil
 import tarfile
+import zipfile
 from pathlib import Path
 
 import av
@@ -13,10 +15,10 @@ import torch
 from torch import nn
 
 from convttlstm.config import Something, load_settings, resolve_run
+from convttlstm.config.something import read_categories
 from convttlstm.data.activities import Activities, judging_plan, training_plan
 from convttlstm.data.something import (
     CLIPS,
-    extract_parts,
     fetch_something,
     frames_seen,
     index_clips,
@@ -25,6 +27,7 @@ from convttlstm.data.something import (
     plain_template,
     validates,
 )
+from convttlstm.data.something_files import extract_parts, missing_parts, parts_in
 from convttlstm.evaluation.recognition import evaluate_recognizer
 from convttlstm.files import UserError, read_json
 
@@ -116,6 +119,17 @@ def test_never_more_than_the_fraction_is_seen_and_at_least_one_frame(frames, fra
     assert frames_seen(frames, fraction) == seen
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-8", "latin-1", "utf-16"])
+def test_lists_of_activities_of_spreadsheets_are_read_or_refused(tmp_path, encoding):
+    path = tmp_path / "activities.csv"
+    path.write_bytes("group,template\r\nä,Pushing something\r\nb,Poking something\r\n".encode(encoding))
+    if encoding.startswith("utf-8"):
+        assert [row.group for row in read_categories(path)] == ["ä", "b"]
+    else:
+        with pytest.raises(ValueError, match="is not UTF-8 text; save it as UTF-8"):
+            read_categories(path)
+
+
 def test_templates_match_with_brackets_and_quotes_or_without():
     expected = "Putting something that can't roll, so it stays"
     assert plain_template('Putting [something that can\'t roll], so "it" stays') == expected
@@ -204,7 +218,7 @@ def test_the_number_of_workers_changes_nothing(raw):
 
 def test_a_missing_clip_is_named(raw):
     (raw / CLIPS / "7.webm").unlink()
-    with pytest.raises(UserError, match=r"1 of 40 clips are missing: 7\.webm; register"):
+    with pytest.raises(UserError, match=r"1 of 40 clips are missing: 7\.webm; put .*-00, -01, \.\.\. there"):
         activities(raw)
 
 
@@ -252,7 +266,10 @@ def test_labels_that_cannot_be_right_are_refused(raw):
     with pytest.raises(UserError, match="not a list of entries"):
         activities(raw)
     labels.unlink()
-    with pytest.raises(UserError, match=r"train\.json: no such file; register"):
+    with pytest.raises(
+        UserError,
+        match=r"no labels something-something-v2-train\.json or train\.json, nor .*; get the package",
+    ):
         activities(raw)
 
 
@@ -288,9 +305,88 @@ def test_parts_of_an_archive_are_read_as_one(raw, tmp_path):
     assert sorted(int(path.stem) for path in folder.iterdir()) == list(range(3, 11))
     for path in folder.iterdir():
         assert path.read_bytes() == (raw / CLIPS / path.name).read_bytes()
-    parts[1].write_bytes(parts[1].read_bytes()[:-500])
-    with pytest.raises(UserError, match="not a whole archive"):
-        extract_parts(parts, tmp_path / "again", {str(clip) for clip in range(1, 11)})
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        ("lacks the second", r"of the archive's parts \S+-01 is missing; fetch that"),
+        ("lacks the last", r"does not end with it; fetch \S+-01(\.zip)? and what follows it anew"),
+        ("second cut", r"the archive is damaged: \S+-01(\.zip)? is smaller than the others; fetch that anew"),
+        ("last cut", r"does not end with it; fetch \S+-02(\.zip)? and what follows it anew"),
+    ],
+)
+def test_the_part_that_is_missing_or_damaged_is_named(raw, tmp_path, zipped, damage, says):
+    parts = parts_of(raw, [f"{CLIPS}/{clip}.webm" for clip in range(1, 41)])
+    if "cut" in damage:
+        part = parts[1 if "second" in damage else 2]
+        part.write_bytes(part.read_bytes()[:-500])
+    if "lacks" in damage:
+        parts.pop(1 if "second" in damage else 2).unlink()
+    parts = [in_package(part) for part in parts] if zipped else parts
+    with pytest.raises(UserError, match=says):
+        extract_parts(parts_in(tmp_path), tmp_path / "out", {str(clip) for clip in range(1, 41)})
+    assert missing_parts(parts) == ([f"{CLIPS}-01"] if damage == "lacks the second" else [])
+    for path in tmp_path.glob("out/*"):  # what was written is whole
+        assert path.read_bytes() == (raw / CLIPS / path.name).read_bytes()
+
+
+def in_package(path: Path, name: str = "") -> Path:
+    """Put a file into a zip package of its own, as macOS would, in its place."""
+    package = path.with_name(f"{path.name}.zip")
+    with zipfile.ZipFile(package, "w") as archive:
+        archive.write(path, name or path.name)
+        archive.writestr(f"__MACOSX/._{path.name}", b"x")
+    path.unlink()
+    return package
+
+
+@pytest.mark.parametrize("clips", ["in parts", "in packages of parts", "in a package"])
+@pytest.mark.parametrize("labels", ["short names", "in a folder", "in a package", "names of one's own"])
+def test_every_layout_that_is_handed_out_is_known(raw, clips, labels):
+    """What is read is the same as of the extracted folder and the official names."""
+    expected = labelled_clips(settings(raw), raw)
+    names = {"train_labels": "something-something-v2-train.json"}
+    names |= {"test_labels": "something-something-v2-validation.json"}
+    for key, name in list(names.items()):
+        short = name.removeprefix("something-something-v2-")
+        if labels == "names of one's own":
+            names[key] = f"own-{short}"
+            (raw / name).rename(raw / names[key])
+            continue
+        (raw / "labels").mkdir(exist_ok=True)
+        (raw / name).rename(raw / ("" if labels == "short names" else "labels") / short)
+    if labels == "in a package":
+        with zipfile.ZipFile(raw / "20bn-something-something-download-package-labels.zip", "w") as archive:
+            for path in (raw / "labels").iterdir():
+                archive.write(path, f"labels/{path.name}")
+        shutil.rmtree(raw / "labels")
+    assert labelled_clips(settings(raw, **names), raw) == expected
+
+    wanted = {path.name: path.read_bytes() for path in (raw / CLIPS).iterdir()}
+    parts = [part.rename(raw / part.name) for part in parts_of(raw, [f"{CLIPS}/{name}" for name in wanted])]
+    if clips == "in packages of parts":
+        parts = [in_package(part) for part in parts]
+    elif clips == "in a package":
+        [part.unlink() for part in parts]
+        with zipfile.ZipFile(raw / f"{CLIPS}-00.zip", "w") as archive:
+            for name, content in wanted.items():
+                archive.writestr(f"{CLIPS}/{name}", content)
+    shutil.rmtree(raw / CLIPS)
+    extract_parts(parts_in(raw), raw / CLIPS, {Path(name).stem for name in wanted})
+    assert {path.name: path.read_bytes() for path in (raw / CLIPS).iterdir()} == wanted
+
+
+def test_files_of_labels_of_ones_own_are_what_is_checked(raw):
+    """Official ones are not asked for then, nor is their number of clips."""
+    for name in ("train", "validation"):
+        path = raw / f"something-something-v2-{name}.json"
+        entries = [entry for entry in json.loads(path.read_text()) if int(entry["id"]) <= 40]
+        (raw / f"own-{name}.json").write_text(json.dumps(entries))
+        path.unlink()
+    fetch_something(raw, ["own-train.json", "own-validation.json"])
+    assert read_json(raw / "clips.json") == {"clips": 40}
 
 
 def test_an_archive_that_points_outside_is_refused(raw, tmp_path):
@@ -301,7 +397,7 @@ def test_an_archive_that_points_outside_is_refused(raw, tmp_path):
 
 
 def test_what_is_missing_for_the_licensed_data_is_said(tmp_path):
-    with pytest.raises(UserError, match=r"train\.json: no such file; register for the data set"):
+    with pytest.raises(UserError, match=r"no labels .*train\.json.*; register for the data set"):
         fetch_something(tmp_path)
 
 

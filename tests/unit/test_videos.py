@@ -18,6 +18,7 @@ from convttlstm.data import clips
 from convttlstm.data.clips import open_clips
 from convttlstm.data.source import ClipSource
 from convttlstm.data.videos import decode, folder_sources, prepare_videos
+from convttlstm.evaluation.predict import _kept
 from convttlstm.files import UserError
 from tests.conftest import Project
 from tests.video_files import noise, write_video
@@ -227,6 +228,15 @@ def test_other_settings_or_files_are_decoded_anew_and_the_old_arrays_go(folder: 
     assert len(arrays()) == 6 and len(arrays().items() & first.items()) == 5
     prepared(settings(folder, size=8), tmp_path / "out")
     assert len(arrays()) == 6 and not arrays().keys() & first.keys()
+
+
+@pytest.mark.parametrize("start", [None, 4, 5, 30, 40, 41])
+def test_of_a_long_video_only_what_is_shown_is_kept(start: int | None) -> None:
+    """Three frames are seen and four predicted, the first of them is number `start`."""
+    frames = np.arange(40)
+    kept, count = _kept((frame for frame in frames), 3, 4, start)
+    first = 41 if start is None else start
+    assert count == 40 and list(kept) == list(frames[first - 4 : first + 3])
 
 
 @pytest.mark.slow

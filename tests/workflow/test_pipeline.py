@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -99,6 +100,17 @@ def test_a_misspelt_setting_stops_before_any_job(project):
     assert "config/tiny.yaml: training.epoch: unknown setting; did you mean 'epochs'?" in done.stdout
     assert "Traceback" not in done.stdout
     assert not (project.folder / "results/tiny").exists()
+
+
+@pytest.mark.parametrize(
+    ("run", "says"),
+    [("conv_ltsm-seed0", "did you mean 'conv_lstm'"), (f"conv_lstm-seed{2**64}", "must be less than")],
+)
+def test_a_misspelt_run_is_one_line(project, run, says):
+    done = project.snakemake("-n", "--quiet", "all", "--", f"{RUNS}/{run}/metrics.json")
+    assert done.returncode == 1 and "Traceback" not in done.stdout
+    assert next(line for line in done.stdout.splitlines() if "rror" in line).startswith("Error: ")
+    assert says in done.stdout
 
 
 @pytest.mark.slow
@@ -204,6 +216,49 @@ def test_kth_goes_from_archives_to_tables_figures_and_a_prediction(project):
     done = project.call("predict", run, video, "--horizon", 4, "--start", 3, "-o", project.folder / "x.gif")
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert "the first predicted frame can be 4 to 13" in done.stderr
+
+
+@pytest.mark.slow
+def test_videos_may_move_or_go_and_more_epochs_train_on(project):
+    """What counts is which videos there are, by their checksums, and what was made from them."""
+    places = {name: project.folder / name for name in ("here", "there")}
+    for number, split in enumerate(("train", "validation", "test")):
+        write_video(places["here"] / split / "take {1}.avi", noise(9, 32, seed=number))
+    target = "results/tiny/runs/clips/conv_lstm-seed0/metrics.json"
+
+    def planned(place: str, epochs: int = 2) -> Counter[str]:
+        clips = {"kind": "videos", "title": "Clips", "size": 8, "context": 3, "horizon": 2}
+        clips |= {"folder": str(places[place]), "test_horizons": [2]}
+        project.configure(
+            datasets={"clips": clips},
+            experiments={"moving_mnist_2": None, "clips": {"table": ["conv_lstm"]}},
+            training={"epochs": epochs, "samples_per_epoch": 4, "batch_size": 2},
+        )
+        return dry_run(project, "-n", "--config", "scale=tiny", "--", target)
+
+    whole = {"prepare_videos": 1, "train": 1, "evaluate": 1, "total": 3}
+    assert planned("here") == whole
+    done = project.snakemake("--cores", "1", "--", target)
+    assert done.returncode == 0, done.stdout
+    (places["here"] / "train/.DS_Store").write_text("x")
+    assert planned("here") == {}
+    shutil.copytree(places["here"], places["there"], copy_function=shutil.copyfile)
+    assert planned("there") == {}
+    shutil.rmtree(places["here"])
+    assert planned("here") == {}
+    elsewhere = Project(project.folder / "elsewhere")  # as after a pull: neither videos nor Snakemake's own
+    left = shutil.ignore_patterns(".snakemake", "elsewhere", "there")
+    shutil.copytree(project.folder, elsewhere.folder, copy_function=shutil.copyfile, ignore=left)
+    assert dry_run(elsewhere, "-n", "--config", "scale=tiny", "--", target) == {}
+    assert planned("there", epochs=3) == {"train": 1, "evaluate": 1, "total": 2}
+    done = project.snakemake("--cores", "1", "--", target)
+    assert done.returncode == 0 and "goes on after epoch 2" in done.stdout
+    assert planned("here", epochs=3) == {}
+    replaced = places["there"] / "test/take {1}.avi"
+    found = replaced.stat()
+    replaced.write_bytes(replaced.read_bytes()[:-1] + b"x")
+    os.utime(replaced, ns=(found.st_atime_ns, found.st_mtime_ns + 1))
+    assert planned("there", epochs=3) == whole
 
 
 @pytest.mark.slow

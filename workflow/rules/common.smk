@@ -1,4 +1,5 @@
 # Names and settings that all rules share.
+import json
 import shlex
 
 from convttlstm.config import (
@@ -42,6 +43,18 @@ if workflow.is_main_process:
 DATASETS = list(SETTINGS.experiments)
 GENERATED = [name for name, found in SETTINGS.datasets.items() if found.generated]
 LABELLED = [name for name, found in SETTINGS.datasets.items() if found.recognition]
+# What the clips that lie there must be listed in.
+LICENSED_LABELS = sorted(
+    {
+        labels
+        for name in LABELLED
+        if SETTINGS.datasets[name].raw_rule == "something"
+        for labels in (
+            SETTINGS.datasets[name].train_labels,
+            SETTINGS.datasets[name].test_labels,
+        )
+    }
+)
 VIDEOS = [name for name in SETTINGS.datasets if name not in GENERATED + LABELLED]
 # In some experiments frames are predicted, in the others activities recognised.
 RECOGNISED, PREDICTED = recognised(SETTINGS), predicted(SETTINGS)
@@ -82,7 +95,10 @@ def growing(amount):
 
 
 def resolved(wildcards):
-    return planned_run(SETTINGS, SCALE, wildcards.dataset, wildcards.run)
+    try:
+        return planned_run(SETTINGS, SCALE, wildcards.dataset, wildcards.run)
+    except UserError as error:
+        sys.exit(f"Error: {error}")
 
 
 def selection_for(wildcards):
@@ -186,6 +202,25 @@ def raw_files(wildcards):
     dataset = SETTINGS.datasets[wildcards.dataset]
     made_by = dataset.raw_rule
     return getattr(rules, made_by).output if made_by else dataset.raw_files()
+
+
+def stated(wildcards):
+    """What a data set is made by; which videos of one's own there are, `videos_of` tells."""
+    dataset = SETTINGS.datasets[wildcards.dataset]
+    places = set() if dataset.raw_rule else set(dataset.places)
+    return dataset.model_dump_json(exclude=places, exclude_defaults=True)
+
+
+def videos_of(wildcards):
+    """Which videos of one's own there are, by checksum, wherever they lie; KTH's have a receipt."""
+    if wildcards.dataset in GROUPED:
+        return ""
+    from convttlstm.data.inventory import inventory
+
+    folder = f"data/processed/{SCALE}/{wildcards.dataset}"
+    return inventory(
+        SETTINGS.datasets[wildcards.dataset], Path(folder, "manifest.json")
+    )
 
 
 def threads_of(wildcards):

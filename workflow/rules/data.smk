@@ -90,9 +90,7 @@ rule synthetic_kth:
     params:
         config=CONFIG,
         folder=subpath(output[0], parent=True),
-        settings=lambda wildcards: SETTINGS.datasets[
-            wildcards.dataset
-        ].model_dump_json(),
+        settings=stated,
     message:
         "Drawing and encoding videos that stand in for KTH's archives: synthetic"
     shell:
@@ -119,10 +117,12 @@ rule something:
         gpu=0,
     params:
         folder=subpath(output[0], parent=True),
+        labels=LICENSED_LABELS,
     message:
         "Checking Something-Something V2's clips and labels, extracting what is missing"
     shell:
         "python -m convttlstm fetch something"
+        " --labels {params.labels:q}"
         " --output {params.folder}"
         " 2>&1 | write_log {log}"
 
@@ -131,7 +131,7 @@ rule synthetic_something:
     input:
         categories_of,
     output:
-        f"data/raw/synthetic/{SCALE}/{{dataset}}/something-something-v2-validation.json",
+        f"data/raw/synthetic/{SCALE}/{{dataset}}/clips.json",
     log:
         f"{RESULTS}/logs/synthetic_something/{{dataset}}.log",
     benchmark:
@@ -147,9 +147,7 @@ rule synthetic_something:
     params:
         config=CONFIG,
         folder=subpath(output[0], parent=True),
-        settings=lambda wildcards: SETTINGS.datasets[
-            wildcards.dataset
-        ].model_dump_json(),
+        settings=stated,
     message:
         "Drawing and encoding clips that stand in for Something-Something V2: synthetic"
     shell:
@@ -184,9 +182,7 @@ rule index_clips:
         config=CONFIG,
         folder=subpath(output[0], parent=True),
         raw=subpath(input[0], parent=True),
-        settings=lambda wildcards: SETTINGS.datasets[
-            wildcards.dataset
-        ].model_dump_json(),
+        settings=stated,
     message:
         "Decoding the clips of {wildcards.dataset} once, and listing those that serve"
     shell:
@@ -223,9 +219,7 @@ rule prepare:
     params:
         config=CONFIG,
         folder=subpath(output[0], parent=True),
-        settings=lambda wildcards: SETTINGS.datasets[
-            wildcards.dataset
-        ].model_dump_json(),
+        settings=stated,
     message:
         "Making the sequences of {wildcards.dataset} that every system is trained and judged on"
     shell:
@@ -262,9 +256,8 @@ rule prepare_videos:
         raw=lambda wildcards, input: (
             f"--raw {Path(input[0]).parent}" if wildcards.dataset in GROUPED else ""
         ),
-        settings=lambda wildcards: SETTINGS.datasets[
-            wildcards.dataset
-        ].model_dump_json(),
+        settings=stated,
+        videos=videos_of,
     message:
         "Decoding the videos of {wildcards.dataset}"
     shell:

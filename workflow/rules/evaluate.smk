@@ -34,8 +34,10 @@ rule evaluate:
         data=subpath(input.manifest, parent=True),
         folder=subpath(output.metrics, parent=True),
         lpips=lambda wildcards, input: f"--lpips {input.lpips}" if input.lpips else "",
-        settings=lambda wildcards: resolved(wildcards).evaluation.model_dump_json(),
-        dataset=lambda wildcards: resolved(wildcards).dataset.model_dump_json(),
+        settings=lambda wildcards: resolved(wildcards).evaluation.model_dump_json(
+            exclude_defaults=True
+        ),
+        dataset=lambda wildcards: json.dumps(resolved(wildcards).dataset.stated()),
     message:
         "Evaluating {wildcards.run} on the test split of {wildcards.dataset}"
     shell:
@@ -79,7 +81,9 @@ rule recognise:
         selection=selection_flag,
         data=subpath(input.manifest, parent=True),
         folder=subpath(output.metrics, parent=True),
-        settings=lambda wildcards: resolved(wildcards).evaluation.model_dump_json(),
+        settings=lambda wildcards: resolved(wildcards).evaluation.model_dump_json(
+            exclude_defaults=True
+        ),
     message:
         "Naming the activities of {wildcards.dataset}'s test clips by {wildcards.run}"
     shell:
@@ -143,7 +147,7 @@ rule count_costs:
     params:
         configs=list(dict.fromkeys(["config/paper.yaml", CONFIG])),
         model=MODEL_FLAG,
-        systems=SETTINGS.model_dump_json(include={"systems"}),
+        systems=SETTINGS.model_dump_json(include={"systems"}, exclude_defaults=True),
     message:
         "Counting parameters and multiplications, of the paper's sizes and of this scale's"
     shell:

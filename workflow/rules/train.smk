@@ -36,8 +36,10 @@ rule train:
         selection=selection_flag,
         data=subpath(input.manifest, parent=True),
         folder=subpath(output[0], parent=True),
-        # What decides the weights; a change of anything else trains nothing again.
+        # What decides the weights; a change of anything else trains nothing again. More epochs go on from
+        # the checkpoint.
         identity=lambda wildcards: resolved(wildcards).identity(),
+        epochs=lambda wildcards: resolved(wildcards).training.epochs,
     message:
         "Training {wildcards.run} on {wildcards.dataset} (goes on where it stopped)"
     shell:

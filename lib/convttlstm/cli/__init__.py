@@ -72,6 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--lock", type=Path, default=Path("data/archives.lock.json"), help="checksums of KTH's files"
     )
+    sub.add_argument(
+        "--labels", nargs="+", default=[], help="files of Something-Something's labels; the official ones"
+    )
     sub.add_argument("-o", "--output", type=Path, required=True, help="LPIPS: file; else folder")
 
     sub = add("synthesize", commands.synthesize)

@@ -46,7 +46,7 @@ def fetch(options: argparse.Namespace) -> None:
     else:
         from convttlstm.data.kinds import data_kind
 
-        data_kind(RAW_DATA[options.what]).fetch(options.output, options.lock)
+        data_kind(RAW_DATA[options.what]).fetch(options.output, options.lock, options.labels)
     print(f"wrote {options.output}")
 
 
@@ -180,12 +180,21 @@ def predict(options: argparse.Namespace) -> None:
 
 
 def import_weights(options: argparse.Namespace) -> None:
-    """Take the authors' released weights, to be evaluated."""
+    """Take the authors' released weights, to be evaluated.
+
+    Frames of models that were trained with a sigmoid at the output, an option of the authors' scripts, want
+    the model's setting `output: sigmoid`: the file of weights does not tell.
+    """
     from convttlstm.sharing.exchange import import_weights
 
     settings = load_settings(options.config)
     run = resolve_run(settings, options.config.stem, options.dataset, options.run)
     import_weights(options.checkpoint, options.sha256, run, options.output)
+    if run.model_arguments().get("output") == "linear":
+        print(
+            f"{run.id}: evaluated without a sigmoid at its output; if it was trained with one, which the "
+            f"file does not tell, set systems.{run.system}.model.output: sigmoid and import it again"
+        )
     print(f"wrote {options.output / 'best.safetensors'}; `convttlstm evaluate` evaluates it")
 
 

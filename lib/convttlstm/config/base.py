@@ -28,10 +28,13 @@ def distinct(values: list[Any]) -> list[Any]:
 
 
 # One line that figures and tables have room for.
-Title = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Title = Annotated[
+    str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e]*$")
+]
 # YAML reads 1e-3 as text, so numbers with a fraction may be given as text.
 PositiveFloat = Annotated[float, Field(gt=0, strict=False, allow_inf_nan=False)]
-Seed = Annotated[int, Field(ge=0, lt=2**64)]
+SEEDS = 2**64
+Seed = Annotated[int, Field(ge=0, lt=SEEDS)]
 OddInt = Annotated[PositiveInt, AfterValidator(_odd)]
 
 
@@ -68,6 +71,15 @@ def known(name: str, names: Mapping[str, Any], what: str) -> None:
         near = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known are {listed([*names])}"
         raise ValueError(f"{what} {shortened(name)} is not defined; {hint}")
+
+
+def flattened(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return settings by their full names, such as training.epochs."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        inner = flattened(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {}
+        found |= inner or {f"{prefix}{key}": value}
+    return found
 
 
 def merge(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:

@@ -38,6 +38,12 @@ class DatasetSettings(Strict):
 
     # Settings that decide no weights, so that a change of them trains nothing anew.
     judged_only: ClassVar[frozenset[str]] = frozenset({"title", "test_horizons"})
+    # Settings that say where files are, or which to do without: the data's checksums stand for those.
+    places: ClassVar[frozenset[str]] = frozenset()
+
+    def stated(self) -> dict[str, Any]:
+        """Return the settings that differ from their defaults, but for those that say where files are."""
+        return self.model_dump(mode="json", exclude=set(self.places), exclude_defaults=True)
 
     @property
     def channels(self) -> int:

@@ -1,6 +1,7 @@
 """What of a scale's settings decides each stage's results, in digests: if one changes, so must the result."""
 
 import hashlib
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -28,11 +29,14 @@ def digests(settings: Settings, scale: str) -> dict[str, Any]:
         }
 
     return {
-        "data": {name: _digest(settings.datasets[name].model_dump_json()) for name in settings.experiments},
+        "data": {
+            name: _digest(settings.datasets[name].model_dump(mode="json", exclude_defaults=True))
+            for name in settings.experiments
+        },
         "train": of_runs(trained_runs, Run.digest),
         "evaluate": of_runs(
             evaluated_runs,
-            lambda run: _digest(run.evaluation.model_dump_json() + run.dataset.model_dump_json()),
+            lambda run: _digest([run.evaluation.model_dump(exclude_defaults=True), run.dataset.stated()]),
         ),
         "report": report_digest(settings),
     }
@@ -40,8 +44,9 @@ def digests(settings: Settings, scale: str) -> dict[str, Any]:
 
 def report_digest(settings: Settings) -> str:
     """Return eight hexadecimal digits for all that a report may say of a scale."""
-    return _digest(settings.model_dump_json())
+    stated = settings.model_dump(mode="json", exclude={"datasets"}, exclude_defaults=True)
+    return _digest([stated, {name: dataset.stated() for name, dataset in settings.datasets.items()}])
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+def _digest(stated: Any) -> str:
+    return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()[:8]

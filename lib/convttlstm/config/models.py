@@ -79,11 +79,18 @@ class StackSettings(ModelChoice):
     kernel_size: OddInt = Field(5, description="S, height and width of every kernel")
 
 
+Output = Annotated[
+    Literal["linear", "sigmoid"],
+    Field(description="'sigmoid': frames go through one, an option of the authors' training scripts"),
+]
+
+
 class ConvLstmModel(StackSettings):
     """The paper's ConvLSTM baseline."""
 
     name: Literal["conv_lstm"]
     factor_size: OddInt | None = Field(None, description="size of K, on the hidden state; null for S")
+    output: Output = "linear"
 
 
 class ConvTtLstmModel(StackSettings):
@@ -96,6 +103,7 @@ class ConvTtLstmModel(StackSettings):
     factor_size: OddInt | None = Field(
         None, description="size of every G(i), null for S; 1 leaves the train without convolutions (Table 4)"
     )
+    output: Output = "linear"
 
     @model_validator(mode="after")
     def _order_within_steps(self) -> "ConvTtLstmModel":

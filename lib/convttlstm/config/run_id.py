@@ -4,8 +4,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from convttlstm.config.base import SEEDS
 from convttlstm.config.models import HYPER
-from convttlstm.files import UserError
+from convttlstm.files import UserError, shortened
 
 SELECTED = "selected"
 
@@ -34,14 +35,16 @@ class RunId:
             UserError: the name has another form.
         """
         system, *parts = text.split("-")
-        selected = re.fullmatch(rf"{SELECTED}-seed(0|[1-9]\d*)", "-".join(parts)) is not None
+        selected = re.fullmatch(rf"{SELECTED}-seed(0|[1-9]\d{{0,19}})", "-".join(parts)) is not None
         found: dict[str, int] = {}
         for part in parts[selected:]:
-            match = re.fullmatch(r"([A-Za-z]+)(\d+)", part)
+            match = re.fullmatch(r"([A-Za-z]+)(\d{1,20})", part)
             if match is None or match[1] not in {*HYPER.values(), "seed"}:
-                raise UserError(f"run {text!r}: expected SYSTEM[-S5][-G1][-N3][-C8][-M3]-seed0")
+                raise UserError(f"run {shortened(text)}: expected SYSTEM[-S5][-G1][-N3][-C8][-M3]-seed0")
             found[match[1]] = int(match[2])
         seed = found.pop("seed", None)
+        if seed is not None and seed >= SEEDS:
+            raise UserError(f"run {text!r}: a seed must be less than {SEEDS}")
         return cls(system, found, seed, selected)
 
     def __str__(self) -> str:

@@ -10,13 +10,13 @@ from typing import Any
 
 from pydantic import PositiveInt, ValidationError
 
-from convttlstm.config.base import Seed, Strict, known
+from convttlstm.config.base import Seed, Strict, flattened, known
 from convttlstm.config.catalogue import Halving, Settings
 from convttlstm.config.datasets import Dataset
 from convttlstm.config.models import HYPER, ModelSettings, refusal
 from convttlstm.config.run_id import RunId, is_selected
 from convttlstm.config.training import Compute, Evaluation, Training
-from convttlstm.files import UserError, read_json, write_text
+from convttlstm.files import UserError, read_json, read_text, shortened, write_text
 
 
 class Run(Strict):
@@ -57,18 +57,51 @@ class Run(Strict):
         """Return what `create_model` takes beside the name and the channels of a frame."""
         return self.model.hyper() | self.dataset.model_arguments()
 
-    def identity(self) -> str:
-        """Return what decides the trained weights, as canonical JSON; if it changes, so must they."""
-        resolved = self.model_dump(
+    def deciding(self, exclude_defaults: bool = False) -> dict[str, Any]:
+        """Return the settings that decide the weights after any number of epochs.
+
+        Those that say only how far (epochs), where files are or what memory is spent are left out.
+        """
+        return self.model_dump(
             mode="json",
             include={"seed", "model", "dataset", "training"},
-            exclude={"dataset": set(self.dataset.judged_only)},
+            exclude={
+                "dataset": set(self.dataset.judged_only | self.dataset.places),
+                "model": {"checkpointing"},
+                "training": {"epochs"},
+            },
+            exclude_defaults=exclude_defaults,
         )
-        return json.dumps(resolved, sort_keys=True)
 
-    def digest(self) -> str:
-        """Return eight hexadecimal digits that stand for the identity."""
-        return hashlib.sha256(self.identity().encode()).hexdigest()[:8]
+    def identity(self) -> str:
+        """Return what decides the weights, but for the number of epochs, as canonical JSON.
+
+        Only what differs from its default is in it, so that settings may be added; a default must stay.
+        """
+        return json.dumps(self.deciding(exclude_defaults=True), sort_keys=True)
+
+    def digest(self, epochs: int | None = None) -> str:
+        """Return eight hexadecimal digits that stand for the weights after so many epochs, else after all."""
+        epochs = epochs or self.training.epochs
+        return hashlib.sha256(f"{self.identity()} {epochs} epochs".encode()).hexdigest()[:8]
+
+    def changes_since(self, earlier: Mapping[str, Any]) -> list[str]:
+        """Return which settings decide other weights than earlier ones did, such as "seed is 1, was 0".
+
+        Args:
+            earlier: what `deciding` returned then; a setting that it lacks had today's default.
+        """
+        defaults = {
+            name: type(getattr(self, name)).model_construct().model_dump(mode="json", warnings=False)
+            for name in ("model", "dataset", "training")
+        }
+        now, was = flattened(self.deciding()), flattened(earlier)
+        usual = flattened(defaults)
+        return [
+            f"{name} is {shortened(new)}, was {shortened(old)}"
+            for name in sorted(now | was)
+            if (new := now.get(name)) != (old := was.get(name, usual.get(name)))
+        ]
 
 
 def run_id(settings: Settings, system: str, hyper: Mapping[str, int], seed: int) -> str:
@@ -276,8 +309,10 @@ def read_run(folder: Path) -> Run:
     """
     path = folder / "config.json"
     try:
-        return Run.model_validate_json(path.read_text())
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; train the run first") from None
+        if not path.exists():
+            raise UserError(f"{path}: no such file; train the run first")
+        return Run.model_validate_json(read_text(path))
     except ValidationError as error:
-        raise UserError(f"{path}: {error.errors()[0]['msg']} at {error.errors()[0]['loc']}") from None
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise UserError(f"{path}: {shortened(ValueError(first['msg']))} at {shortened(place)}") from None

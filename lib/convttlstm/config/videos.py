@@ -42,6 +42,7 @@ class VideoDataset(DatasetSettings):
     excluded: list[str] = Field([], description="names of videos to do without, such as corrupt ones")
 
     judged_only: ClassVar[frozenset[str]] = DatasetSettings.judged_only | {"evaluation_size"}
+    places: ClassVar[frozenset[str]] = frozenset({"excluded"})
 
     @property
     def test_size(self) -> int:
@@ -134,6 +135,8 @@ class Videos(VideoDataset):
     colour: bool = Field(False, description="three channels, red, green and blue; else grey")
     frame_step: PositiveInt = Field(1, description="every how many-th frame is used")
 
+    places: ClassVar[frozenset[str]] = VideoDataset.places | {"folder", "split_file"}
+
     @property
     def channels(self) -> int:
         """Channels of a frame."""
@@ -143,8 +146,3 @@ class Videos(VideoDataset):
     def frame_interval(self) -> int:
         """Every how many-th frame of a video is used."""
         return self.frame_step
-
-    def raw_files(self) -> list[str]:
-        """Return the videos in the folder, and the file that lists their splits."""
-        listed = [self.split_file] if self.split_file else []
-        return listed + [str(path) for path in video_files(Path(self.folder))]

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from convttlstm.config import Dataset, VideoDataset
+from convttlstm.data.arrays import map_array
 from convttlstm.data.kinds import data_kind
 from convttlstm.data.source import ClipSource
 from convttlstm.files import UserError, read_json, write_text
@@ -226,10 +227,9 @@ def _verify(path: Path, entry: dict[str, Any]) -> None:
     with contextlib.suppress(OSError, UnicodeDecodeError):
         if record.read_text() == stamp:
             return
-    with contextlib.suppress(ValueError):  # said when the array is opened
-        checksum = hashlib.sha256(np.load(path, mmap_mode="r")).hexdigest()
-        if checksum != entry["sha256"]:
-            raise UserError(f"{path}: SHA-256 {checksum}, but {entry['sha256']} was prepared; {MEND} anew")
+    checksum = hashlib.sha256(map_array(path, f"{MEND} anew")).hexdigest()
+    if checksum != entry["sha256"]:
+        raise UserError(f"{path}: SHA-256 {checksum}, but {entry['sha256']} was prepared; {MEND} anew")
     with contextlib.suppress(UserError):  # the folder may be read only
         write_text(record, stamp)
 
@@ -241,10 +241,7 @@ def _mapped(video: Video) -> np.ndarray:
 
 def _open_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     """Return an array of bytes, mapped into memory, after a look at its shape."""
-    try:
-        array: np.ndarray = np.load(path, mmap_mode="r")
-    except ValueError as error:
-        raise UserError(f"{path}: not an array ({error}); {MEND} anew") from None
+    array: np.ndarray = map_array(path, f"{MEND} anew")
     if array.shape != shape or array.dtype != np.uint8:
         raise UserError(
             f"{path}: {array.dtype} {array.shape}, but its manifest says uint8 {shape}; {MEND} anew"

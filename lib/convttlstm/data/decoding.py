@@ -28,10 +28,13 @@ def frames_of(video: str | Path | IO[bytes]) -> Iterator["VideoFrame"]:
 
     number = 0
     try:
-        with av.open(str(video) if isinstance(video, Path) else video, "r") as container:
+        file = str(video) if isinstance(video, Path) else video
+        with av.open(file, "r", metadata_errors="replace") as container:  # titles may be in Latin-1
             if not container.streams.video:
                 raise UserError("it has no video stream")
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise UserError("its codec is not known")
             stream.codec_context.thread_count = 1  # videos are decoded side by side
             for frame in container.decode(stream):
                 if frame.is_corrupt:

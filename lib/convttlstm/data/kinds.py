@@ -2,6 +2,7 @@
 
 import importlib
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -55,12 +56,13 @@ class DataKind(ABC, Generic[Kind]):
             UserError: raw files are missing or damaged, or a file cannot be written.
         """
 
-    def fetch(self, raw: Path, lock: Path) -> None:
+    def fetch(self, raw: Path, lock: Path, labels: Sequence[str] = ()) -> None:
         """Get the raw files into a folder, or check those that are there.
 
         Args:
             raw: the folder.
             lock: a JSON file of checksums, data/archives.lock.json in the repository.
+            labels: names of files of labels, for clips; the official ones if empty.
 
         Raises:
             UserError: a file could not be had, or is not the one on record.

@@ -7,6 +7,7 @@ A text file tells at which frames each action is performed.
 import hashlib
 import re
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from convttlstm.config import Kth
@@ -14,8 +15,8 @@ from convttlstm.config.videos import ACTIONS
 from convttlstm.data.download import download
 from convttlstm.data.layout import KTH_BOUNDARIES as BOUNDARIES
 from convttlstm.data.layout import KTH_MISSING as MISSING
-from convttlstm.data.videos import Source, VideoKind, refuse_unknown
-from convttlstm.files import UserError, listed, read_json, sha256_of, write_json
+from convttlstm.data.videos import DAMAGED_ZIP, Source, VideoKind, refuse_unknown
+from convttlstm.files import UserError, listed, read_json, read_text, sha256_of, shortened, write_json
 
 SITES = ["https://www.csc.kth.se/cvap/actions/", "http://www.nada.kth.se/cvap/actions/"]
 RECEIPT = "archives.json"
@@ -139,9 +140,9 @@ def _members(path: Path) -> list[str]:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, *DAMAGED_ZIP) as error:
         raise UserError(
-            f"{path}: not a whole zip file ({error}); delete it and give the same command again"
+            f"{path}: not a whole zip file ({shortened(error)}); delete it and give the same command again"
         ) from None
     # macOS adds a folder and hidden files of its own.
     names = [
@@ -172,9 +173,9 @@ def parse_boundaries(path: Path) -> dict[str, tuple[tuple[int, int], ...]]:
         UserError: the file is missing, or a line cannot be understood.
     """
     try:
-        lines = path.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); let snakemake fetch it") from None
+        lines = read_text(path).splitlines()
+    except UserError as error:
+        raise UserError(f"{error}; let snakemake fetch it") from None
     boundaries = {}
     for number, line in enumerate(lines, start=1):
         name, frames, ranges = line.partition("frames")
@@ -183,14 +184,16 @@ def parse_boundaries(path: Path) -> dict[str, tuple[tuple[int, int], ...]]:
             try:
                 boundaries[name.strip()] = tuple((int(first), int(last)) for first, last in pairs)
             except ValueError:
-                raise UserError(f"{path}: line {number}: not ranges of frames: {ranges.strip()!r}") from None
+                raise UserError(
+                    f"{path}: line {number}: not ranges of frames: {shortened(ranges.strip())}"
+                ) from None
     return boundaries
 
 
 class KthKind(VideoKind[Kth]):
     """Videos of KTH's persons."""
 
-    def fetch(self, raw: Path, lock: Path) -> None:
+    def fetch(self, raw: Path, lock: Path, labels: Sequence[str] = ()) -> None:
         """Download the archives, or take what is there."""
         fetch_kth(raw, lock)
 

@@ -1,6 +1,7 @@
 """Moving-MNIST-2's splits as arrays, compared with the checksums on record."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +52,7 @@ def prepare(name: str, dataset: MovingMnist, digits: np.ndarray, output: Path, c
     if new:
         write_json(checksums, dict(sorted((recorded | new).items())))
     manifest = {
-        "dataset": dataset.model_dump(mode="json"),
+        "dataset": dataset.stated(),
         "digits_sha256": hashlib.sha256(digits.tobytes()).hexdigest(),
         "splits": splits,
     }
@@ -100,7 +101,7 @@ def _write_split(
 class MovingMnistKind(DataKind[MovingMnist]):
     """Sequences that are drawn from digits."""
 
-    def fetch(self, raw: Path, lock: Path) -> None:
+    def fetch(self, raw: Path, lock: Path, labels: Sequence[str] = ()) -> None:
         """Download MNIST's files, whose checksums are known without the lock."""
         fetch_mnist(raw)
 

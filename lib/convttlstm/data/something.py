@@ -1,21 +1,17 @@
 """Something-Something V2 (Goyal et al., ICCV 2017): labels, clips and what is known of each.
 
-220,847 WebM clips in one gzipped tar archive that is handed out in parts, and a JSON file of labels for
-each official split. They are behind a licence: you put them into one folder, and nothing of them leaves it.
+220,847 WebM clips, and a JSON file of labels for each official split. They are behind a licence: you put them
+into one folder, and nothing of them leaves it.
 """
 
-import gzip
 import hashlib
-import io
 import re
-import tarfile
-import zlib
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
 from functools import partial
-from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -23,49 +19,41 @@ from convttlstm.config import Something
 from convttlstm.data.decoding import frames_of
 from convttlstm.data.kinds import DataKind, Preparation
 from convttlstm.data.layout import SOMETHING_CLIPS as CLIPS
-from convttlstm.files import UserError, atomic_path, listed, read_json, sha256_of, write_json
+from convttlstm.data.something_files import LABELS, REGISTER, extract_parts, parts_in, read_label_file
+from convttlstm.files import UserError, listed, sha256_of, shortened, write_json
 
-if TYPE_CHECKING:
-    pass
-
-PARTS = re.compile(rf"{CLIPS}-\d+")
-CLIP_NAME = re.compile(r"\d+\.webm")
 # What the official files list; their sum is 220,847.
 OFFICIAL = {
     "something-something-v2-train.json": 168_913,
     "something-something-v2-validation.json": 24_777,
     "something-something-v2-test.json": 27_157,
 }
-WHERE = (
-    "register for the data set with its publisher (search for 'Something-Something V2'), then put "
-    f"{CLIPS}-00, -01, ... or the extracted folder {CLIPS}, and the JSON files of labels there"
-)
 
 
-def fetch_something(raw: Path) -> None:
+def fetch_something(raw: Path, labels: Sequence[str] = ()) -> None:
     """Check the files in `raw`, extract the clips if need be, and write clips.json when all are there.
 
-    Archive parts are read one after the other as one stream. Extracted clips stay where the archive has
-    them, below `raw`; given again after an interruption, the same call goes on with those that are missing.
+    Extracted clips go into a folder below `raw`; given again after an interruption, the same call goes on
+    with those that are missing.
 
     Args:
         raw: the folder data/raw/something.
+        labels: names of the files that list the clips; the official training and validation labels if empty.
 
     Raises:
         UserError: files are missing, or are not the official ones.
     """
     clips: set[str] = set()
-    for name, count in OFFICIAL.items():
-        path = raw / name
-        if name.endswith("test.json") and not path.is_file():
-            continue  # not used unless a setting says so
-        entries = read_labels(path)
-        if len(entries) != count:
-            raise UserError(f"{path}: lists {len(entries):,} clips, the official file {count:,}; {WHERE}")
+    for name in labels or list(OFFICIAL)[:2]:
+        path, entries = read_labels(raw, name)
+        if len(entries) != OFFICIAL.get(name, len(entries)):
+            raise UserError(
+                f"{path}: lists {len(entries):,} clips, the official file {OFFICIAL[name]:,}; {LABELS}"
+            )
         clips |= {clip for clip, _ in entries}
     folder = raw / CLIPS
     missing = missing_clips(folder, clips)
-    if missing and (parts := sorted(path for path in raw.iterdir() if PARTS.fullmatch(path.name))):
+    if missing and (parts := parts_in(raw)):
         extract_parts(parts, folder, missing)
         missing = missing_clips(folder, clips)
     refuse_missing(folder, missing, len(clips))
@@ -77,6 +65,10 @@ def missing_clips(folder: Path, clips: set[str]) -> set[str]:
     return clips - ({path.stem for path in folder.iterdir()} if folder.is_dir() else set())
 
 
+def _by_number(clips: set[str]) -> list[str]:
+    return sorted(clips, key=lambda clip: (len(clip), clip))
+
+
 def refuse_missing(folder: Path, missing: set[str], wanted: int) -> None:
     """Check that no clip is missing.
 
@@ -84,72 +76,16 @@ def refuse_missing(folder: Path, missing: set[str], wanted: int) -> None:
         UserError: some are; the line names the first and says where to get them.
     """
     if missing:
-        named = listed([f"{clip}.webm" for clip in sorted(missing, key=int)])
-        raise UserError(f"{folder}: {len(missing):,} of {wanted:,} clips are missing: {named}; {WHERE}")
-
-
-def extract_parts(parts: Sequence[Path], folder: Path, wanted: set[str]) -> None:
-    """Write the wanted clips of a tar archive that lies there in parts.
-
-    Raises:
-        UserError: the archive is damaged, or holds names that point elsewhere.
-    """
-    try:
-        with (
-            _Joined(parts) as joined,
-            gzip.GzipFile(fileobj=joined) as stream,
-            tarfile.open(fileobj=stream, mode="r|") as archive,
-        ):
-            for member in tqdm(archive, "extract", unit="file", disable=None):
-                path = PurePosixPath(member.name)
-                if path.is_absolute() or ".." in path.parts:
-                    raise UserError(f"{parts[0]}: holds {member.name!r}, which points outside")
-                if not member.isfile() or not CLIP_NAME.fullmatch(path.name) or path.stem not in wanted:
-                    continue
-                content = archive.extractfile(member)
-                assert content is not None  # it is a file
-                with atomic_path(folder / path.name) as temporary:
-                    temporary.write_bytes(content.read())
-            while stream.read(2**20):  # to the end, where the archive's own checksum is compared
-                pass
-    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
-        raise UserError(
-            f"{parts[0]} ... {parts[-1].name}: not a whole archive ({error}); delete {folder} and "
-            "fetch all parts anew"
-        ) from None
-
-
-class _Joined(io.RawIOBase):
-    """Files read one after the other, as if they were one."""
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self._paths = iter(paths)
-        self._file: IO[bytes] | None = None
-
-    def readable(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-        super().close()
-
-    def read(self, size: int = -1) -> bytes:
-        parts: list[bytes] = []
-        while size != 0:
-            if self._file is None:
-                path = next(self._paths, None)
-                if path is None:
-                    break
-                self._file = path.open("rb")
-            content = self._file.read(size)
-            if not content:
-                self._file.close()
-                self._file = None
-                continue
-            parts.append(content)
-            size = size - len(content) if size > 0 else size
-        return b"".join(parts)
+        named = listed([f"{clip}.webm" for clip in _by_number(missing)])
+        if len(missing) == wanted:
+            mend = REGISTER
+        elif parts_in(folder.parent):
+            mend = (
+                f"no part of the archive holds them; fetch the parts after {parts_in(folder.parent)[-1].name}"
+            )
+        else:
+            mend = f"put {CLIPS}-00, -01, ... there: they are extracted, and the others kept"
+        raise UserError(f"{folder}: {len(missing):,} of {wanted:,} clips are missing: {named}; {mend}")
 
 
 def plain_template(template: str) -> str:
@@ -157,27 +93,25 @@ def plain_template(template: str) -> str:
     return " ".join(re.sub(r"[\[\]\"“”]", "", template).split())
 
 
-def read_labels(path: Path) -> list[tuple[str, str]]:
-    """Return id and template of each clip that a JSON file of labels lists.
+def read_labels(raw: Path, name: str) -> tuple[Path, list[tuple[str, str]]]:
+    """Return where a file of labels lies, and id and template of each clip that it lists.
 
     Raises:
         UserError: it is missing, has another form, or lists a clip twice.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; {WHERE}")
-    content = read_json(path)
+    path, content = read_label_file(raw, name)
     try:
         entries = [(str(entry["id"]), plain_template(entry.get("template", ""))) for entry in content]
     except (TypeError, KeyError, AttributeError) as error:
         raise UserError(
-            f"{path}: not a list of entries with id and template ({error}); fetch it anew"
+            f"{path}: not a list of entries with id and template ({shortened(error)}); fetch it anew"
         ) from None
     seen: set[str] = set()
     for clip, _ in entries:
         if clip in seen:
             raise UserError(f"{path}: clip {clip} is listed twice; fetch it anew")
         seen.add(clip)
-    return entries
+    return path, entries
 
 
 def validates(clip: str, share: float) -> bool:
@@ -198,17 +132,16 @@ def labelled_clips(dataset: Something, raw: Path) -> list[dict[str, Any]]:
     """
     categories = dataset.activities()
     number = {plain_template(category.template): i for i, category in enumerate(categories)}
-    training, testing = read_labels(raw / dataset.train_labels), read_labels(raw / dataset.test_labels)
+    place, training = read_labels(raw, dataset.train_labels)
+    _, testing = read_labels(raw, dataset.test_labels)
     if both := {clip for clip, _ in training} & {clip for clip, _ in testing}:
         raise UserError(
-            f"{raw}: clip {min(both, key=int)} is in {dataset.train_labels} and {dataset.test_labels}"
+            f"{raw}: clip {_by_number(both)[0]} is in {dataset.train_labels} and {dataset.test_labels}"
         )
     known = {template for _, template in training}
     for category in categories:
         if plain_template(category.template) not in known:
-            raise UserError(
-                f"{dataset.categories}: {category.template!r} is no template in {raw / dataset.train_labels}"
-            )
+            raise UserError(f"{dataset.categories}: {category.template!r} is no template in {place}")
     clips = []
     for official, entries in (("train", training), ("test", testing)):
         for clip, template in entries:
@@ -266,7 +199,7 @@ def index_clips(name: str, dataset: Something, raw: Path, output: Path, processe
             raise UserError(f"{raw}: no clip for the split {split!r}; see validation_share and the labels")
     kept = [entry for entry in clips if entry["frames"]]
     content = {
-        "dataset": dataset.model_dump(mode="json"),
+        "dataset": dataset.stated(),
         "folder": str(folder),
         "splits": splits,
         "clips": kept,
@@ -286,9 +219,9 @@ def _look_at(folder: Path, clip: str) -> tuple[int, str]:
 class SomethingKind(DataKind[Something]):
     """Labelled clips, decoded when they are asked for: `data.activities` opens them."""
 
-    def fetch(self, raw: Path, lock: Path) -> None:
+    def fetch(self, raw: Path, lock: Path, labels: Sequence[str] = ()) -> None:
         """Check the clips that lie there; they are behind a licence, so no lock knows them."""
-        fetch_something(raw)
+        fetch_something(raw, labels)
 
     def synthesize(self, dataset: Something, output: Path) -> list[Path]:
         """Draw clips of the same activities."""

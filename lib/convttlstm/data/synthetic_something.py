@@ -177,7 +177,7 @@ def encode(path: Path, frames: np.ndarray) -> None:
 def write_clips(
     categories: Sequence[Category], counts: tuple[int, int], seed: int, output: Path, files: tuple[str, str]
 ) -> list[Path]:
-    """Write clips below `<output>/20bn-something-something-v2`, and their two JSON files when they are there.
+    """Write clips below `<output>/20bn-something-something-v2`, then their two JSON files and clips.json.
 
     Args:
         categories: the activities; each one's group must be one of `MOTIONS`.
@@ -187,7 +187,7 @@ def write_clips(
         files: names of the JSON files of training and of testing.
 
     Returns:
-        The JSON files' paths.
+        The paths of the JSON files of labels.
     """
     written, clip = [], 0
     for name, count in zip(files, counts, strict=True):
@@ -206,4 +206,5 @@ def write_clips(
                 )
         write_text(output / name, json.dumps(entries, indent=0) + "\n")
         written.append(output / name)
+    write_text(output / "clips.json", json.dumps({"clips": clip}) + "\n")
     return written

@@ -4,9 +4,8 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
-from convttlstm.files import UserError, read_json
+from convttlstm.data.arrays import map_array
+from convttlstm.files import UserError, read_json, shortened
 
 MEND = "get it back by `dvc checkout`, or delete the folder and give the same command again"
 
@@ -31,10 +30,7 @@ def verify_data(folder: Path) -> str:
     for path, expected in arrays:
         if not path.is_file():
             raise UserError(f"{path}: no such file; {MEND}")
-        try:
-            found = hashlib.sha256(np.load(path, mmap_mode="r")).hexdigest()
-        except ValueError as error:
-            raise UserError(f"{path}: damaged ({error}); {MEND}") from None
+        found = hashlib.sha256(map_array(path, MEND)).hexdigest()
         if found != expected:
             raise UserError(f"{path}: SHA-256 {found}, but {expected} was prepared; {MEND}")
     size = sum(path.stat().st_size for path, _ in arrays)
@@ -44,8 +40,11 @@ def verify_data(folder: Path) -> str:
 def _arrays(manifest: Path) -> Iterator[tuple[Path, str]]:
     """Yield each array that a manifest lists, with the checksum of its values."""
     content = read_json(manifest)
-    for entry in content.get("videos", []):
-        yield manifest.parent / entry["file"], entry["sha256"]
-    for split, entry in content["splits"].items():
-        if "shape" in entry:
-            yield manifest.parent / f"{split}.npy", entry["sha256"]
+    try:
+        for entry in content.get("videos", []):
+            yield manifest.parent / str(entry["file"]), entry["sha256"]
+        for split, entry in content["splits"].items():
+            if "shape" in entry:
+                yield manifest.parent / f"{split}.npy", entry["sha256"]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{manifest}: not a manifest ({shortened(error)}); {MEND}") from None

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import zipfile
+import zlib
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -17,12 +18,16 @@ from tqdm import tqdm
 
 from convttlstm.config import VideoDataset, Videos
 from convttlstm.config.videos import SUFFIXES, video_files
+from convttlstm.data.arrays import map_array
 from convttlstm.data.decoding import frames_of, picture
 from convttlstm.data.kinds import SPLITS, DataKind, Preparation
-from convttlstm.files import UserError, atomic_path, read_text, sha256_of, write_json
+from convttlstm.files import UserError, atomic_path, read_text, sha256_of, shortened, write_json
 
 if TYPE_CHECKING:
     from convttlstm.data.source import ClipSource
+
+# What reading a zip file that is damaged, encrypted or packed in another way raises.
+DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, RuntimeError)
 
 VideoSettings = TypeVar("VideoSettings", bound=VideoDataset)
 
@@ -60,8 +65,8 @@ class Source:
                 return str(self.path), sha256_of(self.path)
             with zipfile.ZipFile(self.path) as archive:
                 content = archive.read(self.member)
-        except (OSError, zipfile.BadZipFile) as error:
-            raise UserError(f"{self.path}: {self.name} cannot be read ({error})") from None
+        except (OSError, *DAMAGED_ZIP) as error:
+            raise UserError(f"{self.path}: {self.name} cannot be read ({shortened(error)})") from None
         return io.BytesIO(content), hashlib.sha256(content).hexdigest()
 
     def ranges(self, frames: int) -> list[tuple[int, int]]:
@@ -122,7 +127,7 @@ def _read_split_file(folder: Path, path: Path) -> list[tuple[str, Path]]:
     seen: dict[Path, int] = {}
     for line, row in enumerate(rows, start=2):
         video, split = row.get("video"), row.get("split")
-        if not video or split not in SPLITS:
+        if not video or "\0" in video or split not in SPLITS:
             raise UserError(
                 f"{path}: line {line}: expected the columns video and split ({', '.join(SPLITS)})"
             )
@@ -183,7 +188,7 @@ def prepare_videos(
     for path in (output / "videos").iterdir():  # of other settings, or left by a killed process
         if f"videos/{path.name}" not in kept:
             path.unlink()
-    write_json(manifest, {"dataset": dataset.model_dump(mode="json"), "splits": splits, "videos": entries})
+    write_json(manifest, {"dataset": dataset.stated(), "splits": splits, "videos": entries})
 
 
 def _decode_all(
@@ -280,7 +285,7 @@ def prepare_video(dataset: VideoDataset, source: Source, output: Path) -> dict[s
                 count += 1
             file.seek(0)
             _write_header(file, (count, *shape[1:]))
-    array = np.load(path, mmap_mode="r")
+    array = map_array(path, "delete it and give the same command again")
     return {
         "name": source.name,
         "split": source.split,

@@ -1,5 +1,7 @@
 """Predictions of a trained model in a video of one's own."""
 
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,39 +57,51 @@ def predict(folder: Path, video: Path | None, horizon: int, start: int | None = 
     if video is None:
         frames, start = _test_sequence(run, horizon), start or context + 1
     else:
-        frames = _read(run, video)
-    given = len(frames) if start is None else start - 1
-    if not context <= given <= len(frames):
+        frames = _decoded(run, video)
+    try:
+        kept, count = _kept(frames, context, horizon, start)
+    except UserError as error:
+        raise UserError(f"{video}: {error}") from None
+    given = count if start is None else start - 1
+    if not context <= given <= count:
         raise UserError(
-            f"{video or 'test sequence'}: the first predicted frame can be {context + 1} to "
-            f"{len(frames) + 1}, since the model sees {context} frames and the video has {len(frames)}; "
-            f"not {given + 1}"
+            f"{video or 'test sequence'}: the first predicted frame can be {context + 1} to {count + 1}, "
+            f"since the model sees {context} frames and the video has {count}; not {given + 1}"
         )
+    truth = np.stack(kept)
     published = (folder / hub.DESCRIPTION).is_file()
     model = hub.load(folder) if published else load_model(run, folder).eval()
-    window = as_floats(frames[None, given - context : given], "cpu")
+    window = as_floats(truth[None, :context], "cpu")
     with torch.inference_mode():
         prediction = model(window, context, horizon)[0, -horizon:].clamp(0, 1)
-    truth = frames[given - context : given + horizon]
     return Forecast(run, truth, as_bytes(prediction))
 
 
-def _read(run: Run, video: Path) -> np.ndarray:
+def _decoded(run: Run, video: Path) -> Iterator[np.ndarray]:
     if not video.is_file():
         raise UserError(f"{video}: no such file")
-    colour, step = run.dataset.channels == 3, run.dataset.frame_interval
-    try:
-        return np.stack(list(decode(str(video), run.dataset.test_size, colour, step)))
-    except UserError as error:
-        raise UserError(f"{video}: {error}") from None
+    dataset = run.dataset
+    return decode(str(video), dataset.test_size, dataset.channels == 3, dataset.frame_interval)
 
 
-def _test_sequence(run: Run, horizon: int) -> np.ndarray:
-    """Return the first test sequence, long enough for the horizon, uint8 (time, 1, height, width)."""
+def _test_sequence(run: Run, horizon: int) -> Iterator[np.ndarray]:
+    """Yield the frames of the first test sequence, enough for the horizon, uint8 (1, height, width)."""
     dataset = run.dataset
     if not isinstance(dataset, MovingMnist):
         raise UserError(f"{run.id}: its test sequences are not drawn; give a video")
     digits = load_digits(dataset.digits, Path(dataset.raw_folder), EMBEDDED)
     frames = max(dataset.test.frames, dataset.context + horizon)
     longer = dataset.model_copy(update={"test": Split(sequences=1, frames=frames)})
-    return generate(longer, "test", digits, np.arange(1))[0, :, None]
+    return iter(generate(longer, "test", digits, np.arange(1))[0, :, None])
+
+
+def _kept(
+    frames: Iterable[np.ndarray], context: int, horizon: int, start: int | None
+) -> tuple[Sequence[np.ndarray], int]:
+    """Return the frames that are seen and those that follow, and how many there are; no others are kept."""
+    kept = deque[np.ndarray](maxlen=context if start is None else None)
+    count = 0
+    for count, frame in enumerate(frames, start=1):
+        if start is None or start - context <= count < start + horizon:
+            kept.append(frame)
+    return kept, count

@@ -13,7 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from convttlstm import provenance
-from convttlstm.config import Dataset, Run, write_run
+from convttlstm.config import Dataset, Run, read_run, write_run
 from convttlstm.data.clips import Subset, as_bytes, open_clips
 from convttlstm.data.source import ClipSource
 from convttlstm.evaluation import metrics
@@ -21,7 +21,7 @@ from convttlstm.evaluation.complexity import count_parameters
 from convttlstm.evaluation.intervals import mean
 from convttlstm.evaluation.lpips_metric import Lpips
 from convttlstm.evaluation.recognition import evaluate_recognizer
-from convttlstm.files import UserError, atomic_path, write_json, write_text
+from convttlstm.files import UserError, atomic_path, listed, read_json, write_json, write_text
 from convttlstm.models import create_model
 from convttlstm.repeatability import device_kind, set_arithmetic
 
@@ -120,9 +120,18 @@ def _load_weights(model: torch.nn.Module, run: Run, path: Path) -> None:
     except SafetensorError as error:
         raise UserError(f"{path}: damaged ({error}); train again to publish it anew") from None
     if digest != run.digest():
-        raise UserError(f"{path}: trained under other settings than today's; train the run again")
+        raise UserError(f"{path}: trained {_otherwise(run, path.parent, digest)}; train the run again")
     provenance.check_weights(path.parent)
     model.load_state_dict(state)
+
+
+def _otherwise(run: Run, folder: Path, digest: str | None) -> str:
+    """Return in what the weights in a folder, by their digest, are not those that a run wants."""
+    epochs = read_json(folder / "provenance.json").get("epochs")
+    if isinstance(epochs, int) and digest == run.digest(epochs):
+        return f"for {epochs} epochs, but training.epochs is {run.training.epochs}"
+    changes = run.changes_since(read_run(folder).deciding())
+    return "under other settings than today's" + (f" ({listed(changes)})" if changes else "")
 
 
 def evaluate(

@@ -51,10 +51,11 @@ def conv_lstm(
     channels: Sequence[int] = (32, 48, 48, 32),
     layers_per_block: int = 3,
     checkpointing: Checkpointing = False,
+    output: str = "linear",
 ) -> RecurrentPredictor:
     """Return the ConvLSTM baseline: 3,973,201 parameters with one input channel."""
 
     def make_cell(inputs: int, hidden: int) -> nn.Module:
         return ConvLstmCell(inputs, hidden, kernel_size, factor_size or kernel_size)
 
-    return RecurrentPredictor(make_cell, in_channels, channels, layers_per_block, checkpointing)
+    return RecurrentPredictor(make_cell, in_channels, channels, layers_per_block, checkpointing, output)

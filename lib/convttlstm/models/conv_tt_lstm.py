@@ -149,6 +149,7 @@ def conv_tt_lstm(
     channels: Sequence[int] = (32, 48, 48, 32),
     layers_per_block: int = 3,
     checkpointing: Checkpointing = False,
+    output: str = "linear",
 ) -> RecurrentPredictor:
     """Return Conv-TT-LSTM: 2,687,281 parameters with Table 2's settings and one input channel."""
 
@@ -156,4 +157,4 @@ def conv_tt_lstm(
         size = factor_size or kernel_size
         return PackedConvTtLstmCell(inputs, hidden, kernel_size, order, steps, rank, size)
 
-    return RecurrentPredictor(make_cell, in_channels, channels, layers_per_block, checkpointing)
+    return RecurrentPredictor(make_cell, in_channels, channels, layers_per_block, checkpointing, output)

@@ -222,6 +222,7 @@ class RecurrentPredictor(nn.Module):
         channels: hidden channels of each block's layers.
         layers_per_block: layers in a block.
         checkpointing: what the backward pass recomputes, see `Checkpointing`.
+        output: "linear", or "sigmoid": frames go through one.
     """
 
     def __init__(
@@ -231,8 +232,10 @@ class RecurrentPredictor(nn.Module):
         channels: Sequence[int],
         layers_per_block: int,
         checkpointing: Checkpointing,
+        output: str = "linear",
     ) -> None:
         super().__init__()
+        self.sigmoid = output == "sigmoid"
         self.stack = RecurrentStack(make_cell, in_channels, channels, layers_per_block)
         self.output = same_conv(self.stack.out_channels, in_channels, kernel_size=1)
         self.checkpointing = self.stack.set_checkpointing(checkpointing)
@@ -246,4 +249,5 @@ class RecurrentPredictor(nn.Module):
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Return the frame after `x`, and the new state."""
         features, state = self.stack.step(x, state)
-        return self.output(features), state
+        frame = self.output(features)
+        return torch.sigmoid(frame) if self.sigmoid else frame, state

@@ -6,10 +6,10 @@ from typing import Protocol
 import pandas as pd
 
 from convttlstm.config import Run
-from convttlstm.files import UserError
+from convttlstm.files import UserError, shortened
 
 REFERENCE, REFERENCE_SIZE = "conv_tt_lstm", 64
-COLUMNS = ["size", "training_seconds", "sequence_steps"]
+COLUMNS = ["device", "size", "training_seconds", "sequence_steps"]
 
 
 class Counts(Protocol):
@@ -38,7 +38,7 @@ def read_times(path: Path) -> pd.DataFrame:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; measure with `python -m benchmarks.system_times`") from None
     except (KeyError, ValueError) as error:
-        raise UserError(f"{path}: not a table of measured times ({error})") from None
+        raise UserError(f"{path}: not a table of measured times ({shortened(error)})") from None
 
 
 class Clock:

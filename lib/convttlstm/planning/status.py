@@ -72,14 +72,14 @@ def _line(run: Run, name: str, results: Path, job: Job | None) -> Line:
     epoch = 0 if history is None else len(history)
     loss = None if history is None else float(history["validation_loss"].min())
     ends = None
-    if (folder / "best.safetensors").is_file():
+    if (folder / "best.safetensors").is_file() and (history is None or epoch >= epochs):
         unjudged = not (folder / "metrics.json").is_file() and _failure(results, run, name, "evaluate")
         state, note = "done", _other_source(folder / "provenance.json")
         if unjudged:
             state, note = "failed", f"trained, not judged: {unjudged}"
     elif is_locked(folder) or (job and job.state == "RUNNING"):
         state, note = "running", ""
-        if history is not None:
+        if history is not None and (folder / "history.partial.csv").is_file():
             saved = (folder / "history.partial.csv").stat().st_mtime
             ends = saved + (epochs - epoch) * float(history["seconds"].tail(5).mean())
     elif job:

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from convttlstm.files import UserError
+from convttlstm.files import UserError, shortened
 from convttlstm.metrics import METRICS
 from convttlstm.reporting.drawing import GREY, WIDTH, footnote
 from convttlstm.reporting.runs import STARRED, first_seeds, short_names
@@ -154,8 +154,8 @@ def read_examples(result: Result) -> Examples:
             sequence, truth, prediction = (arrays[name] for name in ("sequence", "truth", "prediction"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; evaluate the run first") from None
-    except (OSError, ValueError, TypeError, KeyError, EOFError, BadZipFile, ZlibError) as error:
-        raise UserError(f"{path}: damaged ({error}); evaluate the run again") from None
+    except (OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError, BadZipFile, ZlibError) as error:
+        raise UserError(f"{path}: damaged ({shortened(error)}); evaluate the run again") from None
     context, horizon = result.config.dataset.context, result.config.dataset.predicted_frames
     count, frame = sequence.size, truth.shape[2:]
     shapes = [sequence.shape, truth.shape, prediction.shape]

@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from convttlstm.config import Run, read_run
 from convttlstm.evaluation.intervals import Estimate
 from convttlstm.evaluation.intervals import mean as estimate_mean
-from convttlstm.files import UserError
+from convttlstm.files import UserError, shortened
 from convttlstm.results.files import check_columns, read_checked, read_csv
 
 GROUP = "video"  # windows of one video resemble each other
@@ -146,7 +146,11 @@ class Result:
             UserError: per_sequence.csv is missing, damaged, or lacks the metric.
         """
         check_columns(self._per_sequence, [metric], self.folder / "per_sequence.csv")
-        return self._at(horizon)[metric].astype(float)
+        try:
+            return self._at(horizon)[metric].astype(float)
+        except ValueError as error:
+            path = self.folder / "per_sequence.csv"
+            raise UserError(f"{path}: {metric}: {shortened(error)}; evaluate the run again") from None
 
     def groups(self, horizon: int, *labels: str) -> pd.Series:
         """Return the first of `labels` that test sequences have, or their numbers.

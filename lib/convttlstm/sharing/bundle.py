@@ -78,7 +78,7 @@ def _checked_run(settings: Settings, config: Path, results: Path, folder: Path) 
     selection = results / "selection" / f"{dataset}.json"
     winners = read_winners(selection) if name in selected_runs(settings, dataset) else None
     run, planned = read_run(folder), resolve_run(settings, config.stem, dataset, name, winners)
-    if run.identity() != planned.identity():
+    if run.digest() != planned.digest():
         raise UserError(f"{folder / 'config.json'}: of other settings than {config}; {_finish(config.stem)}")
     values = read_json(folder / "config.json"), read_json(folder / "metrics.json")
     if fault := _mismatch(PurePosixPath("results", config.stem, "runs", dataset, name), *values):

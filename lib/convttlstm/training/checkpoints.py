@@ -65,6 +65,13 @@ def save_checkpoint(folder: Path, content: dict[str, Any]) -> None:
             last.replace(folder / PREVIOUS)
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed processes had begun to write; only the holder of the run's lock may do so."""
+    for path in folder.glob(".*.tmp"):
+        if path.is_file() and not path.is_symlink():
+            path.unlink(missing_ok=True)
+
+
 def load_checkpoint(folder: Path, go_on_from: Callable[[dict[str, Any]], None]) -> None:
     """Go on from the newest checkpoint of a run that can be read and used; do nothing if there is none.
 

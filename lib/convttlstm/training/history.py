@@ -1,13 +1,13 @@
 """A run's history, a line for each epoch; to be read without all that training needs."""
 
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from convttlstm.files import UserError, write_text
+from convttlstm.files import UserError, shortened, write_text
 
 HISTORY, PARTIAL = "history.csv", "history.partial.csv"  # of a finished run; of one under way
 
@@ -18,11 +18,30 @@ def write_history(path: Path, rows: Sequence[dict[str, float]]) -> None:
 
 
 def read_history(folder: Path) -> pd.DataFrame | None:
-    """Return a run's finished epochs, a line each; None before the first."""
-    for name in (HISTORY, PARTIAL):
-        with contextlib.suppress(FileNotFoundError, pd.errors.EmptyDataError):
-            return pd.read_csv(folder / name)
+    """Return a run's finished epochs, a line each; None before the first.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    for name in (PARTIAL, HISTORY):  # a finished run may have been taken up again, for more epochs
+        if (table := _epochs(folder / name)) is not None:
+            return table
     return None
+
+
+def _epochs(path: Path) -> pd.DataFrame | None:
+    """Return a file's epochs; None if there is no file, or nothing in it yet."""
+    try:
+        table = pd.read_csv(path)
+        if table.empty or not np.isfinite(table[["epoch", "validation_loss"]].to_numpy(float)).all():
+            raise ValueError("an epoch or its validation loss is no number")
+    except (FileNotFoundError, pd.errors.EmptyDataError):
+        return None
+    except (KeyError, ValueError, OSError) as error:
+        raise UserError(
+            f"{path}: not a table of epochs ({shortened(error)}); delete it and give the same command again"
+        ) from None
+    return table
 
 
 def best_epoch(folder: Path, until: int | None = None) -> dict[str, Any]:

@@ -6,11 +6,12 @@ the same command, it ends with the same weights.
 """
 
 import contextlib
+import json
 import math
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,14 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from convttlstm.config import Run, write_run
-from convttlstm.files import UserError
+from convttlstm.files import UserError, listed
 from convttlstm.models import create_model
 from convttlstm.repeatability import conditions, device_kind, differences, set_arithmetic
 from convttlstm.training.checkpoints import (
     LAST,
     Progress,
     load_checkpoint,
+    remove_unfinished,
     save_checkpoint,
     set_aside,
 )
@@ -52,6 +54,8 @@ def train(run: Run, data: Path, folder: Path, until: int | None = None) -> None:
     """
     fabric = launch(run)
     with run_lock(folder) if fabric.is_global_zero else contextlib.nullcontext():
+        if fabric.is_global_zero:
+            remove_unfinished(folder)
         fabric.barrier()  # the others read no checkpoint while an earlier process still writes
         trainer = Trainer(run, data, folder, fabric)
         trainer.resume()
@@ -88,7 +92,7 @@ class Trainer:
         self.steps = run.training.samples_per_epoch // run.training.batch_size
         self.loader = open_loader(run, data, fabric)
         # What a checkpoint must share with this run to be its own.
-        self.identity = {"identity": run.identity(), "data": self.loader.sources}
+        self.identity = {"identity": run.deciding(), "data": self.loader.sources}
         self.recipe = RECIPES[run.training.recipe](run, fabric, self._fresh_model())
         self.model = self.recipe.model
         self.best: dict[str, Tensor] = {}
@@ -118,21 +122,33 @@ class Trainer:
         if self.fabric.is_global_zero:
             write_run(self.folder, self.run)
 
-    def _set_aside(self, saved: dict[str, Any]) -> None:
+    def _set_aside(self, saved: dict[str, Any], changes: Sequence[str]) -> None:
         self.fabric.barrier()
         if self.fabric.is_global_zero:
             aside = set_aside(self.folder, saved)
             self.say(
-                f"{self.folder}: the checkpoint belongs to other settings or data; kept as {aside.name}, "
-                "training starts anew"
+                f"{self.folder}: the checkpoint belongs to other settings or data ({listed(changes)}); "
+                f"kept as {aside.name}, training starts anew"
             )
         self.fabric.barrier()
 
+    def _changes_since(self, saved: dict[str, Any]) -> list[str]:
+        """Return what decides the weights and is not as a checkpoint has it."""
+        earlier, data = saved["identity"], self.loader.sources
+        changes = self.run.changes_since(earlier if isinstance(earlier, dict) else json.loads(earlier))
+        return changes + [f"{split} data" for split in data if saved["data"].get(split) != data[split]]
+
     def _go_on_from(self, saved: dict[str, Any]) -> None:
-        if any(saved[name] != own for name, own in self.identity.items()):
-            self._set_aside(saved)
+        if changes := self._changes_since(saved):
+            self._set_aside(saved, changes)
             return
         progress = Progress(**saved["progress"])
+        if progress.epoch > self.run.training.epochs:
+            raise UserError(
+                f"{self.folder}: is trained for {progress.epoch} epochs already, training.epochs is "
+                f"{self.run.training.epochs}; set it to {progress.epoch}, or set the run aside by "
+                "`convttlstm forget`"
+            )
         self.model.load_state_dict(saved["model"])
         self.recipe.load_state_dict(saved["recipe"])
         self.best = saved["best"]

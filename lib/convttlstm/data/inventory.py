@@ -1,0 +1,67 @@
+"""What a folder of one's own videos holds, to tell whether what was prepared from it still stands."""
+
+import hashlib
+from pathlib import Path
+
+from convttlstm.config import Videos
+from convttlstm.config.videos import video_files
+from convttlstm.data.videos import folder_sources
+from convttlstm.files import UserError, read_json, sha256_of, write_json
+
+CACHE = Path(".snakemake/videos.json")
+
+
+def inventory(dataset: Videos, manifest: Path, cache: Path = CACHE) -> str:
+    """Return a text that changes with the names, splits or contents of a data set's videos.
+
+    Where the videos are not, as when what was prepared from them was copied from elsewhere, those that the
+    manifest lists count. If they cannot be used, the text says why; "" if nothing is known of any.
+
+    Args:
+        dataset: its settings.
+        manifest: what was prepared, if it was.
+        cache: keeps each file's checksum, with its size, time and inode: a file is read once.
+    """
+    if not video_files(Path(dataset.folder)):
+        return _of_manifest(manifest)
+    try:
+        sources = folder_sources(dataset)
+        checksums = _checksums([source.path for source in sources], cache)
+    except (UserError, OSError) as error:
+        return str(error)
+    lines = zip(sources, checksums, strict=True)
+    return _digest([f"{source.split} {source.name} {checksum}" for source, checksum in lines])
+
+
+def _of_manifest(manifest: Path) -> str:
+    try:
+        videos = read_json(manifest)["videos"]
+        return _digest([f"{video['split']} {video['name']} {video['source_sha256']}" for video in videos])
+    except (UserError, KeyError, TypeError):  # missing, or no such manifest: preparation says so
+        return ""
+
+
+def _digest(lines: list[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def _checksums(paths: list[Path], cache: Path) -> list[str]:
+    """Return the SHA-256 of each file."""
+    try:
+        known = dict(read_json(cache))
+    except (UserError, TypeError, ValueError):
+        known = {}
+    before, checksums = dict(known), []
+    for path in paths:
+        found = path.stat()
+        file, stamp = str(path.resolve()), [found.st_size, found.st_mtime_ns, found.st_ino]
+        match known.get(file):
+            case [*recorded, str(checksum)] if recorded == stamp:
+                pass
+            case _:
+                checksum = sha256_of(path)
+                known[file] = [*stamp, checksum]
+        checksums.append(checksum)
+    if known != before:
+        write_json(cache, known)
+    return checksums
