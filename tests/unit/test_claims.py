@@ -379,7 +379,7 @@ def test_frames_after_a_horizon_are_what_two_means_leave(tmp_path: Path) -> None
 
 
 def test_a_scale_with_shorter_horizons_tests_the_claims_at_those(tmp_path: Path) -> None:
-    """5 and 12 frames stand for the paper's 10 and 30; means begin with frame 3, so over 3 and over 10 frames."""
+    """5 and 12 frames stand for the paper's 10 and 30; means begin with frame 3, so over 3 and 10 frames."""
     shorter = {f"datasets__{DATASET}__test_horizons": [5, 12], "evaluation__first_frame": 3}
     settings = scale(**shorter)
     tables = {f"conv_lstm-seed{seed}": sequences(BASE, BASE, (5, 12)) for seed in range(3)}

@@ -118,7 +118,8 @@ class Evaluation(Strict):
     )
     first_frame: PositiveInt = Field(
         1,
-        description="the first predicted frame that counts in means; earlier ones appear in curves by frame only",
+        description="the first predicted frame that counts in means; earlier ones appear in curves by frame "
+        "only",
     )
     batch_size: PositiveInt = 16
     sequences: PositiveInt | None = Field(

@@ -125,8 +125,9 @@ model = load("path/to/this/folder")
 prediction = model(frames, context={run.dataset.context}, horizon={run.dataset.horizon})
 ```
 
-`frames` are {seen} of size {run.dataset.size}, values in [0, 1]; the last `horizon` outputs are the prediction.
-`convttlstm predict path/to/this/folder VIDEO --horizon {run.dataset.horizon} -o prediction.gif` predicts in a video.
+`frames` are {seen} of size {run.dataset.size}, values in [0, 1]; the last `horizon` outputs are the
+prediction. `convttlstm predict path/to/this/folder VIDEO --horizon {run.dataset.horizon} -o prediction.gif`
+predicts in a video.
 
 - Weights: {origin}; SHA-256 {sha256}
 - Data: {data}
