@@ -58,7 +58,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "config").mkdir()
     files = ["config/paper.yaml", "config/schema.json", "data/checksums.json", "data/archives.lock.json"]
     files += ["Snakefile", "README.md", "LICENSE", "CITATION.cff", "pyproject.toml"]
-    for name in [*files, "requirements.lock", "environment.yml"]:
+    for name in [*files, "requirements.lock"]:
         shutil.copy(ROOT / name, root / name)
     (root / "config/tiny.yaml").write_text(SCALE)
     results = root / "results/tiny"

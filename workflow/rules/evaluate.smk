@@ -21,7 +21,7 @@ rule evaluate:
     wildcard_constraints:
         dataset=any_of(PREDICTED),
     conda:
-        "../../environment.yml"
+        "../envs/convttlstm.yml"
     threads: SETTINGS.compute.threads
     resources:
         mem_mb=growing(8000 if GPUS else 2000),
@@ -68,7 +68,7 @@ rule recognise:
     wildcard_constraints:
         dataset=any_of(RECOGNISED),
     conda:
-        "../../environment.yml"
+        "../envs/convttlstm.yml"
     threads: threads_of
     resources:
         mem_mb=growing(8000 if GPUS else 2000),
@@ -102,7 +102,7 @@ rule count_costs:
     benchmark:
         f"{RESULTS}/benchmarks/count_costs.tsv"
     conda:
-        "../../environment.yml"
+        "../envs/convttlstm.yml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(10),

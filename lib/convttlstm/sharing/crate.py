@@ -13,7 +13,7 @@ from convttlstm.reporting import find_reports
 from convttlstm.results import read_checked, source_label
 
 PAPER = "Convolutional Tensor-Train LSTM for Spatio-Temporal Learning (NeurIPS 2020)"
-PROJECT = ["Snakefile", "README.md", "LICENSE", "CITATION.cff", "requirements.lock", "environment.yml"]
+PROJECT = ["Snakefile", "README.md", "LICENSE", "CITATION.cff", "requirements.lock"]
 PROJECT += ["pyproject.toml", "data/checksums.json", "data/archives.lock.json"]
 # RO-Crate 1.1's own terms have no checksum.
 TERMS = "https://w3id.org/ro/terms/workflow-run/context"
