@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -83,6 +84,22 @@ def test_what_to_install_is_known_of_every_library_that_the_package_imports():
     imported = {name.partition(".")[0] for path in PACKAGE.rglob("*.py") for name in all_imports_of(path)}
     own = {"convttlstm", *(requirement.name for requirement in NEEDED)}
     assert imported - set(sys.stdlib_module_names) - own == known - by_their_names
+
+
+def test_before_a_commit_runs_what_make_lint_runs():
+    recipe = re.search(r"^lint:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.M)
+    assert recipe
+    linted = [re.sub(r"^\t@\$\((?:BIN\)/|ACTIVE\) )", "", line) for line in recipe[1].splitlines()]
+    (repo,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert [hook["entry"] for hook in repo["hooks"]] == linted
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("pre-commit"), reason="pre-commit is not installed")
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no git checkout")
+def test_every_file_passes_what_runs_before_a_commit():
+    done = subprocess.run(["pre-commit", "run", "--all-files"], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.count("Passed")) == (0, 5), done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
