@@ -134,7 +134,7 @@ def test_every_rule_states_its_environment_log_cost_and_reason():
 # From top to bottom: a room imports from those below it and, within itself, in no circle.
 ROOMS = ["__main__", "cli", "forecast", "sharing", "reporting", "claims", "planning", "results"]
 ROOMS += ["evaluation", "training", "repeatability", "hub", "models", "data", "config", "animation", "markup"]
-ROOMS += ["faults", "metrics", "records", "slurm", "provenance", "randomness", "files"]
+ROOMS += ["deployment", "faults", "metrics", "records", "slurm", "provenance", "randomness", "files"]
 
 
 def all_imports_of(path: Path) -> set[str]:

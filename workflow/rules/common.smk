@@ -11,6 +11,7 @@ from convttlstm.config import (
     settings_of_scale,
     with_model,
 )
+from convttlstm.deployment import is_clone, supply
 from convttlstm.files import UserError
 from convttlstm.records import restore
 from convttlstm.reporting import find_reports
@@ -29,6 +30,9 @@ MODEL = str(config.get("model", ""))
 MODEL_FLAG = f"--model {shlex.quote(MODEL)}" if MODEL else ""
 
 try:
+    # Deployed to another folder, the workflow brings what its rules read.
+    if workflow.is_main_process:
+        supply(Path.cwd())
     SETTINGS = settings_of_scale(SCALE)
     SETTINGS = with_model(SETTINGS, MODEL) if MODEL else SETTINGS
 except UserError as error:
@@ -64,7 +68,7 @@ if TRAINERS > 1:
 # PYTHONPATH also serves a rule's conda environment, where the package itself is not installed. Signals
 # that ask a job to save and stop reach all its processes; what writes its log must outlive the job.
 shell.prefix(
-    "set -euo pipefail; export PYTHONPATH=lib;"
+    f"set -euo pipefail;{' export PYTHONPATH=lib;' if is_clone(Path.cwd()) else ''}"
     " write_log() {{ trap '' INT TERM USR1; exec tee \"$@\"; }};"
     ' append_log() {{ write_log --append "$@"; }}; '
 )
