@@ -39,8 +39,10 @@ except UserError as error:
     sys.exit(f"Error: {error}")
 
 # Of results that were made elsewhere, Snakemake's own records come with them.
+MADE = [RESULTS, f"data/processed/{SCALE}", "data/raw"]
+RECORDS = Path.cwd(), f"{RESULTS}/records.json", MADE
 if workflow.is_main_process:
-    restore(Path.cwd(), SCALE)
+    restore(*RECORDS)
 
 DATASETS = list(SETTINGS.experiments)
 GENERATED = [name for name, found in SETTINGS.datasets.items() if found.generated]
