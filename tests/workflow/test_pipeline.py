@@ -17,7 +17,7 @@ from PIL import Image
 
 from benchmarks.halving import outcome
 from convttlstm.config import Halving, load_settings
-from convttlstm.data.videos import decode
+from convttlstm.data.frames import decode
 from tests.conftest import ENVIRONMENT, RUN, Project
 from tests.video_files import noise, write_video
 

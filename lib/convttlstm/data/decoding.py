@@ -58,8 +58,13 @@ def picture(frame: "VideoFrame", size: int, colour: bool) -> np.ndarray:
         colour: red, green and blue; else grey, black 0 and white 255.
     """
     image = Image.fromarray(frame.to_ndarray(format="rgb24" if colour else "gray"))
-    pixels = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
-    pixels = np.rot90(pixels, round(frame.rotation / 90))
+    return np.rot90(fitted(image, size, colour), round(frame.rotation / 90), axes=(1, 2))
+
+
+def fitted(image: Image.Image, size: int, colour: bool) -> np.ndarray:
+    """Return a picture of 8 bits as uint8 (channel, size, size), squashed to a square; see `picture`."""
+    mode = "RGB" if colour else "L"
+    pixels = np.asarray(image.convert(mode).resize((size, size), Image.Resampling.BILINEAR))
     return pixels.transpose(2, 0, 1) if colour else pixels[None]
 
 

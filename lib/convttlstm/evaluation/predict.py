@@ -9,7 +9,7 @@ import torch
 from convttlstm import hub
 from convttlstm.config import Run, read_run
 from convttlstm.data.clips import as_bytes, as_floats
-from convttlstm.data.videos import decode
+from convttlstm.data.frames import decode
 from convttlstm.evaluation.protocol import load_model
 from convttlstm.files import UserError
 
