@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
-from convttlstm.config.base import Seed, Title, distinct
+from convttlstm.config.base import Seed, Title, distinct, unset
 from convttlstm.config.dataset import DatasetSettings
 
 SUFFIXES = frozenset(
@@ -161,6 +161,7 @@ class Videos(VideoDataset):
     colour: bool = Field(False, description="three channels, red, green and blue; else grey")
     axes: Annotated[str, AfterValidator(_axes)] | None = Field(
         None,
+        exclude_if=unset,
         description="of arrays, the letters of their axes in order: s sequences, t time, c channels, "
         "h height, w width, such as tshw for mnist_test_seq.npy; null: thw",
     )
