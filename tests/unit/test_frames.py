@@ -144,6 +144,36 @@ def test_a_split_file_names_folders_of_pictures(tmp_path: Path) -> None:
         folder_sources(dataset)
 
 
+@pytest.mark.parametrize("kind", ["video", "pictures", "array"])
+@pytest.mark.parametrize("colour", [False, True])
+def test_wide_frames_are_cut_around_their_middle(tmp_path: Path, kind: str, colour: bool) -> None:
+    middle = noise(4, SIZE, 0, colour)
+    edge = np.zeros((4, SIZE, 5, *middle.shape[3:]), np.uint8)
+    frames = np.concatenate([edge, middle, edge], axis=2)
+    path = tmp_path / {"video": "x.avi", "pictures": "x", "array": "x.npy"}[kind]
+    writers = {"video": write_video, "pictures": write_pictures, "array": np.save}
+    writers[kind](path, frames)
+    found = frames_of(path, colour=colour, crop=True, axes="thwc" if colour else None)
+    assert np.array_equal(found, middle.transpose(0, 3, 1, 2) if colour else middle[:, None])
+
+
+def test_cropping_is_a_setting_and_has_arrays_of_its_own(tmp_path: Path) -> None:
+    for number, split in enumerate(SPLITS):
+        path = tmp_path / f"raw/{split}/x.avi"
+        write_video(path, np.concatenate([noise(5, SIZE, number)] * 2, axis=2))
+    files = {}
+    for crop in (False, True):
+        folder = prepared(settings(tmp_path / "raw", crop=crop), tmp_path / "out")
+        files[crop] = {entry["file"] for entry in read_json(folder / "manifest.json")["videos"]}
+    assert not files[True] & files[False]
+    kept = Windows(tmp_path / "out", "test", frames=5, stride=5).read([0])[0, :, 0]
+    twice = np.concatenate([noise(5, SIZE, 2)] * 2, axis=2)
+    assert np.array_equal(kept, twice[:, :, SIZE // 2 : -SIZE // 2])
+    assert (
+        "crop" not in settings(tmp_path).model_dump() and settings(tmp_path, crop=True).model_dump()["crop"]
+    )
+
+
 def spoil(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:60])
 

@@ -1,5 +1,6 @@
 """Settings of data sets that are videos: KTH, and files of one's own."""
 
+import operator
 import os
 import re
 from pathlib import Path
@@ -165,6 +166,11 @@ class Videos(VideoDataset):
         description="of arrays, the letters of their axes in order: s sequences, t time, c channels, "
         "h height, w width, such as tshw for mnist_test_seq.npy; null: thw",
     )
+    crop: bool = Field(
+        False,
+        exclude_if=operator.not_,
+        description="frames that are no squares are cut around their middle; else they are squashed",
+    )
     frame_step: PositiveInt = Field(1, description="every how many-th frame is used")
 
     @property
@@ -176,6 +182,11 @@ class Videos(VideoDataset):
     def array_axes(self) -> str | None:
         """What the axes of arrays are."""
         return self.axes
+
+    @property
+    def cropped(self) -> bool:
+        """Whether frames are cut to squares."""
+        return self.crop
 
     @property
     def frame_interval(self) -> int:

@@ -14,15 +14,21 @@ from convttlstm.files import UserError, sha256_of
 
 
 def decode(
-    video: str | IO[bytes], size: int, colour: bool = False, step: int = 1, axes: str | None = None
+    video: str | IO[bytes],
+    size: int,
+    colour: bool = False,
+    step: int = 1,
+    crop: bool = False,
+    axes: str | None = None,
 ) -> Iterator[np.ndarray]:
-    """Yield frames as uint8 (channel, size, size), squashed to a square where they are none.
+    """Yield frames as uint8 (channel, size, size), squashed or cut to a square where they are none.
 
     Args:
         video: path or open file of a video; path of an array, or of a folder of pictures.
         size: height and width, pixels; bilinear, averaging where frames shrink.
         colour: red, green and blue; else grey, black 0 and white 255.
         step: every how many-th frame is used.
+        crop: a square around the middle is cut out; else whole frames are squashed.
         axes: of an array; see `open_array`.
 
     Raises:
@@ -30,13 +36,16 @@ def decode(
     """
     path = Path(video) if isinstance(video, str) else None
     if path and path.is_dir():
-        yield from _pictures(path, size, colour, step)
+        images = _pictures(path, step)
     elif path and path.suffix.lower() in ARRAYS:
-        yield from _array_frames(open_array(path, axes), size, colour, step)
+        images = _array_frames(open_array(path, axes), step)
     else:
         for number, frame in enumerate(frames_of(video)):
             if number % step == 0:
-                yield picture(frame, size, colour)
+                yield picture(frame, size, colour, crop)
+        return
+    for image in images:
+        yield fitted(image, size, colour, crop)
 
 
 def is_sequence(path: Path) -> bool:
@@ -52,8 +61,8 @@ def digest_of(path: Path) -> str:
     return hashlib.sha256(checksums.encode()).hexdigest()
 
 
-def _pictures(folder: Path, size: int, colour: bool, step: int) -> Iterator[np.ndarray]:
-    """Yield the pictures of a folder, by their numbers; see `decode`.
+def _pictures(folder: Path, step: int) -> Iterator[Image.Image]:
+    """Yield every `step`-th picture of a folder, by their numbers.
 
     Raises:
         UserError: one of them cannot be read, or has another size than the first.
@@ -71,7 +80,7 @@ def _pictures(folder: Path, size: int, colour: bool, step: int) -> Iterator[np.n
         if image.size != first:
             raise UserError(f"{path.name} has {image.size} pixels, but the first picture {first}")
         if number % step == 0:
-            yield fitted(_in_8_bits(image), size, colour)
+            yield _in_8_bits(image)
 
 
 def open_array(path: Path, axes: str | None) -> np.ndarray:
@@ -109,16 +118,15 @@ def open_array(path: Path, axes: str | None) -> np.ndarray:
     return ordered
 
 
-def _array_frames(array: np.ndarray, size: int, colour: bool, step: int) -> Iterator[np.ndarray]:
-    """Yield every `step`-th frame of each sequence of `open_array`, one after the other; see `decode`.
+def _array_frames(array: np.ndarray, step: int) -> Iterator[Image.Image]:
+    """Yield every `step`-th frame of each sequence of `open_array`, one after the other.
 
     Raises:
         UserError: fractions lie outside [0, 1].
     """
     for number, sequence in enumerate(array, start=1):
         for frame in _as_bytes(np.asarray(sequence[::step]), number):
-            image = Image.fromarray(frame.transpose(1, 2, 0) if len(frame) == 3 else frame[0])
-            yield fitted(image, size, colour)
+            yield Image.fromarray(frame.transpose(1, 2, 0) if len(frame) == 3 else frame[0])
 
 
 def boundaries_of(path: Path, axes: str | None, step: int) -> tuple[tuple[int, int], ...]:

@@ -258,6 +258,7 @@ def prepare_video(dataset: VideoDataset, source: Source, output: Path) -> dict[s
     colour = dataset.channels == 3
     step = dataset.frame_interval
     settings = f"{source_sha256} size{dataset.size} channels{dataset.channels} step{step}"
+    settings += " cropped" if dataset.cropped else ""
     settings += f" axes {dataset.array_axes}" if dataset.array_axes else ""
     key = hashlib.sha256(settings.encode()).hexdigest()[:12]
     path = output / "videos" / f"{source.name.replace('/', '__')}-{key}.npy"
@@ -266,7 +267,7 @@ def prepare_video(dataset: VideoDataset, source: Source, output: Path) -> dict[s
             shape = (0, dataset.channels, dataset.size, dataset.size)
             _write_header(file, shape)
             count = 0
-            for frame in decode(video, dataset.size, colour, step, dataset.array_axes):
+            for frame in decode(video, dataset.size, colour, step, dataset.cropped, dataset.array_axes):
                 file.write(frame.tobytes())
                 count += 1
             file.seek(0)

@@ -54,7 +54,7 @@ def predict(folder: Path, video: Path, horizon: int, start: int | None = None) -
         raise UserError(f"{video}: no such file")
     try:
         colour, step = dataset.channels == 3, dataset.frame_interval
-        frames = np.stack(list(decode(str(video), dataset.test_size, colour, step)))
+        frames = np.stack(list(decode(str(video), dataset.test_size, colour, step, dataset.cropped)))
     except UserError as error:
         raise UserError(f"{video}: {error}") from None
     given = len(frames) if start is None else start - 1
