@@ -13,6 +13,7 @@ from convttlstm.data.clips import Windows
 from convttlstm.data.frames import decode
 from convttlstm.data.videos import folder_sources, prepare_videos
 from convttlstm.files import UserError, read_json
+from tests.conftest import Project
 from tests.video_files import noise, write_video
 
 SIZE = 12
@@ -213,3 +214,18 @@ def test_pictures_that_are_none_are_refused_in_one_line(tmp_path: Path) -> None:
 def test_axes_that_are_none_are_refused(tmp_path: Path, axes: str) -> None:
     with pytest.raises(ValidationError, match="must be t, h, w"):
         settings(tmp_path, axes=axes)
+
+
+@pytest.mark.slow
+def test_snakemake_prepares_pictures_and_sees_one_that_changed(project: Project) -> None:
+    for number, split in enumerate(SPLITS):
+        write_pictures(project.folder / f"raw/{split}/walk", noise(5, SIZE, number))
+    project.configure(datasets={"clips": SETTINGS | {"folder": "raw"}})
+    manifest = "data/processed/tiny/clips/manifest.json"
+    assert project.snakemake("--", manifest).returncode == 0
+    before = read_json(project.folder / manifest)["splits"]
+    assert "Nothing to be done" in project.snakemake("-n", "--", manifest).stdout
+    write_pictures(project.folder / "raw/test/walk", noise(5, SIZE, 9)[4:])
+    assert project.snakemake("--", manifest).returncode == 0
+    after = read_json(project.folder / manifest)["splits"]
+    assert after["train"] == before["train"] and after["test"]["sha256"] != before["test"]["sha256"]
