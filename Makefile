@@ -1,6 +1,8 @@
 # `make demo` and `make test` are all that a fresh machine needs; both set up .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
+# Not in the lock, as each machine offers a build of its own, for CPUs or GPUs; torchvision, which is, needs this one.
+TORCH := torch==2.13.0
 ACTIVE := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .PHONY: demo test test-slurm lint lock clean
@@ -32,12 +34,12 @@ lint: .venv/.installed
 	@echo "Setting up .venv (about two minutes, most of it downloads)"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements.lock
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable . $(TORCH)
 	@touch $@
 
-# Renews requirements.lock from pyproject.toml; torch stays out of it (see there).
+# Renews requirements.lock from pyproject.toml; what it holds stays, unless `--upgrade` is said.
 lock:
-	uv pip compile pyproject.toml --extra workflow --extra test --universal --python-version 3.11 \
+	echo '$(TORCH)' | uv pip compile pyproject.toml --constraints - --extra all --universal --python-version 3.11 \
 	    --generate-hashes --no-emit-package torch --no-header --no-emit-index-url -o requirements.lock
 
 clean:

@@ -19,7 +19,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks/results"
-LINKED = ["lib", "workflow", "profiles", "Snakefile", "environment.yml", "config/paper.yaml"]
+LINKED = ["lib", "workflow", "profiles", "Snakefile", "config/paper.yaml"]
 LINKED += ["data/embedded", "data/paper", "data/categories"]
 
 

@@ -222,8 +222,7 @@ def make_project(folder: Path) -> Project:
     """Return a copy of what the pipeline needs, with the tiny scale as its own."""
     for name in ("lib", "workflow", "profiles", "config", "data/embedded", "data/paper", "data/categories"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Snakefile", "environment.yml"):
-        shutil.copy(ROOT / name, folder / name)
+    shutil.copy(ROOT / "Snakefile", folder)
     (folder / "slurm").symlink_to("profiles/slurm")
     project = Project(folder)
     project.configure()

@@ -1,7 +1,21 @@
-"""`python -m convttlstm` is the command `convttlstm`."""
+"""The command `convttlstm`, also `python -m convttlstm`."""
 
 import sys
 
-from convttlstm.cli import main
+from convttlstm.faults import mending
 
-sys.exit(main())
+
+def main() -> int:
+    """Run a subcommand; where the libraries of all of them are missing, say in one line what to install."""
+    try:
+        from convttlstm import cli
+    except ModuleNotFoundError as error:
+        if not (said := mending(error)):
+            raise
+        print(f"convttlstm: error: {said} ({error})", file=sys.stderr)
+        return 1
+    return cli.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

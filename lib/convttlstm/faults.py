@@ -1,4 +1,4 @@
-"""What users can mend of what PyTorch raises, in one line."""
+"""What users can mend of what libraries raise, or of their absence, in one line."""
 
 import re
 
@@ -17,12 +17,23 @@ MENDABLE = {
     "deterministic implementation|deterministic behavior": "an operation has no deterministic algorithm "
     "here; set compute.deterministic: false",
 }
+# Libraries that the models do without, by the optional group of pyproject.toml that brings them.
+EXTRAS = {
+    "train": ["av", "lightning_fabric", "pandas", "PIL", "pydantic", "pydantic_core", "tqdm", "yaml"],
+    "evaluate": ["lpips", "scipy", "torchvision"],
+    "report": ["jinja2", "markupsafe", "matplotlib", "seaborn"],
+    "workflow": ["rocrate"],
+}
 
 
 def mending(error: BaseException) -> str:
     """Return what is wrong and what to do about it, "" for an error that users cannot mend."""
     if isinstance(error, MemoryError):
         return MEMORY
+    if isinstance(error, ModuleNotFoundError):
+        library = (error.name or "").partition(".")[0]
+        groups = [extra for extra, libraries in EXTRAS.items() if library in libraries]
+        return f"a library is missing; pip install 'convttlstm[{groups[0]}]'" if groups else ""
     if not isinstance(error, RuntimeError):
         return ""
     found = (said for pattern, said in MENDABLE.items() if re.search(pattern, str(error), re.IGNORECASE))

@@ -4,70 +4,67 @@ For each file Snakemake writes a record into .snakemake/metadata: its rule, para
 their checksums. Without them it takes files that were copied, or pulled by DVC, for outdated, since their
 times say nothing; or for up to date, where DVC has copied them since; and it would not notice a setting
 that has changed since they were made.
+
+Another workflow can take this file as it is: it imports nothing but Python's own library. docs/records.md of
+the convttlstm repository says how.
 """
 
+import hashlib
 import json
 import os
 import sys
 from base64 import urlsafe_b64decode
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from convttlstm.files import UserError, read_json, sha256_of, write_json, write_text
 
-
-def records_path(project: Path, scale: str) -> Path:
-    """Return where the records of a scale's files are kept."""
-    return project / "results" / scale / "records.json"
-
-
-def keep(project: Path, scale: str) -> None:
-    """Copy Snakemake's records of a scale's files to `records_path`.
+def keep(project: Path, kept: str, folders: Sequence[str]) -> None:
+    """Copy Snakemake's records of the files in some folders to one file.
 
     Args:
         project: the folder that Snakemake runs in.
-        scale: the scale's name.
+        kept: the file, a path below it, such as results/records.json.
+        folders: paths below it. What is made in them is known elsewhere, as far as it travels.
     """
-    kept, records = records_path(project, scale), _own_records(project, scale)
-    if _kept_records(kept) != records:
-        write_json(kept, records)
-    _stamp(project, scale).write_text(sha256_of(kept))
+    path, records = project / kept, _own_records(project, folders)
+    if _kept_records(path) != records:
+        _write(path, json.dumps(records, indent=2) + "\n")
+    _write(_stamp(project, kept), _sha256_of(path))
 
 
-def restore(project: Path, scale: str) -> None:
-    """Make Snakemake see the scale's files as they were made, after they were copied or pulled.
+def restore(project: Path, kept: str, folders: Sequence[str]) -> None:
+    """Make Snakemake see files as they were made, after they were copied or pulled.
 
-    The kept records replace Snakemake's own, unless they are those that it left here. Files that are still
-    what later ones were made from, by checksum, get back the times that they were made at.
+    The kept records replace Snakemake's own, unless they are those that `keep` left here. Files that are
+    still what later ones were made from, by checksum, get back the times that they were made at.
 
     Args:
-        project: the folder that Snakemake will run in.
-        scale: the scale's name.
+        project: the folder that Snakemake will run in; then as in `keep`.
+        kept: the file; without it, times alone are restored.
+        folders: paths below the project.
 
     A file that holds no such records is set aside, with a line that says so: it may come from anywhere.
     """
-    kept, stamp = records_path(project, scale), _stamp(project, scale)
-    if kept.is_file() and not (stamp.exists() and stamp.read_text() == sha256_of(kept)):
-        records = _kept_records(kept)
+    path, stamp = project / kept, _stamp(project, kept)
+    if path.is_file() and not (stamp.exists() and stamp.read_text() == _sha256_of(path)):
+        records = _kept_records(path)
         if records is None:
-            aside = kept.with_name(f"{kept.name}.damaged")
-            kept.replace(aside)
-            print(f"{kept}: holds no records of Snakemake's; set aside as {aside.name}", file=sys.stderr)
+            aside = path.with_name(f"{path.name}.damaged")
+            path.replace(aside)
+            print(f"{path}: holds no records of Snakemake's; set aside as {aside.name}", file=sys.stderr)
             return
         for name, record in records.items():
-            write_text(project / ".snakemake/metadata" / name, json.dumps(record))
+            _write(project / ".snakemake/metadata" / name, json.dumps(record))
         # Without this folder Snakemake would take the records for those of an older version of itself.
         (project / ".snakemake/incomplete").mkdir(exist_ok=True)
-        write_text(stamp, sha256_of(kept))
-    _restore_times(project, _own_records(project, scale))
+        _write(stamp, _sha256_of(path))
+    _restore_times(project, _own_records(project, folders))
 
 
 def _kept_records(path: Path) -> dict[str, Any] | None:
     """Return the records in a file, None if it is missing or one of them is no record of a file of ours."""
-    try:
-        content = read_json(path)
-    except UserError:
-        return None
+    content = _read(path)
     if not isinstance(content, dict) or not all(map(_is_record, content, content.values())):
         return None
     return content
@@ -99,18 +96,17 @@ def _restore_times(project: Path, records: dict[str, Any]) -> None:
         expected = checksums.get(_subject(name))
         if expected is None or not path.is_file() or abs(path.stat().st_mtime_ns - made) < 1000:
             continue
-        if expected == {f"sha256:{sha256_of(path)}"}:
+        if expected == {f"sha256:{_sha256_of(path)}"}:
             os.utime(path, ns=(made, made))
             if path.is_symlink():
                 os.utime(path, ns=(made, made), follow_symlinks=False)
 
 
-def _own_records(project: Path, scale: str) -> dict[str, Any]:
-    """Return Snakemake's records of a scale's files and of raw ones, by the records' names."""
-    metadata = project / ".snakemake/metadata"
-    folders = f"results/{scale}/", f"data/processed/{scale}/", "data/raw/"
+def _own_records(project: Path, folders: Sequence[str]) -> dict[str, Any]:
+    """Return Snakemake's records of the files in some folders, by the records' names."""
+    metadata, below = project / ".snakemake/metadata", tuple(f"{folder}/" for folder in folders)
     names = sorted(path.relative_to(metadata).as_posix() for path in metadata.rglob("*") if path.is_file())
-    found = {name: read_json(metadata / name) for name in names if _subject(name).startswith(folders)}
+    found = {name: _read(metadata / name) for name in names if _subject(name).startswith(below)}
     return {name: record for name, record in found.items() if _is_record(name, record)}
 
 
@@ -125,5 +121,27 @@ def _subject(name: str) -> str:
         return ""
 
 
-def _stamp(project: Path, scale: str) -> Path:
-    return project / f".snakemake/records-{scale}.sha256"
+def _stamp(project: Path, kept: str) -> Path:
+    """Return where the checksum of the kept records stands that are in use here."""
+    return project / ".snakemake" / f"{kept.replace('/', '-')}.sha256"
+
+
+def _read(path: Path) -> Any:
+    """Return the content of a JSON file, None if there is none."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file by rename, so that it is whole or absent."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(".records.tmp")
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -45,6 +45,7 @@ RUNS = {
     "kth": ["copy_last"],
 }
 WINNER = {"conv_tt_lstm": "conv_tt_lstm-N2-seed0"}
+WORKFLOW = "workflow/Snakefile"
 JUDGED = 1_700_000_000  # 2023-11-14T22:13:20+00:00
 SELECTION = "results/tiny/selection/moving_mnist_2.json"
 RUN = "results/tiny/runs/moving_mnist_2/conv_lstm-seed0"
@@ -58,7 +59,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "config").mkdir()
     files = ["config/paper.yaml", "config/schema.json", "data/checksums.json", "data/archives.lock.json"]
     files += ["Snakefile", "README.md", "LICENSE", "CITATION.cff", "pyproject.toml"]
-    for name in [*files, "requirements.lock", "environment.yml"]:
+    for name in [*files, "requirements.lock"]:
         shutil.copy(ROOT / name, root / name)
     (root / "config/tiny.yaml").write_text(SCALE)
     results = root / "results/tiny"
@@ -153,15 +154,16 @@ def test_weights_are_the_finalists_alone_and_nothing_else_slips_in(archive: Path
     ]
     assert f"{runs}/conv_tt_lstm-seed0/history.csv" in names
     assert not [name for name in names if name.endswith((".ckpt", ".tmp"))]
-    assert {"Snakefile", "config/tiny.yaml", "config/paper.yaml", "workflow/rules/train.smk"} <= names
+    assert {"Snakefile", WORKFLOW, "workflow/rules/train.smk"} <= names
+    assert {"config/tiny.yaml", "config/paper.yaml"} <= names
 
 
 def test_the_description_is_that_of_a_workflow_run(archive: Path) -> None:
     entities = graph(archive)
     root, action = entities["./"], entities["#reproduction"]
-    assert root["mainEntity"] == {"@id": "Snakefile"} == action["instrument"]
-    assert "ComputationalWorkflow" in entities["Snakefile"]["@type"]
-    assert entities[entities["Snakefile"]["programmingLanguage"]["@id"]]["name"] == "Snakemake"
+    assert root["mainEntity"] == {"@id": WORKFLOW} == action["instrument"]
+    assert "ComputationalWorkflow" in entities[WORKFLOW]["@type"]
+    assert entities[entities[WORKFLOW]["programmingLanguage"]["@id"]]["name"] == "Snakemake"
     assert [profile["@id"].split("/", 3)[-1] for profile in root["conformsTo"]] == [
         "ro/wfrun/process/0.5",
         "ro/wfrun/workflow/0.5",
@@ -176,7 +178,7 @@ def test_the_description_is_that_of_a_workflow_run(archive: Path) -> None:
     assert f"{RUN}/config.json" not in made
     assert entities["#torch-2.13.0"]["version"] == "2.13.0"
     crate = ROCrate(archive)
-    assert crate.mainEntity.id == "Snakefile" and crate.license.id.endswith("/MIT")
+    assert crate.mainEntity.id == WORKFLOW and crate.license.id.endswith("/MIT")
 
 
 def test_the_description_says_what_the_results_prove(archive: Path) -> None:

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from convttlstm.config import Videos
-from convttlstm.config.videos import video_files
+from convttlstm.config.videos import sequence_files
 from convttlstm.data.decoding import frames_of
-from convttlstm.data.videos import decode, folder_sources, prepare_videos
+from convttlstm.data.frames import decode
+from convttlstm.data.videos import folder_sources, prepare_videos
 from convttlstm.files import UserError
 
 CODECS = {".mp4": "libx264", ".mkv": "libx264", ".webm": "libvpx-vp9", ".avi": "mpeg4", ".mov": "mpeg4"}
@@ -132,7 +133,7 @@ def test_one_list_of_a_folder_s_videos(tmp_path: Path) -> None:
     (clips / "notes.txt").write_text("x")
     (clips / "day").symlink_to(day)
     (day / "back").symlink_to(clips)
-    assert [path.name for path in video_files(clips)] == ["y.mp4", "take {1}.mpeg", "x.MTS"]
+    assert [path.name for path in sequence_files(clips)] == ["y.mp4", "take {1}.mpeg", "x.MTS"]
 
 
 SETTINGS = {"kind": "videos", "title": "V", "size": 16, "test_horizons": [2], "context": 2, "horizon": 2}

@@ -17,13 +17,14 @@ from convttlstm.cli import main
 from convttlstm.config import load_settings, settings_of_scale
 from convttlstm.files import UserError, atomic_path, read_text, write_text
 from convttlstm.markup import Document, Row, Table
-from convttlstm.records import records_path, restore
+from convttlstm.records import restore
 from convttlstm.reporting.cells import capital
 from convttlstm.reporting.drawing import save, styled
 from convttlstm.training.locks import forget, run_lock
 from tests.conftest import Project
 from tests.fuzz import fault_of, mutants
 from tests.fuzz_files import faults as damages
+from tests.unit.test_records import KEPT, TRAVELS
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,22 +66,22 @@ def test_records_that_are_none_are_set_aside_and_write_nothing(
     tmp_path: Path, records: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = tmp_path / "inside/project"
-    path = records_path(project, "tiny")
+    path = project / KEPT
     write_text(path, json.dumps(records))
     before = {found for found in tmp_path.rglob("*")}
-    restore(project, "tiny")
+    restore(project, *TRAVELS)
     assert "set aside as records.json.damaged" in capsys.readouterr().err
     assert {found for found in tmp_path.rglob("*")} - before == {path.with_name("records.json.damaged")}
     assert not Path("/tmp/evil-record").exists()
-    restore(project, "tiny")  # nothing is left that could be in the way
+    restore(project, *TRAVELS)  # nothing is left that could be in the way
 
 
 @pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b"", b"[" * 100_000])
 def test_records_that_are_no_json_are_set_aside(tmp_path: Path, content: bytes) -> None:
-    path = records_path(tmp_path, "tiny")
+    path = tmp_path / KEPT
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
-    restore(tmp_path, "tiny")
+    restore(tmp_path, *TRAVELS)
     assert not path.exists()
 
 

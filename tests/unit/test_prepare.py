@@ -44,6 +44,31 @@ def prepared(digits: np.ndarray, tmp_path: Path) -> Path:
     return tmp_path / "bounce"
 
 
+def test_test_sequences_can_be_taken_from_a_file_and_train_nothing_anew(
+    digits: np.ndarray, tmp_path: Path
+) -> None:
+    """As the public one: time comes first."""
+    sequences = np.random.default_rng(0).integers(256, size=(CHUNK + 3, 20, 32, 32), dtype=np.uint8)
+    path = tmp_path / "mnist_test_seq.npy"
+    np.save(path, sequences.transpose(1, 0, 2, 3))
+    there = {"test": {"sequences": CHUNK + 3, "frames": 20}, "test_horizons": [10], "test_file": str(path)}
+    dataset = MovingMnist.model_validate(DATASET.model_dump() | there)
+    prepare("bounce", DATASET, digits, tmp_path / "drawn", tmp_path / "checksums.json")
+    prepare("bounce", dataset, digits, tmp_path / "taken", tmp_path / "checksums.json")
+    assert np.array_equal(np.load(tmp_path / "taken/test.npy"), sequences)
+    for split in ("train", "validation"):
+        drawn, taken = (tmp_path / f"{folder}/{split}.npy" for folder in ("drawn", "taken"))
+        assert drawn.read_bytes() == taken.read_bytes()
+    assert set(there) <= MovingMnist.judged_only
+    other = dataset.model_copy(update={"size": 16})
+    with pytest.raises(UserError, match=r"53 sequences of 20 frames, 32 x 32, .* say 53 of 20, 16 x 16"):
+        prepare("bounce", other, digits, tmp_path / "other", tmp_path / "checksums.json")
+
+
+def test_a_setting_that_is_null_leaves_what_was_prepared_before_there_was_it_valid() -> None:
+    assert "test_file" not in DATASET.model_dump(mode="json") and "test_file" not in DATASET.model_dump_json()
+
+
 def test_files_hold_the_generated_frames(prepared: Path, digits: np.ndarray) -> None:
     manifest = json.loads((prepared / "manifest.json").read_text())
     assert MovingMnist.model_validate(manifest["dataset"]) == DATASET

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -9,20 +10,52 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+
+from convttlstm import faults
 
 ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "lib/convttlstm"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-DIRECT = [
-    *PROJECT["dependencies"],
-    *(pin for pins in PROJECT["optional-dependencies"].values() for pin in pins),
-]
+EXTRAS = {
+    extra: [Requirement(line) for line in lines] for extra, lines in PROJECT["optional-dependencies"].items()
+}
+NEEDED = [Requirement(line) for line in PROJECT["dependencies"]]
 
 
-def test_the_lock_holds_every_direct_pin_but_torch():
-    locked = set(re.findall(r"^(\S+==\S+)", (ROOT / "requirements.lock").read_text(), re.M))
-    assert [pin for pin in DIRECT if re.sub(r"\[.*]", "", pin) not in locked] == [
-        pin for pin in DIRECT if pin.startswith("torch==")
-    ]
+def brought_by(extra: str) -> list[Requirement]:
+    """What an optional group names, by way of other groups too."""
+    found = []
+    for requirement in EXTRAS[extra]:
+        if requirement.name == "convttlstm":
+            found += [line for group in requirement.extras for line in brought_by(group)]
+        else:
+            found.append(requirement)
+    return found
+
+
+def locked() -> dict[str, str]:
+    """The exact versions that `make` installs."""
+    pins = re.findall(r"^(\S+)==(\S+)", (ROOT / "requirements.lock").read_text(), re.M)
+    torch = re.findall(r"^TORCH := (torch)==(\S+)", (ROOT / "Makefile").read_text(), re.M)
+    return dict([*pins, *torch])
+
+
+def test_the_versions_that_make_installs_lie_in_the_ranges_of_the_package():
+    versions = locked()
+    for requirement in [*NEEDED, *brought_by("all")]:
+        (bound,) = requirement.specifier
+        assert bound.operator == ">=" and versions[requirement.name] in requirement.specifier, requirement
+
+
+def test_the_models_need_three_libraries():
+    assert [requirement.name for requirement in NEEDED] == ["numpy", "safetensors", "torch"]
+
+
+def test_the_version_is_the_same_wherever_it_stands():
+    changes = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"]
+    assert changes and changes[1] == cited == PROJECT["version"]
 
 
 def test_the_lock_names_no_host_and_hashes_everything():
@@ -32,10 +65,41 @@ def test_the_lock_names_no_host_and_hashes_everything():
     assert all("--hash=sha256:" in entry for entry in entries if "==" in entry)
 
 
-def test_conda_users_get_the_same_direct_pins():
-    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+def test_rules_get_what_their_commands_need_in_the_locked_versions_and_no_more():
+    environment = yaml.safe_load((ROOT / "workflow/envs/convttlstm.yml").read_text())
     pip = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
-    assert sorted(pip) == sorted(DIRECT)
+    versions = locked()
+    names = [requirement.name for requirement in [*NEEDED, *brought_by("report")]]
+    assert pip == sorted(f"{name}=={versions[name]}" for name in names)
+
+
+def test_what_to_install_is_known_of_every_library_that_the_package_imports():
+    """By the group whose installation brings it; other names than a distribution's are few."""
+    spelled = {"PIL": "pillow", "yaml": "pyyaml", "lightning_fabric": "lightning-fabric"}
+    with_another, by_their_names = {"pydantic_core", "markupsafe"}, {"lpips", "torchvision"}
+    for extra, libraries in faults.EXTRAS.items():
+        names = {spelled.get(library, library) for library in libraries} - with_another
+        assert names <= {requirement.name for requirement in EXTRAS[extra]}
+    known = {library for libraries in faults.EXTRAS.values() for library in libraries}
+    imported = {name.partition(".")[0] for path in PACKAGE.rglob("*.py") for name in all_imports_of(path)}
+    own = {"convttlstm", *(requirement.name for requirement in NEEDED)}
+    assert imported - set(sys.stdlib_module_names) - own == known - by_their_names
+
+
+def test_before_a_commit_runs_what_make_lint_runs():
+    recipe = re.search(r"^lint:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.M)
+    assert recipe
+    linted = [re.sub(r"^\t@\$\((?:BIN\)/|ACTIVE\) )", "", line) for line in recipe[1].splitlines()]
+    (repo,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert [hook["entry"] for hook in repo["hooks"]] == linted
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("pre-commit"), reason="pre-commit is not installed")
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no git checkout")
+def test_every_file_passes_what_runs_before_a_commit():
+    done = subprocess.run(["pre-commit", "run", "--all-files"], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.count("Passed")) == (0, 5), done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
@@ -70,19 +134,24 @@ def test_every_rule_states_its_environment_log_cost_and_reason():
 # From top to bottom: a room imports from those below it and, within itself, in no circle.
 ROOMS = ["__main__", "cli", "forecast", "sharing", "reporting", "claims", "planning", "results"]
 ROOMS += ["evaluation", "training", "repeatability", "hub", "models", "data", "config", "animation", "markup"]
-ROOMS += ["faults", "metrics", "records", "slurm", "provenance", "randomness", "files"]
+ROOMS += ["deployment", "faults", "metrics", "records", "slurm", "provenance", "randomness", "files"]
 
 
-def imports_of(path: Path) -> set[str]:
-    """The modules of this package that a file imports, anywhere in it."""
+def all_imports_of(path: Path) -> set[str]:
+    """The modules that a file imports, anywhere in it."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("convttlstm"):
+        if isinstance(node, ast.ImportFrom) and node.module:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
             found |= {name if module_file(name) else node.module for name in names}
         elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names if alias.name.startswith("convttlstm.")}
+            found |= {alias.name for alias in node.names}
     return found
+
+
+def imports_of(path: Path) -> set[str]:
+    """Those of this package."""
+    return {name for name in all_imports_of(path) if name.startswith("convttlstm.")}
 
 
 def module_file(name: str) -> Path | None:

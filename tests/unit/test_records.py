@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from convttlstm.files import sha256_of
-from convttlstm.records import keep, records_path, restore
+from convttlstm.records import keep, restore
 
 DRAWN = "data/raw/synthetic/tiny/d/labels.json"  # whose own inputs count although DVC does not carry it
 WEIGHTS, METRICS = "results/tiny/runs/d/r/best.safetensors", "results/tiny/runs/d/r/metrics.json"
 TABLE, OTHER = "results/tiny/tables/table2.csv", "results/other/tables/table2.csv"
+KEPT = "results/tiny/records.json"
+TRAVELS = KEPT, ["results/tiny", "data/processed/tiny", "data/raw"]
 MADE = {DRAWN: 500.0, WEIGHTS: 1000.5, METRICS: 2000.25, TABLE: 3000.125, OTHER: 4000.0}
 
 
@@ -46,12 +48,12 @@ def times(project: Path) -> list[float]:
 
 
 def test_copied_files_get_their_records_and_times(project: Path, tmp_path_factory) -> None:
-    keep(project, "tiny")
+    keep(project, *TRAVELS)
     copy = tmp_path_factory.mktemp("copy")
-    for subject in (WEIGHTS, METRICS, TABLE, records_path(Path(), "tiny")):
+    for subject in (WEIGHTS, METRICS, TABLE, KEPT):
         (copy / subject).parent.mkdir(parents=True, exist_ok=True)
         (copy / subject).write_bytes((project / subject).read_bytes())
-    restore(copy, "tiny")
+    restore(copy, *TRAVELS)
     for subject in (DRAWN, WEIGHTS, METRICS, TABLE):
         assert record_path(copy, subject).read_text() == record_path(project, subject).read_text()
     assert not record_path(copy, OTHER).exists()
@@ -61,7 +63,7 @@ def test_copied_files_get_their_records_and_times(project: Path, tmp_path_factor
 def test_what_is_no_longer_the_same_keeps_its_time(project: Path) -> None:
     (project / WEIGHTS).write_text("tampered with")
     (project / METRICS).touch()
-    restore(project, "tiny")
+    restore(project, *TRAVELS)
     weights, metrics = times(project)
     assert weights > MADE[TABLE] and metrics == MADE[METRICS]
 
@@ -70,7 +72,7 @@ def test_weights_trained_anew_stay_newer_than_what_the_old_ones_reached(project:
     """What DVC has copied meanwhile would else look newer than the weights."""
     (project / WEIGHTS).write_text("trained anew")
     (project / METRICS).touch()
-    restore(project, "tiny")
+    restore(project, *TRAVELS)
     weights, metrics = times(project)
     assert weights > metrics == MADE[METRICS]
 
@@ -80,25 +82,25 @@ def test_a_link_gets_the_time_too(project: Path) -> None:
     (project / METRICS).replace(cached)
     cached.touch()
     (project / METRICS).symlink_to(cached)
-    restore(project, "tiny")
+    restore(project, *TRAVELS)
     assert (project / METRICS).stat().st_mtime == (project / METRICS).lstat().st_mtime == MADE[METRICS]
 
 
 def test_records_from_elsewhere_replace_those_here_and_own_ones_stay(project: Path) -> None:
-    keep(project, "tiny")
-    kept = records_path(project, "tiny")
+    keep(project, *TRAVELS)
+    kept = project / KEPT
     write_record(project, TABLE, [METRICS], params=["changed since, by a job of a killed Snakemake"])
     own = record_path(project, TABLE).read_text()
-    restore(project, "tiny")
+    restore(project, *TRAVELS)
     assert record_path(project, TABLE).read_text() == own
     kept.write_text(json.dumps(json.loads(kept.read_text())))  # another form: not what was left here
-    restore(project, "tiny")
+    restore(project, *TRAVELS)
     assert json.loads(record_path(project, TABLE).read_text())["params"] == [TABLE]
     assert record_path(project, OTHER).exists()
 
 
 def test_nothing_new_leaves_the_kept_file_alone(project: Path) -> None:
-    keep(project, "tiny")
-    before = records_path(project, "tiny").stat().st_mtime_ns
-    keep(project, "tiny")
-    assert records_path(project, "tiny").stat().st_mtime_ns == before
+    keep(project, *TRAVELS)
+    before = (project / KEPT).stat().st_mtime_ns
+    keep(project, *TRAVELS)
+    assert (project / KEPT).stat().st_mtime_ns == before

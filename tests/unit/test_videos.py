@@ -16,8 +16,9 @@ import torch
 from convttlstm.config import Videos
 from convttlstm.data import clips
 from convttlstm.data.clips import open_clips
+from convttlstm.data.frames import decode
 from convttlstm.data.source import ClipSource
-from convttlstm.data.videos import decode, folder_sources, prepare_videos
+from convttlstm.data.videos import folder_sources, prepare_videos
 from convttlstm.evaluation.predict import _kept
 from convttlstm.files import UserError
 from tests.conftest import Project

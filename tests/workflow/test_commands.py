@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from tests.conftest import RUN, Project
@@ -38,6 +39,24 @@ def test_a_run_is_judged_alike_every_time_and_says_how_it_came_about(trained):
     assert provenance["data"] == {
         split: manifest["splits"][split]["sha256"] for split in ("train", "validation")
     }
+
+
+@pytest.mark.slow
+def test_trained_weights_are_judged_on_a_test_file_as_they_are(trained: Project):
+    """As docs/moving_mnist_public.md tells; copying the last frame is judged as computed here."""
+    frames = np.random.default_rng(0).integers(256, size=(8, 5, 16, 16), dtype=np.uint8)
+    np.save(trained.folder / "seq.npy", frames)
+    weights = (trained.run_folder() / "best.safetensors").read_bytes()
+    judged = {"test_file": "seq.npy", "test": {"sequences": 5, "frames": 8}}
+    trained.configure(training={"epochs": 1}, datasets={"moving_mnist_2": judged})
+    trained.prepare()
+    done = trained.evaluate(trained.run_folder())
+    assert done.returncode == 0, done.stderr
+    assert (trained.run_folder() / "best.safetensors").read_bytes() == weights
+    assert trained.evaluate(trained.folder / "copy", "copy_last").returncode == 0
+    reached = json.loads((trained.folder / "copy/metrics.json").read_text())["horizons"]["5"]["mse"]["mean"]
+    expected = ((frames[3:8] / 255 - frames[2] / 255) ** 2).mean()
+    assert reached == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """The real DVC, Snakemake and git: results are had back elsewhere, and neither engine redoes them."""
 
+import json
 import os
 import re
 import shutil
@@ -114,6 +115,29 @@ def kill_when(project: Project, command: list[str], appears: str) -> None:
         time.sleep(0.001)
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
+
+
+def digests_of(project: Project, scale: str) -> dict[str, Any]:
+    return json.loads((project.folder / f"results/{scale}/settings.json").read_text())
+
+
+def test_an_experiment_sets_training_seeds_and_scale(tmp_path: Path) -> None:
+    """By DVC's own `-S`; what the setting does not concern keeps its digests."""
+    project = repository(tmp_path / "project")
+    dvc(project, "repro", "settings")
+    before = digests_of(project, "tiny")
+    dvc(project, "exp", "run", "-S", "config/tiny.yaml:training.epochs=2", "settings")
+    shorter = digests_of(project, "tiny")
+    assert shorter["data"] == before["data"] and shorter["train"] != before["train"]
+    seeds = ["-S", "config/tiny.yaml:experiments.moving_mnist_2.seeds=[7]"]
+    dvc(project, "exp", "run", *seeds, "settings")
+    assert "conv_lstm-seed7" in json.dumps(digests_of(project, "tiny"))
+    dvc(project, "exp", "run", "-S", "scales=[demo]", "settings")
+    assert digests_of(project, "demo")["data"]
+    unknown = project.run("dvc", "exp", "run", "-S", "config/demo.yaml:+training.epohcs=2", "settings")
+    assert unknown.returncode and "did you mean 'epochs'" in unknown.stdout
+    places = [dvc(project, "dag").index(f" {stage}@demo ") for stage in ("settings", "train", "report")]
+    assert places == sorted(places)
 
 
 @pytest.mark.parametrize("link", ["copy", "hardlink", "symlink", "reflink,copy"])

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from benchmarks.halving import outcome
 from convttlstm import hub
 from convttlstm.config import Halving, load_settings
-from convttlstm.data.videos import decode
+from convttlstm.data.frames import decode
 from tests.conftest import ENVIRONMENT, RUN, Project
 from tests.video_files import noise, write_video
 

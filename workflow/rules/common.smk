@@ -13,6 +13,7 @@ from convttlstm.config import (
     settings_of_scale,
     with_model,
 )
+from convttlstm.deployment import is_clone, supply
 from convttlstm.files import UserError
 from convttlstm.records import restore
 from convttlstm.reporting import find_reports
@@ -31,14 +32,19 @@ MODEL = str(config.get("model", ""))
 MODEL_FLAG = f"--model {shlex.quote(MODEL)}" if MODEL else ""
 
 try:
+    # Deployed to another folder, the workflow brings what its rules read.
+    if workflow.is_main_process:
+        supply(Path.cwd())
     SETTINGS = settings_of_scale(SCALE)
     SETTINGS = with_model(SETTINGS, MODEL) if MODEL else SETTINGS
 except UserError as error:
     sys.exit(f"Error: {error}")
 
 # Of results that were made elsewhere, Snakemake's own records come with them.
+MADE = [RESULTS, f"data/processed/{SCALE}", "data/raw"]
+RECORDS = Path.cwd(), f"{RESULTS}/records.json", MADE
 if workflow.is_main_process:
-    restore(Path.cwd(), SCALE)
+    restore(*RECORDS)
 
 DATASETS = list(SETTINGS.experiments)
 GENERATED = [name for name, found in SETTINGS.datasets.items() if found.generated]
@@ -78,7 +84,7 @@ if TRAINERS > 1:
 # PYTHONPATH also serves a rule's conda environment, where the package itself is not installed. Signals
 # that ask a job to save and stop reach all its processes; what writes its log must outlive the job.
 shell.prefix(
-    "set -euo pipefail; export PYTHONPATH=lib;"
+    f"set -euo pipefail;{' export PYTHONPATH=lib;' if is_clone(Path.cwd()) else ''}"
     " write_log() {{ trap '' INT TERM USR1; exec tee \"$@\"; }};"
     ' append_log() {{ write_log --append "$@"; }}; '
 )

@@ -12,7 +12,7 @@ rule mnist:
     benchmark:
         f"{RESULTS}/benchmarks/mnist.tsv"
     conda:
-        "../../environment.yml"
+        "../envs/convttlstm.yml"
     resources:
         mem_mb=growing(1000),
         runtime=growing(60),
@@ -35,7 +35,7 @@ rule lpips_weights:
     benchmark:
         f"{RESULTS}/benchmarks/lpips_weights.tsv"
     conda:
-        "../../environment.yml"
+        "../envs/convttlstm.yml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(60),
@@ -57,7 +57,7 @@ rule kth:
     benchmark:
         f"{RESULTS}/benchmarks/kth.tsv"
     conda:
-        "../../environment.yml"
+        "../envs/convttlstm.yml"
     resources:
         mem_mb=growing(1000),
         runtime=growing(240),
@@ -82,7 +82,7 @@ rule synthetic_kth:
     wildcard_constraints:
         dataset=any_of(GROUPED),
     conda:
-        "../../environment.yml"
+        "../envs/convttlstm.yml"
     resources:
         mem_mb=growing(1000),
         runtime=growing(60),
@@ -110,7 +110,7 @@ rule something:
     benchmark:
         f"{RESULTS}/benchmarks/something.tsv"
     conda:
-        "../../environment.yml"
+        "../envs/convttlstm.yml"
     resources:
         mem_mb=growing(1000),
         runtime=growing(240),
@@ -139,7 +139,7 @@ rule synthetic_something:
     wildcard_constraints:
         dataset=any_of(LABELLED),
     conda:
-        "../../environment.yml"
+        "../envs/convttlstm.yml"
     resources:
         mem_mb=growing(1000),
         runtime=growing(60),
@@ -172,7 +172,7 @@ rule index_clips:
     wildcard_constraints:
         dataset=any_of(LABELLED),
     conda:
-        "../../environment.yml"
+        "../envs/convttlstm.yml"
     threads: 8
     resources:
         mem_mb=growing(4000),
@@ -211,7 +211,7 @@ rule prepare:
     wildcard_constraints:
         dataset=any_of(GENERATED),
     conda:
-        "../../environment.yml"
+        "../envs/convttlstm.yml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(60),
@@ -244,7 +244,7 @@ rule prepare_videos:
     wildcard_constraints:
         dataset=any_of(VIDEOS),
     conda:
-        "../../environment.yml"
+        "../envs/convttlstm.yml"
     threads: 8
     resources:
         mem_mb=growing(4000),

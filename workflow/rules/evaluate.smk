@@ -21,7 +21,7 @@ rule evaluate:
     wildcard_constraints:
         dataset=any_of(PREDICTED),
     conda:
-        "../../environment.yml"
+        "../envs/convttlstm.yml"
     threads: SETTINGS.compute.threads
     resources:
         mem_mb=growing(8000 if GPUS else 2000),
@@ -70,7 +70,7 @@ rule recognise:
     wildcard_constraints:
         dataset=any_of(RECOGNISED),
     conda:
-        "../../environment.yml"
+        "../envs/convttlstm.yml"
     threads: threads_of
     resources:
         mem_mb=growing(8000 if GPUS else 2000),
@@ -113,7 +113,7 @@ rule publish:
     benchmark:
         f"{RESULTS}/benchmarks/publish/{{dataset}}/{{run}}.tsv"
     conda:
-        "../../environment.yml"
+        "../envs/convttlstm.yml"
     resources:
         mem_mb=growing(1000),
         runtime=growing(10),
@@ -139,7 +139,7 @@ rule count_costs:
     benchmark:
         f"{RESULTS}/benchmarks/count_costs.tsv"
     conda:
-        "../../environment.yml"
+        "../envs/convttlstm.yml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(10),

@@ -21,7 +21,7 @@ for made in REPORTS.values():
                 dataset=any_of(made.made_for(SETTINGS)),
             localrule: True
             conda:
-                "../../environment.yml"
+                "../envs/convttlstm.yml"
             resources:
                 mem_mb=growing(1000),
                 runtime=growing(30),

@@ -12,7 +12,7 @@ rule select:
     benchmark:
         f"{RESULTS}/benchmarks/select/{{dataset}}.tsv"
     conda:
-        "../../environment.yml"
+        "../envs/convttlstm.yml"
     resources:
         mem_mb=growing(1500),
         runtime=growing(30),
@@ -48,7 +48,7 @@ rule try_place:
     benchmark:
         f"{RESULTS}/benchmarks/try/{{dataset}}/{{role}}/rung{{rung}}/{{place}}.tsv"
     conda:
-        "../../environment.yml"
+        "../envs/convttlstm.yml"
     threads: threads_of
     resources:
         **SEVERAL,
@@ -94,7 +94,7 @@ rule rank:
     benchmark:
         f"{RESULTS}/benchmarks/rank/{{dataset}}/{{role}}/rung{{rung}}.tsv"
     conda:
-        "../../environment.yml"
+        "../envs/convttlstm.yml"
     resources:
         mem_mb=growing(1500),
         runtime=growing(30),

@@ -21,7 +21,7 @@ rule train:
     # The longest jobs first, or the last of them would keep everything waiting.
     priority: lambda wildcards: resolved(wildcards).training.samples
     conda:
-        "../../environment.yml"
+        "../envs/convttlstm.yml"
     threads: threads_of
     resources:
         **SEVERAL,

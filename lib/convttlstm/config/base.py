@@ -27,6 +27,11 @@ def distinct(values: list[Any]) -> list[Any]:
     return values
 
 
+def unset(value: Any) -> bool:
+    """Return whether a setting is null; with `exclude_if=unset`, digests are as before it was added."""
+    return value is None
+
+
 # One line that figures and tables have room for.
 Title = Annotated[
     str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e]*$")

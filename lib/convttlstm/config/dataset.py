@@ -61,6 +61,11 @@ class DatasetSettings(Strict):
         return 1
 
     @property
+    def cropped(self) -> bool:
+        """Whether frames are cut to squares around their middle; else squashed."""
+        return False
+
+    @property
     def stand_in(self) -> str:
         """What the data stand in for, "" if they are what they are called; shown beside every figure."""
         return ""

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from convttlstm.config.base import PositiveFloat, Seed, Title
+from convttlstm.config.base import PositiveFloat, Seed, Title, unset
 from convttlstm.config.dataset import DatasetSettings, Split
 
 
@@ -30,10 +30,16 @@ class MovingMnist(DatasetSettings):
     train: Split = Split(sequences=10_000, frames=20)
     validation: Split = Split(sequences=3_000, frames=20)
     test: Split = Split(sequences=5_000, frames=40)
+    test_file: str | None = Field(
+        None,
+        exclude_if=unset,
+        description="a .npy file (time, sequences, height, width) of bytes that test sequences are taken "
+        "from, such as the public mnist_test_seq.npy; null: they are drawn",
+    )
 
     generated: ClassVar[bool] = True
     raw_folder: ClassVar[str] = "data/raw/mnist"
-    judged_only: ClassVar[frozenset[str]] = DatasetSettings.judged_only | {"test"}
+    judged_only: ClassVar[frozenset[str]] = DatasetSettings.judged_only | {"test", "test_file"}
 
     @property
     def raw_rule(self) -> str | None:

@@ -1,21 +1,35 @@
 """Settings of data sets that are videos: KTH, and files of one's own."""
 
+import operator
 import os
+import re
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
-from convttlstm.config.base import Seed, Title, distinct
+from convttlstm.config.base import Seed, Title, distinct, unset
 from convttlstm.config.dataset import DatasetSettings
 
 SUFFIXES = frozenset(
     ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split()  # noqa: SIM905
 )
+IMAGES = frozenset([".jpeg", ".jpg", ".png"])
+ARRAYS = frozenset([".npy", ".npz"])
+AXES = {"s": "sequences", "t": "time", "c": "channels", "h": "height", "w": "width"}
 
 
-def video_files(folder: Path) -> list[Path]:
-    """Return the video files below a folder, of linked folders too, in order; hidden ones are left out."""
+def image_files(folder: Path) -> list[Path]:
+    """Return the pictures in a folder by the numbers in their names, 2 before 10; no hidden ones."""
+    paths = [path for path in folder.glob("[!.]*") if path.suffix.lower() in IMAGES]
+    return sorted(paths, key=lambda path: ([int(part) for part in re.findall(r"\d+", path.stem)], path.name))
+
+
+def sequence_files(folder: Path) -> list[Path]:
+    """Return what holds frames below a folder, of linked folders too, in order; hidden ones are left out.
+
+    That are video files, arrays, and folders that hold pictures and neither of these.
+    """
     found, seen = [], set[str]()
     for place, folders, names in os.walk(folder, followlinks=True):
         if (real := os.path.realpath(place)) in seen:
@@ -24,7 +38,9 @@ def video_files(folder: Path) -> list[Path]:
         seen.add(real)
         folders[:] = [name for name in folders if not name.startswith(".")]
         paths = (Path(place, name) for name in names if not name.startswith("."))
-        found += [path for path in paths if path.suffix.lower() in SUFFIXES]
+        files = [path for path in paths if path.suffix.lower() in SUFFIXES | ARRAYS]
+        pictures = not files and Path(place) != folder and image_files(Path(place))
+        found += [Path(place)] if pictures else files
     return sorted(found)
 
 
@@ -48,6 +64,11 @@ class VideoDataset(DatasetSettings):
     def test_size(self) -> int:
         """Height and width of a frame in evaluation, pixels."""
         return self.evaluation_size or self.size
+
+    @property
+    def array_axes(self) -> str | None:
+        """What the axes of arrays are; see `Videos.axes`."""
+        return None
 
 
 Action = Literal["boxing", "handclapping", "handwaving", "jogging", "running", "walking"]
@@ -121,18 +142,36 @@ class Kth(VideoDataset):
         return self
 
 
+def _axes(letters: str) -> str:
+    if len(set(letters)) < len(letters) or not set("thw") <= set(letters) <= set(AXES):
+        raise ValueError("must be t, h, w and, where there are several, s and c, in the array's order")
+    return letters
+
+
 class Videos(VideoDataset):
-    """Video files of one's own."""
+    """Sequences of one's own: video files, folders of numbered pictures, arrays."""
 
     kind: Literal["videos"]
     title: Title
     folder: str = Field(
-        description="holds the video files, in folders train, validation and test unless `split_file` is set"
+        description="holds videos, arrays or folders of pictures, in folders train, validation and test "
+        "unless `split_file` is set"
     )
     split_file: str | None = Field(
         None, description="CSV file with the columns video, a path below `folder`, and split"
     )
     colour: bool = Field(False, description="three channels, red, green and blue; else grey")
+    axes: Annotated[str, AfterValidator(_axes)] | None = Field(
+        None,
+        exclude_if=unset,
+        description="of arrays, the letters of their axes in order: s sequences, t time, c channels, "
+        "h height, w width, such as tshw for mnist_test_seq.npy; null: thw",
+    )
+    crop: bool = Field(
+        False,
+        exclude_if=operator.not_,
+        description="frames that are no squares are cut around their middle; else they are squashed",
+    )
     frame_step: PositiveInt = Field(1, description="every how many-th frame is used")
 
     places: ClassVar[frozenset[str]] = VideoDataset.places | {"folder", "split_file"}
@@ -141,6 +180,16 @@ class Videos(VideoDataset):
     def channels(self) -> int:
         """Channels of a frame."""
         return 3 if self.colour else 1
+
+    @property
+    def array_axes(self) -> str | None:
+        """What the axes of arrays are."""
+        return self.axes
+
+    @property
+    def cropped(self) -> bool:
+        """Whether frames are cut to squares."""
+        return self.crop
 
     @property
     def frame_interval(self) -> int:

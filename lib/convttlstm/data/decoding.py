@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from convttlstm.files import UserError
 
@@ -52,17 +52,24 @@ def frames_of(video: str | Path | IO[bytes]) -> Iterator["VideoFrame"]:
         raise UserError(f"it ends after {number}{of} frames: {missing:,} bytes are missing")
 
 
-def picture(frame: "VideoFrame", size: int, colour: bool) -> np.ndarray:
-    """Return a frame as uint8 (channel, size, size), upright, squashed to a square where it is none.
+def picture(frame: "VideoFrame", size: int, colour: bool, crop: bool = False) -> np.ndarray:
+    """Return a frame as uint8 (channel, size, size), upright, squashed or cut to a square where it is none.
 
     Args:
         frame: as it is stored, with what the container says of its rotation.
         size: height and width, pixels; bilinear, averaging where frames shrink.
         colour: red, green and blue; else grey, black 0 and white 255.
+        crop: a square around the middle is cut out; else the whole frame is squashed.
     """
     image = Image.fromarray(frame.to_ndarray(format="rgb24" if colour else "gray"))
-    pixels = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
-    pixels = np.rot90(pixels, round(frame.rotation / 90))
+    return np.rot90(fitted(image, size, colour, crop), round(frame.rotation / 90), axes=(1, 2))
+
+
+def fitted(image: Image.Image, size: int, colour: bool, crop: bool) -> np.ndarray:
+    """Return a picture of 8 bits as uint8 (channel, size, size); see `picture`."""
+    image = image.convert("RGB" if colour else "L")
+    square, bilinear = (size, size), Image.Resampling.BILINEAR
+    pixels = np.asarray(ImageOps.fit(image, square, bilinear) if crop else image.resize(square, bilinear))
     return pixels.transpose(2, 0, 1) if colour else pixels[None]
 
 

@@ -2,9 +2,10 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 from convttlstm.config import Videos
-from convttlstm.config.videos import video_files
+from convttlstm.config.videos import image_files, sequence_files
 from convttlstm.data.videos import folder_sources
 from convttlstm.files import UserError, read_json, sha256_of, write_json
 
@@ -22,7 +23,7 @@ def inventory(dataset: Videos, manifest: Path, cache: Path = CACHE) -> str:
         manifest: what was prepared, if it was.
         cache: keeps each file's checksum, with its size, time and inode: a file is read once.
     """
-    if not video_files(Path(dataset.folder)):
+    if not sequence_files(Path(dataset.folder)):
         return _of_manifest(manifest)
     try:
         sources = folder_sources(dataset)
@@ -46,22 +47,29 @@ def _digest(lines: list[str]) -> str:
 
 
 def _checksums(paths: list[Path], cache: Path) -> list[str]:
-    """Return the SHA-256 of each file."""
+    """Return the SHA-256 of each file, and of the pictures of each folder."""
     try:
         known = dict(read_json(cache))
     except (UserError, TypeError, ValueError):
         known = {}
-    before, checksums = dict(known), []
-    for path in paths:
-        found = path.stat()
-        file, stamp = str(path.resolve()), [found.st_size, found.st_mtime_ns, found.st_ino]
-        match known.get(file):
-            case [*recorded, str(checksum)] if recorded == stamp:
-                pass
-            case _:
-                checksum = sha256_of(path)
-                known[file] = [*stamp, checksum]
-        checksums.append(checksum)
+    before = dict(known)
+    checksums = [
+        "".join(_checksum(image, known) for image in image_files(path))
+        if path.is_dir()
+        else _checksum(path, known)
+        for path in paths
+    ]
     if known != before:
         write_json(cache, known)
     return checksums
+
+
+def _checksum(path: Path, known: dict[str, Any]) -> str:
+    """Return a file's SHA-256, from `known` if its size, time and inode are those recorded there."""
+    found = path.stat()
+    file, stamp = str(path.resolve()), [found.st_size, found.st_mtime_ns, found.st_ino]
+    match known.get(file):
+        case [*recorded, str(checksum)] if recorded == stamp:
+            return checksum
+    known[file] = [*stamp, sha256_of(path)]
+    return str(known[file][-1])

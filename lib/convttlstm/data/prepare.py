@@ -1,7 +1,7 @@
 """Moving-MNIST-2's splits as arrays, compared with the checksums on record."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from convttlstm.config import MovingMnist
 from convttlstm.data.digits import fetch_mnist, load_digits
+from convttlstm.data.frames import open_array
 from convttlstm.data.kinds import SPLITS, DataKind, Preparation
 from convttlstm.data.moving_mnist import generate
 from convttlstm.files import UserError, atomic_path, read_json, write_json
@@ -62,6 +63,8 @@ def prepare(name: str, dataset: MovingMnist, digits: np.ndarray, output: Path, c
 def checksum_key(name: str, dataset: MovingMnist, split: str) -> str:
     """Return a readable name made of every setting that decides the frames of a split."""
     frames = dataset.split(split)
+    if split == "test" and dataset.test_file:
+        return f"{name}/{Path(dataset.test_file).name}/{split}-{frames.sequences}x{frames.frames}"
     return (
         f"{name}/{dataset.digits}-size{dataset.size}-digit{dataset.digit_size}"
         f"-x{dataset.digits_per_frame}-step{dataset.step}"
@@ -76,6 +79,7 @@ def _write_split(
     """Write one array and return its entry in the manifest."""
     count, frames = dataset.split(split).sequences, dataset.split(split).frames
     shape = (count, frames, dataset.size, dataset.size)
+    read = _reader(dataset, split, digits)
     digest = hashlib.sha256()
     with atomic_path(path) as temporary:
         with temporary.open("wb") as file:
@@ -84,7 +88,7 @@ def _write_split(
             )
             for start in range(0, count, CHUNK):
                 indices = np.arange(start, min(start + CHUNK, count))
-                content = generate(dataset, split, digits, indices).tobytes()
+                content = read(indices).tobytes()
                 digest.update(content)
                 file.write(content)
             size = file.tell()
@@ -93,9 +97,31 @@ def _write_split(
             path.unlink(missing_ok=True)
             raise UserError(
                 f"{path}: split {split!r}: expected SHA-256 {expected}, found {found}; "
-                "the digits or the generator differ from those that the record was made with"
+                "the digits, the generator or the file differ from those that the record was made with"
             )
     return {"sha256": found, "shape": list(shape), "bytes": size}
+
+
+def _reader(dataset: MovingMnist, split: str, digits: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what gives sequences by their numbers: they are drawn, or taken from the test file.
+
+    Raises:
+        UserError: the file is missing, or holds other sequences than the settings say.
+    """
+    if split != "test" or not dataset.test_file:
+        return lambda indices: generate(dataset, split, digits, indices)
+    try:
+        array = open_array(Path(dataset.test_file), "tshw")
+    except UserError as error:
+        raise UserError(f"{dataset.test_file}: {error}") from None
+    count, frames, _, height, width = array.shape
+    said = (dataset.test.sequences, dataset.test.frames, 1, dataset.size, dataset.size)
+    if array.shape != said or array.dtype != np.uint8:
+        raise UserError(
+            f"{dataset.test_file}: {count:,} sequences of {frames} frames, {height} x {width}, "
+            f"{array.dtype}; `test` and `size` say {said[0]:,} of {said[1]}, {said[3]} x {said[4]}, uint8"
+        )
+    return lambda indices: array[indices, :, 0]
 
 
 class MovingMnistKind(DataKind[MovingMnist]):

@@ -6,10 +6,10 @@ import io
 import zipfile
 import zlib
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
@@ -17,11 +17,11 @@ import numpy as np
 from tqdm import tqdm
 
 from convttlstm.config import VideoDataset, Videos
-from convttlstm.config.videos import SUFFIXES, video_files
+from convttlstm.config.videos import ARRAYS, SUFFIXES, sequence_files
 from convttlstm.data.arrays import map_array
-from convttlstm.data.decoding import frames_of, picture
+from convttlstm.data.frames import boundaries_of, decode, digest_of, is_sequence
 from convttlstm.data.kinds import SPLITS, DataKind, Preparation
-from convttlstm.files import UserError, atomic_path, read_text, sha256_of, shortened, write_json
+from convttlstm.files import UserError, atomic_path, read_text, shortened, write_json
 
 if TYPE_CHECKING:
     from convttlstm.data.source import ClipSource
@@ -62,7 +62,7 @@ class Source:
         """
         try:
             if self.member is None:
-                return str(self.path), sha256_of(self.path)
+                return str(self.path), digest_of(self.path)
             with zipfile.ZipFile(self.path) as archive:
                 content = archive.read(self.member)
         except (OSError, *DAMAGED_ZIP) as error:
@@ -74,23 +74,6 @@ class Source:
         if not self.within_boundaries:
             return [(0, frames)]
         return [(first - 1, min(last, frames)) for first, last in self.boundaries]
-
-
-def decode(video: str | IO[bytes], size: int, colour: bool = False, step: int = 1) -> Iterator[np.ndarray]:
-    """Yield a video's frames as uint8 (channel, size, size), squashed to a square where they are none.
-
-    Args:
-        video: path or open file.
-        size: height and width, pixels; bilinear, averaging where frames shrink.
-        colour: red, green and blue; else grey, black 0 and white 255.
-        step: every how many-th frame is used.
-
-    Raises:
-        UserError: it is no video, is damaged, or ends too early; the message does not name it.
-    """
-    for number, frame in enumerate(frames_of(video)):
-        if number % step == 0:
-            yield picture(frame, size, colour)
 
 
 def folder_sources(dataset: Videos) -> list[Source]:
@@ -107,15 +90,22 @@ def folder_sources(dataset: Videos) -> list[Source]:
     if dataset.split_file:
         listed = _read_split_file(folder, Path(dataset.split_file))
     else:
-        listed = [(split, path) for split in SPLITS for path in video_files(folder / split)]
+        listed = [(split, path) for split in SPLITS for path in sequence_files(folder / split)]
     sources = [Source(path.relative_to(folder).as_posix(), split, path) for split, path in listed]
     refuse_unknown(dataset.excluded, [source.name for source in sources])
-    sources = [source for source in sources if source.name not in dataset.excluded]
+    sources = [_bounded(dataset, source) for source in sources if source.name not in dataset.excluded]
     for split in SPLITS:
         if not any(source.split == split for source in sources):
             where = dataset.split_file or folder / split
-            raise UserError(f"{where}: no video for the split {split!r} ({', '.join(sorted(SUFFIXES))})")
+            known = ", ".join([*sorted(SUFFIXES | ARRAYS), "folders of .png or .jpg"])
+            raise UserError(f"{where}: no video for the split {split!r} ({known})")
     return sources
+
+
+def _bounded(dataset: Videos, source: Source) -> Source:
+    """Return a source with the sequences in it, if it is an array: windows lie within one of them."""
+    boundaries = boundaries_of(source.path, dataset.axes, dataset.frame_step)
+    return replace(source, boundaries=boundaries, within_boundaries=bool(boundaries))
 
 
 def _read_split_file(folder: Path, path: Path) -> list[tuple[str, Path]]:
@@ -133,8 +123,8 @@ def _read_split_file(folder: Path, path: Path) -> list[tuple[str, Path]]:
             )
         if not (folder / video).resolve().is_relative_to(folder.resolve()):
             raise UserError(f"{path}: line {line}: {video} lies outside {folder}")
-        if not (folder / video).is_file():
-            raise UserError(f"{path}: line {line}: no file {folder / video}")
+        if not is_sequence(folder / video):
+            raise UserError(f"{path}: line {line}: no file {folder / video}, and no folder of pictures")
         if (first := seen.setdefault((folder / video).resolve(), line)) != line:
             raise UserError(f"{path}: line {line}: {video} is in line {first} already; keep one of them")
         listed.append((split, folder / video))
@@ -273,6 +263,8 @@ def prepare_video(dataset: VideoDataset, source: Source, output: Path) -> dict[s
     colour = dataset.channels == 3
     step = dataset.frame_interval
     settings = f"{source_sha256} size{dataset.size} channels{dataset.channels} step{step}"
+    settings += " cropped" if dataset.cropped else ""
+    settings += f" axes {dataset.array_axes}" if dataset.array_axes else ""
     key = hashlib.sha256(settings.encode()).hexdigest()[:12]
     path = output / "videos" / f"{source.name.replace('/', '__')}-{key}.npy"
     if not path.is_file():
@@ -280,7 +272,7 @@ def prepare_video(dataset: VideoDataset, source: Source, output: Path) -> dict[s
             shape = (0, dataset.channels, dataset.size, dataset.size)
             _write_header(file, shape)
             count = 0
-            for frame in decode(video, dataset.size, colour, step):
+            for frame in decode(video, dataset.size, colour, step, dataset.cropped, dataset.array_axes):
                 file.write(frame.tobytes())
                 count += 1
             file.seek(0)

@@ -12,8 +12,8 @@ from convttlstm import hub
 from convttlstm.config import MovingMnist, Run, Split, read_run
 from convttlstm.data.clips import as_bytes, as_floats
 from convttlstm.data.digits import EMBEDDED, load_digits
+from convttlstm.data.frames import decode
 from convttlstm.data.moving_mnist import generate
-from convttlstm.data.videos import decode
 from convttlstm.evaluation.protocol import load_model
 from convttlstm.files import UserError
 
@@ -81,7 +81,8 @@ def _decoded(run: Run, video: Path) -> Iterator[np.ndarray]:
     if not video.is_file():
         raise UserError(f"{video}: no such file")
     dataset = run.dataset
-    return decode(str(video), dataset.test_size, dataset.channels == 3, dataset.frame_interval)
+    colour, step = dataset.channels == 3, dataset.frame_interval
+    return decode(str(video), dataset.test_size, colour, step, dataset.cropped)
 
 
 def _test_sequence(run: Run, horizon: int) -> Iterator[np.ndarray]:

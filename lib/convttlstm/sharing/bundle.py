@@ -43,10 +43,7 @@ def bundle(config: Path, results: Path, output: Path) -> str:
     Raises:
         UserError: something is missing, or a run belongs to other settings.
     """
-    try:
-        from convttlstm.sharing.crate import Part, contents, describe, origins_of
-    except ModuleNotFoundError as error:
-        raise UserError(f"{error.name} is not installed: pip install 'convttlstm[workflow]'") from None
+    from convttlstm.sharing.crate import Part, contents, describe, origins_of
 
     settings, scale = load_settings(config), config.stem
     judged = [(dataset, run) for dataset in settings.experiments for run in evaluated_runs(settings, dataset)]

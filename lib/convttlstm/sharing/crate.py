@@ -13,8 +13,9 @@ from convttlstm.reporting import find_reports
 from convttlstm.results import read_checked, source_label
 
 PAPER = "Convolutional Tensor-Train LSTM for Spatio-Temporal Learning (NeurIPS 2020)"
-PROJECT = ["Snakefile", "README.md", "LICENSE", "CITATION.cff", "requirements.lock", "environment.yml"]
+PROJECT = ["Snakefile", "README.md", "LICENSE", "CITATION.cff", "requirements.lock"]
 PROJECT += ["pyproject.toml", "data/checksums.json", "data/archives.lock.json"]
+WORKFLOW = "workflow/Snakefile"
 # RO-Crate 1.1's own terms have no checksum.
 TERMS = "https://w3id.org/ro/terms/workflow-run/context"
 PROFILES = {
@@ -144,7 +145,7 @@ def describe(parts: dict[str, Part], runs: list[Run], origins: list[Origin], end
     contributors = _entity(crate, "#contributors", "Organization", name="The convttlstm contributors")
     crate.root_dataset["author"] = contributors
     files = {name: _file(crate, name, part) for name, part in parts.items()}
-    workflow = files["Snakefile"]
+    workflow = files[WORKFLOW]
     workflow["name"] = f"Reproduction of {PAPER}"
     workflow["license"] = crate.license
     workflow["version"] = ", ".join(
@@ -191,7 +192,7 @@ def _entity(crate: ROCrate, identifier: str, kind: str, **properties: str) -> An
 def _file(crate: ROCrate, name: str, part: Part) -> Any:
     properties = {"sha256": part.sha256, "contentSize": str(part.size)}
     properties["encodingFormat"] = FORMATS.get(PurePosixPath(name).suffix, "application/octet-stream")
-    if name != "Snakefile":
+    if name != WORKFLOW:
         return crate.add_file(dest_path=name, properties={"name": name, **properties})
     properties["encodingFormat"] = "text/x-python"
     return crate.add_workflow(dest_path=name, properties=properties, main=True, lang="snakemake")

@@ -1,0 +1,73 @@
+"""The package as pip installs it into an environment of its own: models alone, and what the rest asks for."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.slow
+
+# What a stranger does with published weights, without the repository.
+FORECAST = """
+import json, sys, torch
+from pathlib import Path
+from safetensors.torch import save_file
+import convttlstm.models
+from convttlstm.files import sha256_of
+from convttlstm.hub import load
+
+weights, description = (Path(sys.argv[1], name) for name in ("model.safetensors", "model.json"))
+arguments = {"in_channels": 1, "channels": [2, 3, 3, 2], "layers_per_block": 1}
+made = convttlstm.models.create_model("conv_tt_lstm", **arguments).eval()
+save_file({name: tensor.contiguous() for name, tensor in made.state_dict().items()}, weights)
+described = {"name": "conv_tt_lstm", "arguments": arguments, "sha256": sha256_of(weights)}
+description.write_text(json.dumps(described))
+
+frames = torch.rand(2, 4, 1, 16, 16)
+with torch.no_grad():
+    print(torch.equal(load(sys.argv[1])(frames, 4, 3), made(frames, 4, 3)))
+"""
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with the package, torch, numpy and safetensors: the versions that the tests run on."""
+    folder = tmp_path_factory.mktemp("alone")
+    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
+    here = [sys.executable, "-m", "pip", "freeze", "--exclude-editable"]
+    frozen = subprocess.run(here, check=True, capture_output=True, text=True).stdout
+    versions = [
+        line for line in frozen.splitlines() if line.startswith(("torch==", "numpy==", "safetensors=="))
+    ]
+    (folder / "versions.txt").write_text("\n".join(versions))
+    pip = [folder / "venv/bin/pip", "install", "--quiet", "--constraint", folder / "versions.txt", ROOT]
+    done = subprocess.run(pip, capture_output=True, text=True)
+    if done.returncode and "No matching distribution" in done.stderr:
+        pytest.skip("no package index")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def call(alone: Path, *command: object) -> subprocess.CompletedProcess[str]:
+    words = [str(alone / "venv/bin" / str(command[0])), *map(str, command[1:])]
+    return subprocess.run(words, cwd=alone, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True)
+
+
+def test_models_and_published_weights_need_torch_numpy_and_safetensors(alone: Path, tmp_path: Path) -> None:
+    done = call(alone, "python", "-W", "error", "-c", FORECAST, tmp_path)
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
+    installed = call(alone, "pip", "list", "--format", "freeze").stdout.lower()
+    assert "pydantic" not in installed and "pandas" not in installed and "pillow" not in installed
+
+
+def test_a_command_says_in_one_line_what_to_install(alone: Path) -> None:
+    for arguments in (["--help"], ["train", "--config", "config/demo.yaml"]):
+        done = call(alone, "convttlstm", *arguments)
+        assert done.returncode == 1 and done.stdout == ""
+        assert done.stderr == (
+            "convttlstm: error: a library is missing; pip install 'convttlstm[train]' "
+            "(No module named 'pydantic')\n"
+        )
