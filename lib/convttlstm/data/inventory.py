@@ -52,13 +52,13 @@ def _checksums(paths: list[Path], cache: Path) -> list[str]:
         known = dict(read_json(cache))
     except (UserError, TypeError, ValueError):
         known = {}
-    before = dict(known)
-    checksums = [
-        "".join(_checksum(image, known) for image in image_files(path))
-        if path.is_dir()
-        else _checksum(path, known)
-        for path in paths
-    ]
+    before, checksums = dict(known), []
+    for path in paths:
+        if path.is_dir():  # as `frames.digest_of` has it
+            joined = "".join(_checksum(image, known) for image in image_files(path))
+            checksums.append(hashlib.sha256(joined.encode()).hexdigest())
+        else:
+            checksums.append(_checksum(path, known))
     if known != before:
         write_json(cache, known)
     return checksums
