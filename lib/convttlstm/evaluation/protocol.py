@@ -129,7 +129,7 @@ def _otherwise(run: Run, folder: Path, digest: str | None) -> str:
     """Return in what the weights in a folder, by their digest, are not those that a run wants."""
     epochs = read_json(folder / "provenance.json").get("epochs")
     if isinstance(epochs, int) and digest == run.digest(epochs):
-        return f"for {epochs} epochs, but training.epochs is {run.training.epochs}"
+        return f"to epoch {epochs}, but training.epochs is {run.training.epochs}"
     changes = run.changes_since(read_run(folder).deciding())
     return "under other settings than today's" + (f" ({listed(changes)})" if changes else "")
 
