@@ -274,7 +274,9 @@ def prepare_video(dataset: VideoDataset, source: Source, output: Path) -> dict[s
     step = dataset.frame_interval
     settings = f"{source_sha256} size{dataset.size} channels{dataset.channels} step{step}"
     key = hashlib.sha256(settings.encode()).hexdigest()[:12]
-    path = output / "videos" / f"{source.name.replace('/', '__')}-{key}.npy"
+    # Most file systems take names of 255 bytes at most.
+    readable = source.name.replace("/", "__").encode()[-150:].decode(errors="ignore")
+    path = output / "videos" / f"{readable}-{key}.npy"
     if not path.is_file():
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             shape = (0, dataset.channels, dataset.size, dataset.size)
