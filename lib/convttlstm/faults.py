@@ -1,5 +1,6 @@
-"""What users can mend of what PyTorch raises, in one line."""
+"""What users can mend of what PyTorch and the file system raise, in one line."""
 
+import errno
 import re
 
 MEMORY = (
@@ -18,11 +19,16 @@ MENDABLE = {
     "here; set compute.deterministic: false",
 }
 
+# What is wrong with a path, and not with this program.
+PATHS = {errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.EROFS}
+
 
 def mending(error: BaseException) -> str:
     """Return what is wrong and what to do about it, "" for an error that users cannot mend."""
     if isinstance(error, MemoryError):
         return MEMORY
+    if isinstance(error, OSError) and error.errno in PATHS:
+        return "a path cannot be used"
     if not isinstance(error, RuntimeError):
         return ""
     found = (said for pattern, said in MENDABLE.items() if re.search(pattern, str(error), re.IGNORECASE))
