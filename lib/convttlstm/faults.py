@@ -1,5 +1,6 @@
-"""What users can mend of what libraries raise, or of their absence, in one line."""
+"""What users can mend of what libraries and the file system raise, or of their absence, in one line."""
 
+import errno
 import re
 
 MEMORY = (
@@ -25,6 +26,9 @@ EXTRAS = {
     "workflow": ["rocrate"],
 }
 
+# What is wrong with a path, and not with this program.
+PATHS = {errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.EROFS}
+
 
 def mending(error: BaseException) -> str:
     """Return what is wrong and what to do about it, "" for an error that users cannot mend."""
@@ -34,6 +38,8 @@ def mending(error: BaseException) -> str:
         library = (error.name or "").partition(".")[0]
         groups = [extra for extra, libraries in EXTRAS.items() if library in libraries]
         return f"a library is missing; pip install 'convttlstm[{groups[0]}]'" if groups else ""
+    if isinstance(error, OSError) and error.errno in PATHS:
+        return "a path cannot be used"
     if not isinstance(error, RuntimeError):
         return ""
     found = (said for pattern, said in MENDABLE.items() if re.search(pattern, str(error), re.IGNORECASE))

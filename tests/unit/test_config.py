@@ -170,6 +170,11 @@ def test_a_missing_scale_lists_those_there_are():
         load_settings(ROOT / "config/dmeo.yaml")
 
 
+def test_a_name_that_no_file_can_have_is_one_line():
+    with pytest.raises(UserError, match=r"^.{,200}: no such scale; there are demo"):
+        load_settings(ROOT / f"config/{'x' * 5000}.yaml")
+
+
 def test_every_committed_scale_is_valid():
     for path in (ROOT / "config").glob("*.yaml"):
         load_settings(path)

@@ -4,6 +4,7 @@ import json
 import os
 import stat
 import threading
+import zipfile
 from base64 import urlsafe_b64encode
 from itertools import islice
 from pathlib import Path
@@ -13,13 +14,19 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
+from convttlstm import hub
 from convttlstm.cli import main
 from convttlstm.config import load_settings, settings_of_scale
-from convttlstm.files import UserError, atomic_path, read_text, write_text
+from convttlstm.data.arrays import map_array
+from convttlstm.data.verify import verify_data
+from convttlstm.data.videos import Source, _read_split_file
+from convttlstm.files import UserError, atomic_path, read_text, sha256_of, write_text
 from convttlstm.markup import Document, Row, Table
+from convttlstm.planning.clock import read_times
 from convttlstm.records import restore
 from convttlstm.reporting.cells import capital
 from convttlstm.reporting.drawing import save, styled
+from convttlstm.training.history import best_epoch
 from convttlstm.training.locks import forget, run_lock
 from tests.conftest import Project
 from tests.fuzz import fault_of, mutants
@@ -221,6 +228,43 @@ def test_damaged_files_of_every_kind_are_read_or_one_line(
     monkeypatch.chdir(project.folder)
     found = [(kind, said) for kind, _, said in damages(project, count=3, seed=1)]
     assert found == []
+
+
+def _zip_with_damage(path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.avi", bytes(range(256)) * 40)
+    content = bytearray(path.read_bytes())
+    content[45:60] = b"\xff" * 15
+    path.write_bytes(content)
+
+
+def _description(path: Path) -> None:
+    path.with_name(hub.WEIGHTS).write_bytes(b"")
+    described = {"sha256": sha256_of(path.with_name(hub.WEIGHTS)), "name": "conv_lstm"}
+    path.write_text(json.dumps(described | {"arguments": {"channels": [2] * 5}}))
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "read"),
+    [
+        ("history.csv", b"\xff\xfe", lambda path: best_epoch(path.parent)),
+        ("history.csv", b"epoch,validation_loss\n1,x\n", lambda path: best_epoch(path.parent)),
+        ("history.csv", b"epoch,validation_loss\n", lambda path: best_epoch(path.parent)),
+        ("x/manifest.json", b'"x"', lambda path: verify_data(path.parents[1])),
+        ("x.npy", b"\x93NUMPY\x01\0\x10\0{'descr': '|u1',\n", lambda path: map_array(path, "")),
+        ("x.zip", _zip_with_damage, lambda path: Source("x", "train", path, "x.avi").open()),
+        (hub.DESCRIPTION, _description, lambda path: hub.load(path.parent)),
+        ("times.csv", b"system,size\na,1\nb,2,3\n", read_times),
+        ("splits.csv", b"video,split\na\0b,train\n", lambda path: _read_split_file(path.parent, path)),
+    ],
+)
+def test_a_damaged_file_is_one_line(tmp_path: Path, name: str, write: Any, read: Any) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    write(path) if callable(write) else path.write_bytes(write)
+    with pytest.raises(UserError) as error:
+        read(path)
+    assert name in str(error.value) and "\n" not in str(error.value)
 
 
 # Text that is shown

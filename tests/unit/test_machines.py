@@ -1,5 +1,6 @@
 """Machines that users have: devices, memory, jobs around ours, disks that forget."""
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,8 @@ def test_a_cuda_device_is_chosen_unless_the_cpu_is_asked_for(monkeypatch: pytest
         (RuntimeError("x does not have a deterministic implementation"), "compute.deterministic: false"),
         (RuntimeError("shapes cannot be multiplied"), ""),
         (ValueError("out of memory"), ""),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "x"), "a path cannot be used"),
+        (OSError(errno.EIO, "Input/output error", "x"), ""),
     ],
 )
 def test_what_users_can_mend_is_said(error: BaseException, says: str) -> None:

@@ -224,7 +224,7 @@ def test_more_epochs_go_on_to_the_weights_of_one_long_training(trained):
     project.configure(**LONG)
     refused = project.evaluate(folder)
     assert refused.returncode == 1 and refused.stderr.count("\n") == 1
-    assert "trained for 2 epochs, but training.epochs is 6; train the run again" in refused.stderr
+    assert "trained to epoch 2, but training.epochs is 6; train the run again" in refused.stderr
     assert (folder / "best.safetensors").read_bytes() == shorter and not (folder / "metrics.json").exists()
     done = project.train(folder)
     assert done.returncode == 0, done.stderr

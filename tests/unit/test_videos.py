@@ -240,6 +240,15 @@ def test_of_a_long_video_only_what_is_shown_is_kept(start: int | None) -> None:
     assert count == 40 and list(kept) == list(frames[first - 4 : first + 3])
 
 
+@pytest.mark.parametrize("name", ["x" * 251, "ü" * 125 + "x", "take {1} of $(touch P)"])
+def test_names_of_any_length_and_kind_are_prepared(folder: Path, tmp_path: Path, name: str) -> None:
+    (folder / "train/a.avi").rename(folder / f"train/{name}.avi")
+    data = prepared(settings(folder), tmp_path / "out")
+    assert len(open_clips(settings(folder), data, "train")) == 3 + 1 + 0
+    names = [entry["name"] for entry in json.loads((data / "manifest.json").read_text())["videos"]]
+    assert f"train/{name}.avi" in names
+
+
 @pytest.mark.slow
 def test_a_killed_preparation_goes_on_and_ends_with_the_same_bytes(project: Project) -> None:
     raw = project.folder / "raw"

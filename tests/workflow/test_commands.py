@@ -63,9 +63,9 @@ def test_trained_weights_are_judged_on_a_test_file_as_they_are(trained: Project)
 def test_weights_are_refused_where_they_do_not_belong(trained):
     folder = trained.run_folder()
     trained.configure(training={"epochs": 2})
-    assert_one_line(
-        trained.evaluate(folder), "trained under other settings than today's; train the run again"
-    )
+    assert_one_line(trained.evaluate(folder), "trained to epoch 1, but training.epochs is 2; train the run")
+    trained.configure(training={"epochs": 1, "learning_rate": 0.5})
+    assert_one_line(trained.evaluate(folder), "(training.learning_rate is 0.5, was 0.001); train the run")
     trained.configure(training={"epochs": 1})
     content = (folder / "best.safetensors").read_bytes()
     (folder / "best.safetensors").write_bytes(content[: len(content) // 2])

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from convttlstm.config.datasets import Dataset
 from convttlstm.config.models import HYPER, ModelSettings, refusal
 from convttlstm.config.text import read_yaml
 from convttlstm.config.training import Compute, Evaluation, Training
-from convttlstm.files import UserError, cut, shortened
+from convttlstm.files import UserError, cut, listed, shortened
 
 PAPER = "paper.yaml"
 LPIPS_SIZE = 31  # pixels; AlexNet's poolings leave nothing of smaller frames
@@ -290,9 +291,9 @@ def _mentions(overlay: Any, keys: list[str]) -> bool:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        scales = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
-        raise UserError(f"{path}: no such scale; there are {scales or 'none'}")
+    if not os.path.exists(path):  # unlike Path.exists, it bears names of any length
+        scales = listed(sorted(p.stem for p in path.parent.glob("*.yaml")))
+        raise UserError(f"{cut(str(path), 150)}: no such scale; there are {scales or 'none'}")
     content = read_yaml(path)
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected settings as 'name: value' lines")

@@ -266,7 +266,9 @@ def prepare_video(dataset: VideoDataset, source: Source, output: Path) -> dict[s
     settings += " cropped" if dataset.cropped else ""
     settings += f" axes {dataset.array_axes}" if dataset.array_axes else ""
     key = hashlib.sha256(settings.encode()).hexdigest()[:12]
-    path = output / "videos" / f"{source.name.replace('/', '__')}-{key}.npy"
+    # Most file systems take names of 255 bytes at most.
+    readable = source.name.replace("/", "__").encode()[-150:].decode(errors="ignore")
+    path = output / "videos" / f"{readable}-{key}.npy"
     if not path.is_file():
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             shape = (0, dataset.channels, dataset.size, dataset.size)

@@ -21,7 +21,7 @@ from convttlstm.evaluation.complexity import count_parameters
 from convttlstm.evaluation.intervals import mean
 from convttlstm.evaluation.lpips_metric import Lpips
 from convttlstm.evaluation.recognition import evaluate_recognizer
-from convttlstm.files import UserError, atomic_path, listed, read_json, write_json, write_text
+from convttlstm.files import UserError, atomic_path, listed, read_json, shortened, write_json, write_text
 from convttlstm.models import create_model
 from convttlstm.repeatability import device_kind, set_arithmetic
 
@@ -122,14 +122,19 @@ def _load_weights(model: torch.nn.Module, run: Run, path: Path) -> None:
     if digest != run.digest():
         raise UserError(f"{path}: trained {_otherwise(run, path.parent, digest)}; train the run again")
     provenance.check_weights(path.parent)
-    model.load_state_dict(state)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise UserError(
+            f"{path}: not this model's weights ({shortened(error)}); train the run again"
+        ) from None
 
 
 def _otherwise(run: Run, folder: Path, digest: str | None) -> str:
     """Return in what the weights in a folder, by their digest, are not those that a run wants."""
     epochs = read_json(folder / "provenance.json").get("epochs")
     if isinstance(epochs, int) and digest == run.digest(epochs):
-        return f"for {epochs} epochs, but training.epochs is {run.training.epochs}"
+        return f"to epoch {epochs}, but training.epochs is {run.training.epochs}"
     changes = run.changes_since(read_run(folder).deciding())
     return "under other settings than today's" + (f" ({listed(changes)})" if changes else "")
 

@@ -151,7 +151,9 @@ def read_examples(result: Result) -> Examples:
     path = result.folder / "examples.npz"
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            sequence, truth, prediction = (arrays[name] for name in ("sequence", "truth", "prediction"))
+            sequence, truth, prediction = (
+                np.asarray(arrays[name]) for name in ("sequence", "truth", "prediction")
+            )
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; evaluate the run first") from None
     except (OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError, BadZipFile, ZlibError) as error:

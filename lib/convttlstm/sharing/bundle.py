@@ -22,7 +22,7 @@ from convttlstm.config import (
     resolve_run,
     selected_runs,
 )
-from convttlstm.files import UserError, atomic_path, read_json
+from convttlstm.files import UserError, atomic_path, read_json, shortened
 
 METADATA = "ro-crate-metadata.json"
 LARGEST_JSON = 2**26  # bytes; an archive from elsewhere must not fill the memory
@@ -129,7 +129,7 @@ def verify_bundle(path: Path) -> str:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (*DAMAGE, KeyError, TypeError, AttributeError, StopIteration) as error:
-        raise UserError(f"{path}: no bundle, or a damaged one ({error!r}); get it anew") from None
+        raise UserError(f"{path}: no bundle, or a damaged one ({shortened(error)}); get it anew") from None
     holds = f"{len(listed) + 1:,} files, {size:,} bytes, all as described"
     return f"{path}: {holds}; scale {one['scale']}, {one['label']!r}"
 
