@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from convttlstm.deployment import READ
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
@@ -71,3 +72,14 @@ def test_a_command_says_in_one_line_what_to_install(alone: Path) -> None:
             "convttlstm: error: a library is missing; pip install 'convttlstm[train]' "
             "(No module named 'pydantic')\n"
         )
+
+
+def test_the_package_brings_what_the_workflow_reads(alone: Path) -> None:
+    code = "from pathlib import Path; from convttlstm.deployment import supply; supply(Path.cwd())"
+    done = call(alone, "python", "-c", code)
+    assert done.returncode == 0, done.stderr
+    for name in READ:
+        there, here = alone / name, ROOT / name
+        assert there.is_dir() or there.read_bytes() == here.read_bytes()
+    for name in ("config/paper.yaml", "data/paper/claims.yaml", "data/embedded/images-idx3-ubyte.gz"):
+        assert (alone / name).read_bytes() == (ROOT / name).read_bytes()
