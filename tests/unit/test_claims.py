@@ -423,7 +423,7 @@ def test_what_cannot_be_compared_is_not_tested_but_shown(tmp_path: Path) -> None
     }
     cases = {
         "the two saw different numbers of samples": (
-            scale(systems__conv_lstm__training={"epochs": 20}),
+            scale(systems__conv_lstm__training={"epochs": 30}),
             tables,
         ),
         "saw fewer samples in training": (scale(systems__conv_lstm__training={"epochs": 2}), tables),
@@ -805,7 +805,7 @@ def test_all_claims_are_decided_the_same_twice_and_the_table_says_at_which_scale
     # At 10 frames both models are equal to the last digit.
     assert verdicts["mnist-beats-baseline"] == "no difference"
     text = (tmp_path / "once.md").read_text()
-    assert "Training at laptop scale (32 x 32 pixels" in text and "Other scales may come out" in text
+    assert "Training at laptop scale (16 x 16 pixels" in text and "Other scales may come out" in text
     assert "finds no difference in 1 (mnist beats baseline)" in text
     assert f"The paper's own figures contradict {len(AGAINST)} of its {len(table)} claims." in text
 

@@ -11,7 +11,7 @@ import yaml
 from convttlstm.config import ablation_runs, load_settings, table_runs
 from convttlstm.files import UserError
 from tests.reports import write_report
-from tests.unit.test_reporting import DATASET, ROOT, make_run
+from tests.unit.test_reporting import COMPLEXITY, DATASET, ROOT, make_run
 
 SEEDS = ["conv_lstm-seed0", "conv_lstm-seed1", "conv_lstm-seed2"]
 SEQUENCES = 200
@@ -36,6 +36,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, values: np.ndarray) -> Pat
         # Backwards: sequences are paired by their numbers, not by their lines.
         pd.concat(frames)[::-1].to_csv(folder / "per_sequence.csv", index=False)
     make_run(results, "black")
+    (results / "complexity.csv").write_text(COMPLEXITY)
     write_report("table2", results, DATASET, ["black", *SEEDS], results / "tables/table2")
     return results
 
@@ -85,6 +86,7 @@ def test_a_run_without_its_sequences_is_named(results: Path, tmp_path: Path) -> 
         make_run(tmp_path, run)
     missing = tmp_path / "runs" / DATASET / SEEDS[1] / "per_sequence.csv"
     missing.unlink()
+    (tmp_path / "complexity.csv").write_text(COMPLEXITY)
     with pytest.raises(UserError, match=rf"{SEEDS[1]}/per_sequence\.csv: no such file"):
         write_report("table2", tmp_path, DATASET, SEEDS[:2], tmp_path / "table2")
 
