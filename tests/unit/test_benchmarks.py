@@ -9,7 +9,7 @@ import torch
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from torch.utils.checkpoint import checkpoint
 
-from benchmarks import algorithms, scaling, section5, textbook
+from benchmarks import algorithms, scaling, section5, textbook, trials
 from benchmarks.memory import peak_bytes
 from convttlstm.models.conv_lstm import ConvLstmCell
 from convttlstm.models.conv_tt_lstm import ConvTtLstmCell, PackedConvTtLstmCell
@@ -222,3 +222,22 @@ def test_each_kept_result_is_counted_until_it_is_freed(recomputed, kept):
 
     more, less = (peak_bytes(partial(work, fives)) for fives in (5, 3))
     assert more - less == kept * 4 * 1000
+
+
+def test_a_frame_is_open_where_the_model_beats_both_naive_predictions_for_sure() -> None:
+    """By frame 1 it is better than both, by frame 2 than one only, by frame 3 better than both but not for sure."""
+    noise = np.random.default_rng(0).normal(0, 0.001, (50, trials.HORIZON))
+    wide = noise.copy()
+    wide[:, 2] *= 100
+    lower = {"black": 0.3 + noise, "copy_last": 0.2 + noise, "model": 0.1 + wide}
+    lower["model"][:, 1] += 0.15
+    lower["model"][:, 2] += 0.095
+    values = {
+        name: {"mse": errors, "ssim_standard": 1 - errors, "lpips_standard": errors}
+        for name, errors in lower.items()
+    }
+    rows = trials.compared(values, "model")
+    assert {row["metric"] for row in rows} == set(trials.METRICS)
+    found = {(row["metric"], row["frame"]): row["open"] for row in rows}
+    for metric in trials.METRICS:
+        assert [found[metric, frame] for frame in (1, 2, 3)] == [True, False, False]
