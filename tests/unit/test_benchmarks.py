@@ -225,7 +225,7 @@ def test_each_kept_result_is_counted_until_it_is_freed(recomputed, kept):
 
 
 def test_a_frame_is_open_where_the_model_beats_both_naive_predictions_for_sure() -> None:
-    """By frame 1 it is better than both, by frame 2 than one only, by frame 3 better than both but not for sure."""
+    """At frame 1 it beats both, at frame 2 one of them, at frame 3 both, but not for sure."""
     noise = np.random.default_rng(0).normal(0, 0.001, (50, trials.HORIZON))
     wide = noise.copy()
     wide[:, 2] *= 100
