@@ -45,6 +45,7 @@ from convttlstm.sharing.exchange import import_weights
 from convttlstm.training.history import best_epoch
 from convttlstm.training.loop import Trainer, launch
 from tests.conftest import ROOT, RUN, Project, make_project
+from tests.unit.test_records import TRAVELS
 from tests.video_files import noise, write_video
 
 DATASET = "moving_mnist_2"
@@ -302,7 +303,7 @@ def _of_others(folder: Path) -> dict[str, tuple[Path, Read]]:
 
     def restored(path: Path) -> None:
         with contextlib.redirect_stderr(io.StringIO()):
-            restore(folder, "tiny")
+            restore(folder, *TRAVELS)
 
     video = folder / "own.avi"
     write_video(video, noise(6, 16, seed=2))

@@ -219,7 +219,9 @@ def table2_tables(table: pd.DataFrame) -> list[Table]:
     ]
     if several.any():
         note = f"The single runs of the means above, under the paper's protocol. {UNITS_OF_ONE}"
-        tables.append(_metric_table("Seed by seed", note, each, paper, horizons))
+        single = _metric_table("Seed by seed", note, each, paper, horizons)
+        rows = [replace(row, marks={}) for row in single.rows]  # no seed is the best of its model
+        tables.append(replace(single, rows=rows))
     return [*tables, _training_table(reproduced)]
 
 
