@@ -82,4 +82,4 @@ stop() {
     pkill -x munged || true
 }
 
-"${1:?install, start or stop}"
+"${1:?start or stop}"
