@@ -1,7 +1,7 @@
-# `make demo` and `make test` are all that a fresh machine needs; both set up .venv first.
+# `make demo` and `make test` set up .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
-# Not in the lock, as each machine offers a build of its own, for CPUs or GPUs; torchvision, which is, needs this one.
+# Not in the lock, since builds differ for CPUs and GPUs. The locked torchvision needs this version.
 TORCH := torch==2.13.0
 ACTIVE := PATH="$(CURDIR)/$(BIN):$$PATH"
 
@@ -10,15 +10,15 @@ ACTIVE := PATH="$(CURDIR)/$(BIN):$$PATH"
 demo: .venv/.installed
 	@$(ACTIVE) snakemake --config scale=demo
 	@$(ACTIVE) snakemake --config scale=demo --quiet all --report results/demo/report.html
-	@echo "Look at results/demo/index.html (tables in results/demo/tables, pictures in results/demo/figures;"
+	@echo "Open results/demo/index.html (tables in results/demo/tables, figures in results/demo/figures;"
 	@echo "Snakemake's own report, with the times of all jobs: results/demo/report.html)."
 
-# FAST=1 leaves out the tests that are marked slow. One thread a test: several that wait for each other
-# on busy cores take many times as long.
+# FAST=1 leaves out the tests marked slow. One thread per test: on busy cores, threads that wait for each other
+# make a test many times slower.
 test: .venv/.installed lint
 	@$(ACTIVE) OMP_NUM_THREADS=1 pytest --numprocesses 2 --dist worksteal -m "not slurm$(if $(FAST), and not slow)"
 
-# Starts and stops a Slurm on this machine, as root; tests/workflow/slurm.sh install gets one.
+# Starts and stops Slurm on this machine, as root; `tests/workflow/slurm.sh install` installs it.
 test-slurm: .venv/.installed
 	@$(ACTIVE) OMP_NUM_THREADS=1 pytest -m slurm
 
@@ -37,7 +37,7 @@ lint: .venv/.installed
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable . $(TORCH)
 	@touch $@
 
-# Renews requirements.lock from pyproject.toml; what it holds stays, unless `--upgrade` is said.
+# Updates requirements.lock from pyproject.toml; locked versions stay, unless `--upgrade` is added.
 lock:
 	echo '$(TORCH)' | uv pip compile pyproject.toml --constraints - --extra all --universal --python-version 3.11 \
 	    --generate-hashes --no-emit-package torch --no-header --no-emit-index-url -o requirements.lock
