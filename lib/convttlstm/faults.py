@@ -31,7 +31,7 @@ PATHS = {errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.EROFS
 
 
 def mending(error: BaseException) -> str:
-    """Return what is wrong and what to do, "" for an error that users cannot fix."""
+    """Return an explanation with advice, "" for an error that users cannot fix."""
     if isinstance(error, MemoryError):
         return MEMORY
     if isinstance(error, ModuleNotFoundError):

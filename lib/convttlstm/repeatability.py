@@ -55,7 +55,7 @@ def set_arithmetic(tf32: bool = False, deterministic: bool = False) -> None:
 
 
 def conditions(run: Run, kind: str, processes: int) -> dict[str, Any]:
-    """Return what decides the bits of a run's weights, besides settings and data.
+    """Return the conditions, besides settings and data, that decide a run's weights bit for bit.
 
     Args:
         run: the run's settings.

@@ -1,4 +1,4 @@
-"""What is needed to decide a claim: hours of training at the paper's scale, from measured times."""
+"""Requirements for deciding a claim: hours of training at the paper's scale, from measured times."""
 
 from collections.abc import Iterator, Sequence
 from itertools import product
@@ -45,7 +45,7 @@ class Requirements:
             self.clock = Clock(read_times(measured[0]), _TableCounts(counts), REFERENCE_MINUTES)
 
     def of(self, claim: Claim) -> str:
-        """Return a sentence about what is needed to decide a claim, or ""."""
+        """Return a phrase with the requirements for deciding a claim, or ""."""
         if claim.needs or claim.undecidable:
             return claim.needs
         compared = [c for c in claim.comparisons if isinstance(c, Trained)]
