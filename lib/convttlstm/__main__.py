@@ -6,7 +6,7 @@ from convttlstm.faults import mending
 
 
 def main() -> int:
-    """Run a subcommand; where the libraries of all of them are missing, say in one line what to install."""
+    """Run a subcommand; if libraries are missing, print in one line what to install."""
     try:
         from convttlstm import cli
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""What users can mend of what libraries and the file system raise, or of their absence, in one line."""
+"""One-line advice for errors of libraries and the file system that users can fix."""
 
 import errno
 import re
@@ -7,7 +7,7 @@ MEMORY = (
     "out of memory; lower training.batch_size or evaluation.batch_size, set checkpointing: true in the "
     "model, or precision: bf16-mixed"
 )
-# Parts of PyTorch's messages, and what to do.
+# Patterns of PyTorch's messages, and advice.
 MENDABLE = {
     "out of memory|not enough memory|can.?t allocate memory|cannot allocate memory": MEMORY,
     "no kernel image is available": "this PyTorch was not built for this GPU; install one that was, or set "
@@ -18,7 +18,7 @@ MENDABLE = {
     "deterministic implementation|deterministic behavior": "an operation has no deterministic algorithm "
     "here; set compute.deterministic: false",
 }
-# Libraries that the models do without, by the optional group of pyproject.toml that brings them.
+# Optional libraries, by the group of pyproject.toml that installs them.
 EXTRAS = {
     "train": ["av", "lightning_fabric", "pandas", "PIL", "pydantic", "pydantic_core", "tqdm", "yaml"],
     "evaluate": ["lpips", "scipy", "torchvision"],
@@ -26,12 +26,12 @@ EXTRAS = {
     "workflow": ["rocrate"],
 }
 
-# What is wrong with a path, and not with this program.
+# Errors of paths, not of this program.
 PATHS = {errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def mending(error: BaseException) -> str:
-    """Return what is wrong and what to do about it, "" for an error that users cannot mend."""
+    """Return an explanation with advice, "" for an error that users cannot fix."""
     if isinstance(error, MemoryError):
         return MEMORY
     if isinstance(error, ModuleNotFoundError):

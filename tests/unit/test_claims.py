@@ -731,7 +731,7 @@ def test_claims_that_mix_training_and_counts_are_refused(tmp_path: Path) -> None
     settings = scale()
     results = make_results(tmp_path / "laptop", settings, runs_with(0 * BASE))
     fewer = {"kind": "count", "what": "parameters", "dataset": "kth", "better": "conv_tt_lstm"}
-    with pytest.raises(UserError, match="claim 'it': mixes training, counts and times; make a claim of each"):
+    with pytest.raises(UserError, match="claim 'it': mixes training, counts and times; split it into"):
         decide(tmp_path, results, settings, [LOWER_MSE, fewer | {"than": ["conv_lstm"]}])
 
 
@@ -748,7 +748,7 @@ def test_claims_that_mix_training_and_counts_are_refused(tmp_path: Path) -> None
         ),
         ({"than": ["alon"]}, r"claim 'it': comparisons\.0\.than: system 'alon' is not defined; .*'alone'"),
         ({"horizon": [30]}, r"claim 'it': comparisons\.0\.horizon: unknown setting; did you mean 'horizons'"),
-        ({"horizons": [20]}, r"claim 'it': comparisons\.0: moving_mnist_2 is not judged at 20 frames"),
+        ({"horizons": [20]}, r"claim 'it': comparisons\.0: moving_mnist_2 is not evaluated at 20 frames"),
         ({"dataset": "khth"}, r"claim 'it': comparisons\.0\.dataset: data set 'khth' .*'kth'"),
         ({"kind": "metrics"}, r"claim 'it': comparisons\.0: .*metric"),
     ],
@@ -772,8 +772,8 @@ def test_groups_ids_and_empty_claims_are_checked(tmp_path: Path) -> None:
         "groups": ["Tearin"],
     }
     for claims, message in [
-        ([claim], "claim 'it': needs either comparisons, or in undecidable why there are none"),
-        ([claim | {"undecidable": "so"}] * 2, "claim 'it': is there twice"),
+        ([claim], "claim 'it': has both or neither of comparisons and undecidable"),
+        ([claim | {"undecidable": "so"}] * 2, "claim 'it': the id occurs twice"),
         ([claim | {"comparisons": [accuracy]}], "group 'Tearin' is not defined; did you mean 'Tearing'"),
         ([{"id": "it"}], "claim 'it': topic: Field required"),
         ([], "claims: List should have at least 1 item"),

@@ -174,7 +174,7 @@ def test_importing_says_that_the_file_does_not_tell_of_a_sigmoid(project: Projec
         assert "sigmoid" not in import_weights(project, tmp_path / "other").stdout
         assert project.evaluate(tmp_path / "other").returncode == 0
         refused = project.evaluate(tmp_path / "run")
-        assert "under other settings than today's (model.output is 'sigmoid', was 'linear')" in refused.stderr
+        assert "with other settings (model.output is 'sigmoid', was 'linear')" in refused.stderr
     finally:
         project.configure()
 
@@ -217,7 +217,7 @@ def test_published_weights_that_are_not_as_described_are_refused(project: Projec
     with pytest.raises(UserError, match="not the weights that model"):
         hub.load(exported)
     description.write_text("{}")
-    with pytest.raises(UserError, match="not a model's description"):
+    with pytest.raises(UserError, match="not a valid description of a model"):
         hub.load(exported)
     weights.unlink()
     with pytest.raises(UserError, match="no such file"):
@@ -236,12 +236,12 @@ def test_what_cannot_be_imported_is_one_line_and_writes_nothing(project: Project
     torch.save({"model_state_dict": misshapen}, project.folder / "misshapen.pt")
     torch.save(dict.fromkeys(released(3, 3, 8, 3), 1.5), project.folder / "numbers.pt")
     for options, reason in [
-        ({"digest": "0" * 64}, "it is not read"),
+        ({"digest": "0" * 64}, "it was not read"),
         ({"file": "harmful.pt"}, "holds more than weights"),
-        ({"file": "misshapen.pt"}, "not of the authors' layout"),
-        ({"file": "numbers.pt"}, "not of the authors' layout"),
-        ({"run": "conv_tt_lstm-N2-seed0"}, "wants"),
-        ({"run": "conv_lstm-seed0"}, "wants"),
+        ({"file": "misshapen.pt"}, "do not have the authors' layout"),
+        ({"file": "numbers.pt"}, "do not have the authors' layout"),
+        ({"run": "conv_tt_lstm-N2-seed0"}, "needs"),
+        ({"run": "conv_lstm-seed0"}, "needs"),
     ]:
         done = import_weights(project, tmp_path / "run", **options)
         assert done.returncode == 1 and reason in done.stderr

@@ -77,7 +77,7 @@ def test_records_that_are_none_are_set_aside_and_write_nothing(
     write_text(path, json.dumps(records))
     before = {found for found in tmp_path.rglob("*")}
     restore(project, *TRAVELS)
-    assert "set aside as records.json.damaged" in capsys.readouterr().err
+    assert "renamed to records.json.damaged" in capsys.readouterr().err
     assert {found for found in tmp_path.rglob("*")} - before == {path.with_name("records.json.damaged")}
     assert not Path("/tmp/evil-record").exists()
     restore(project, *TRAVELS)  # nothing is left that could be in the way

@@ -28,7 +28,7 @@ def test_an_apple_gpu_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert device_kind("auto") == device_kind("cpu") == "cpu"
-    with pytest.raises(UserError, match="sees no CUDA device here"):
+    with pytest.raises(UserError, match="finds no CUDA device here"):
         device_kind("cuda")
 
 

@@ -230,7 +230,7 @@ def test_a_changed_checkpoint_is_noticed_by_both(pushed, tmp_path):
     for command in (["snakemake", "--config", "scale=tiny"], ["dvc", "repro"]):
         done = project.run(*command)
         assert done.returncode != 0
-        assert f"{RUNS}/conv_lstm-seed0/best.safetensors: is not what training wrote" in done.stdout
+        assert f"{RUNS}/conv_lstm-seed0/best.safetensors: has changed since training" in done.stdout
     assert (project.folder / "dvc.lock").read_text() == locked
     # Snakemake has deleted what the jobs that failed had made: a matter of seconds.
     dvc(project, "checkout", "--force")
@@ -259,7 +259,7 @@ def test_a_run_by_other_source_is_kept_until_it_is_forgotten(pushed, tmp_path):
     shown = subprocess.check_output(
         status, cwd=project.folder, text=True, env=ENVIRONMENT | {"PYTHONPATH": "lib"}
     )
-    assert "3 trained by other source than today's: models/conv_lstm.py; kept" in shown
+    assert "3 trained by other versions of models/conv_lstm.py; kept" in shown
     done = project.call("forget", f"{RUNS}/conv_lstm-seed0")
     assert done.returncode == 0, done.stderr
     assert trainings(project.snakemake("-n").stdout) == ["conv_lstm-seed0"]

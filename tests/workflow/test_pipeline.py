@@ -252,7 +252,7 @@ def test_videos_may_move_or_go_and_more_epochs_train_on(project):
     assert dry_run(elsewhere, "-n", "--config", "scale=tiny", "--", target) == {}
     assert planned("there", epochs=3) == {"train": 1, "evaluate": 1, "total": 2}
     done = project.snakemake("--cores", "1", "--", target)
-    assert done.returncode == 0 and "goes on after epoch 2" in done.stdout
+    assert done.returncode == 0 and "resumes after epoch 2" in done.stdout
     assert planned("here", epochs=3) == {}
     replaced = places["there"] / "test/take {1}.avi"
     found = replaced.stat()
@@ -289,7 +289,7 @@ def test_a_killed_job_loses_nothing_and_the_same_command_goes_on(project):
 
     done = project.snakemake("--cores", "1", "--", target)
     assert done.returncode == 0, done.stdout
-    assert "goes on after epoch" in done.stdout
+    assert "resumes after epoch" in done.stdout
     undisturbed = project.run_folder(name="undisturbed")
     assert project.train(undisturbed).returncode == 0
     assert (project.folder / target).read_bytes() == (undisturbed / "best.safetensors").read_bytes()

@@ -20,7 +20,7 @@ rule mnist:
     params:
         folder=subpath(output[0], parent=True),
     message:
-        "Downloading MNIST's files, whose digits the sequences are made of"
+        "Downloading MNIST, whose digits the sequences show"
     shell:
         "python -m convttlstm fetch mnist"
         " --output {params.folder}"
@@ -41,14 +41,14 @@ rule lpips_weights:
         runtime=growing(60),
         gpu=0,
     message:
-        "Fetching AlexNet's weights, which LPIPS compares frames with"
+        "Fetching AlexNet's weights for LPIPS"
     shell:
         "python -m convttlstm fetch lpips"
         " --output {output}"
         " 2>&1 | write_log {log}"
 
 
-# The archives themselves are no output: Snakemake would delete those that were put there by hand.
+# The archives themselves are not outputs: Snakemake would delete archives that a user put there.
 rule kth:
     output:
         "data/raw/kth/archives.json",
@@ -65,7 +65,7 @@ rule kth:
     params:
         folder=subpath(output[0], parent=True),
     message:
-        "Fetching KTH's archives, or taking those that are there"
+        "Fetching KTH's archives, unless they are there"
     shell:
         "python -m convttlstm fetch kth"
         " --output {params.folder}"
@@ -92,7 +92,7 @@ rule synthetic_kth:
         folder=subpath(output[0], parent=True),
         settings=stated,
     message:
-        "Drawing and encoding videos that stand in for KTH's archives: synthetic"
+        "Drawing and encoding synthetic videos in place of KTH"
     shell:
         "python -m convttlstm synthesize"
         " --config {params.config}"
@@ -101,7 +101,7 @@ rule synthetic_kth:
         " 2>&1 | write_log {log}"
 
 
-# Clips and labels are behind a licence: they are put there by hand, and are no rule's output.
+# Clips and labels need a license: users put them there, so they are not an output.
 rule something:
     output:
         "data/raw/something/clips.json",
@@ -149,7 +149,7 @@ rule synthetic_something:
         folder=subpath(output[0], parent=True),
         settings=stated,
     message:
-        "Drawing and encoding clips that stand in for Something-Something V2: synthetic"
+        "Drawing and encoding synthetic clips in place of Something-Something V2"
     shell:
         "python -m convttlstm synthesize"
         " --config {params.config}"
@@ -158,7 +158,7 @@ rule synthetic_something:
         " 2>&1 | write_log {log}"
 
 
-# Clips are decoded anew whenever they are trained on: all frames would be hundreds of gigabytes.
+# Training decodes clips each time: all decoded frames would take hundreds of gigabytes.
 rule index_clips:
     input:
         raw_files,
@@ -184,7 +184,7 @@ rule index_clips:
         raw=subpath(input[0], parent=True),
         settings=stated,
     message:
-        "Decoding the clips of {wildcards.dataset} once, and listing those that serve"
+        "Decoding the clips of {wildcards.dataset} once, and listing those long enough"
     shell:
         "python -m convttlstm prepare"
         " --config {params.config}"
@@ -221,7 +221,7 @@ rule prepare:
         folder=subpath(output[0], parent=True),
         settings=stated,
     message:
-        "Making the sequences of {wildcards.dataset} that every system is trained and judged on"
+        "Generating the sequences of {wildcards.dataset} for training and evaluation"
     shell:
         "python -m convttlstm prepare"
         " --config {params.config}"
@@ -230,8 +230,7 @@ rule prepare:
         " 2>&1 | write_log {log}"
 
 
-# Each video's array is written whole by a process of its own and is no output: what a killed job has
-# finished is not decoded again.
+# The videos' arrays are not outputs, so that a job that was killed keeps those that it has finished.
 rule prepare_videos:
     input:
         raw_files,

@@ -1,6 +1,6 @@
 # metrics -> tables, figures and the page
 #
-# Each report is declared in lib/convttlstm/reporting; this makes a rule of each.
+# Reports are declared in lib/convttlstm/reporting; each becomes a rule.
 
 
 for made in REPORTS.values():
@@ -33,7 +33,7 @@ for made in REPORTS.values():
                 report=made.name,
                 title=made.title,
                 caption=made.caption,
-                # All that a report may say of the scale.
+                # Settings that a report may show.
                 settings=report_digest(SETTINGS),
             message:
                 "Making {rule} {wildcards}"

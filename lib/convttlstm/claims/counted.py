@@ -1,4 +1,4 @@
-"""Evidence on the claims' comparisons from counts and measured times."""
+"""Evidence for comparisons, from counts and measured times."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,11 +22,11 @@ from convttlstm.results import Scale, read_table
 
 
 class Costs:
-    """Counts of the paper's models, and benchmarks.
+    """Counts of the paper's models, and measured times.
 
     Args:
-        scale: with complexity.csv.
-        catalogue: of the claims.
+        scale: the scale; its folder holds complexity.csv.
+        catalogue: the claims.
 
     Raises:
         UserError: complexity.csv is missing or damaged.
@@ -47,7 +47,7 @@ class Costs:
         sign = "<" if lead > 0 else "=" if lead == 0 else ">"
         times = "" if claim.factor == 1 else f"{claim.factor:g} x "
         at = "" if parameters else f" at {size} x {size} pixels"
-        lead = lead or -1.0  # as many is not fewer
+        lead = lead or -1.0  # equal is not fewer
         found = Evidence(claim.what, f"{at}, {against(self.catalogue, claim, other)}", exactly(lead))
         yield replace(found, text=f"{ours:,} {sign} {times}{theirs:,} {claim.what}", dataset=claim.dataset)
 
@@ -65,7 +65,7 @@ class Costs:
         return int(self.counts.loc[name, column])
 
     def time(self, claim: TimeClaim, other: str) -> Iterator[Evidence]:
-        """Yield a comparison for each device that somebody measured, with models of the paper's size."""
+        """Yield a comparison for each measured device, with models of the paper's size."""
         size = self.catalogue.paper.datasets[claim.dataset].size
         where = f" at {size} x {size} pixels, {against(self.catalogue, claim, other)}"
         for name in (claim.better, other):
@@ -97,14 +97,14 @@ class Costs:
 
 
 def against(catalogue: Catalogue, claim: Better, other: str) -> str:
-    """Return which models are compared, in words."""
+    """Return the names of the two compared models, for a sentence."""
     return f"{catalogue.title(claim.better)} against {catalogue.title(other)}"
 
 
 def _ratio(
     ours: list[float], theirs: list[float], factor: float, unit: str, noise: float, table: pd.DataFrame
 ) -> tuple[Estimate, str]:
-    """Return the lead of a benchmark's cells over others, and both in words."""
+    """Return the lead of a benchmark's values over others, and a text with both."""
     device = table.get("conditions", table["device"] if "device" in table else pd.Series([""])).iloc[0]
     first, second = sum(ours) / len(ours), sum(theirs) / len(theirs)
     text = f"{first:.4g} against {second:.4g} {unit} ({first / second:.3g} times, {device})"
@@ -115,5 +115,5 @@ def _chosen(table: pd.DataFrame, keys: dict[str, str], column: str, path: Path) 
     for name, value in keys.items():
         table = table[table[name] == value]
     if table.empty:
-        raise UserError(f"{path}: no row with {keys}, which claims.yaml asks for")
+        raise UserError(f"{path}: no row with {keys}, which claims.yaml refers to; correct one of them")
     return [float(value) for value in table[column]]

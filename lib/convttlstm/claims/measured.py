@@ -1,4 +1,4 @@
-"""Evidence on the claims' comparisons from a scale's runs, from counts and from benchmarks."""
+"""Evidence for comparisons, from a scale's runs, from counts and from benchmarks."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -39,17 +39,16 @@ from convttlstm.evaluation.intervals import (
 from convttlstm.metrics import METRICS
 from convttlstm.results import GROUP, Recognition, Result, Scale
 
-WIDER_GROUP = (
-    "person"  # videos of one person may resemble each other too: what if so is said where it matters
-)
+# Videos of one person may be correlated too: the result with these groups is added where it differs.
+WIDER_GROUP = "person"
 
 
 class Evidences:
-    """The evidence of one scale on the claims' comparisons.
+    """The evidence of one scale for comparisons.
 
     Args:
-        scale: with complexity.csv.
-        catalogue: of the claims.
+        scale: the scale; its folder holds complexity.csv.
+        catalogue: the claims.
         paper: the paper's tables.
 
     Raises:
@@ -62,7 +61,7 @@ class Evidences:
         self.recognitions = {f"{r.config.dataset_name}/{r.config.id}": r for r in scale.recognitions}
 
     def evidence(self, comparison: Comparison) -> list[Evidence]:
-        """Return the evidence on each model that is compared; what is missing is refused.
+        """Return the evidence for each compared model; a comparison that lacks results is excluded.
 
         Raises:
             UserError: a file is missing or damaged.
@@ -94,7 +93,7 @@ class Evidences:
         """Return the runs of a model, seed by seed.
 
         Raises:
-            Missing: this scale has none.
+            Missing: this scale has no runs of it.
         """
         title = self.catalogue.title(name)
         if name in self.catalogue.claims.printed_only:
@@ -113,7 +112,7 @@ class Evidences:
         return list(dict.fromkeys(run_id(self.settings, system, hyper, seed) for seed in experiment.seeds))
 
     def _horizon(self, dataset: str, printed: int) -> int:
-        """Return the horizon that stands for one of the paper's: that of equal rank, if there are as many."""
+        """Return this scale's horizon for one of the paper's: the one of equal rank, if there are as many."""
         own = sorted(self.settings.datasets[dataset].test_horizons)
         papers = sorted(self.catalogue.paper.datasets[dataset].test_horizons)
         return own[papers.index(printed)] if len(own) == len(papers) else printed
@@ -165,7 +164,7 @@ class Evidences:
         metric: str,
         horizon: int,
     ) -> Evidence:
-        """Return the evidence with the difference over the sequences that all runs have in common."""
+        """Return the evidence with the difference over the sequences that all runs share."""
         sign = METRICS[metric].sign
         outcomes = []
         for labels in ((GROUP,), (WIDER_GROUP, GROUP)):
@@ -217,7 +216,7 @@ class Evidences:
                 found = replace(found, horizon=str(horizon), sequences=values.shape[1])
                 yield self._at_papers_scale(_of_runs(found, runs, runs))
 
-    # Recognised activities
+    # Recognized activities
 
     def _accuracy(self, claim: AccuracyClaim, other: str) -> Iterator[Evidence]:
         for fraction in claim.fractions:
@@ -295,7 +294,7 @@ def _or_missing(decide: Callable[[], Iterator[Evidence]], what: str) -> list[Evi
 def _of_runs(
     found: Evidence, ours: Sequence[Result | Recognition], theirs: Sequence[Result | Recognition]
 ) -> Evidence:
-    """Return the evidence with its runs, refused if they cannot be compared."""
+    """Return the evidence with its runs, excluded if they must not be compared."""
     configs = [run.config for run in [*ours, *theirs]]
     names = dict.fromkeys(f"{config.dataset_name}/{config.id}" for config in configs)
     seeds = min(len(ours), len(theirs))

@@ -1,4 +1,4 @@
-"""What the paper's own figures say of its claims."""
+"""The values that the paper prints for its claims."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -30,13 +30,13 @@ COLUMNS = {
     3: ["method", "fraction", "accuracy"],
     4: ["dataset", "filters", "order"],
 }
-# Whose row of the tables a name in a claim means.
+# Returns the row of the paper's tables that a name in a claim refers to.
 Rows = Callable[[str], str]
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What the paper says of a claim: its figures in words, whether they agree, and reservations."""
+    """The paper's values for a claim as text, whether they support it, and reservations."""
 
     text: str
     holds: bool | None
@@ -45,13 +45,13 @@ class Figures:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two printed figures.
+    """Two printed values.
 
     Attributes:
-        label: what they are of.
-        compared: the figures.
-        lead: positive where they are as claimed, zero for a tie.
-        ties: whether a tie is as claimed.
+        label: name of the quantity.
+        compared: the values, as text.
+        lead: positive where they support the claim, zero for a tie.
+        ties: whether a tie supports the claim.
     """
 
     label: str
@@ -61,12 +61,12 @@ class Pair:
 
     @property
     def text(self) -> str:
-        """Both in words."""
+        """The label and both values."""
         return f"{self.label}: {self.compared}"
 
     @property
     def holds(self) -> bool:
-        """Whether they are as claimed."""
+        """Whether the values support the claim."""
         return self.lead > 0 or (self.ties and self.lead == 0)
 
 
@@ -75,7 +75,7 @@ class Paper:
 
     Args:
         folder: data/paper.
-        catalogue: of the claims, whose names the rows are found by.
+        catalogue: the claims; their names lead to rows of the tables.
 
     Raises:
         UserError: a table is missing or damaged.
@@ -86,7 +86,7 @@ class Paper:
         self.tables = {n: read_table(folder / f"table{n}.csv", columns) for n, columns in COLUMNS.items()}
 
     def figures(self, claim: Claim) -> Figures:
-        """Return what the paper's figures say of a claim; `holds` is None where it prints none."""
+        """Return the paper's values for a claim; `holds` is None if it prints none."""
         several = len({getattr(comparison, "dataset", "") for comparison in claim.comparisons}) > 1
         pairs = []
         for comparison in claim.comparisons:
@@ -99,18 +99,18 @@ class Paper:
         return Figures("\n".join(pair.text for pair in pairs), holds, " ".join(notes))
 
     def printed_metric(self, dataset: str, name: str, metric: str, horizon: int) -> str:
-        """Return the printed cell of a system or of a row of Table 4, "" if there is none."""
+        """Return the printed value of a model or of a row of Table 4, "" if there is none."""
         return self._printed_metric(dataset, name, metric, horizon, self._row)
 
     def printed_accuracy(self, name: str, fraction: float) -> str:
-        """Return the printed accuracy of a recogniser over all activities, "" if there is none."""
+        """Return the printed accuracy of a recognizer over all activities, "" if there is none."""
         return self._accuracy(name, fraction, [], self._row)
 
     def smallest_lead(self, dataset: str, metric: str) -> float:
-        """Return the least difference that the paper prints between its model and its ConvLSTM baseline.
+        """Return the smallest difference that the paper prints between its model and its ConvLSTM baseline.
 
         Args:
-            dataset: of Table 2; not used for accuracies, which are Table 3's.
+            dataset: data set of Table 2; not used for accuracies, which are in Table 3.
             metric: a key of METRICS, or "accuracy".
 
         Raises:
@@ -125,11 +125,11 @@ class Paper:
             pairs = [[self.printed_metric(dataset, n, metric, h) for n in names] for h in horizons]
         leads = [abs(float(ours) - float(theirs)) for ours, theirs in pairs if ours and theirs]
         if not leads:
-            raise UserError(f"data/paper: prints no {metric} on {dataset}; take it out of claims.yaml")
+            raise UserError(f"data/paper: the paper has no {metric} on {dataset}; remove it from claims.yaml")
         return round(min(leads), 9)
 
     def _optimized(self, claim: Claim) -> str:
-        """Return a sentence where the figures of the authors' optimized code reverse a claim."""
+        """Return a sentence if the values of the authors' optimized code contradict a claim, else ""."""
         against = []
         for comparison in claim.comparisons:
             if isinstance(comparison, MetricClaim | GainClaim) and "conv_lstm" in comparison.than:
@@ -148,7 +148,7 @@ class Paper:
         return self._row(name).removesuffix(")") + OPTIMIZED
 
     def _closest(self, comparison: Comparison, row: Rows) -> list[Pair]:
-        """Return each pair of figures, of several others the one that comes closest or is ahead."""
+        """Return each pair of values; among several other models, the one with the smallest lead."""
         if not isinstance(comparison, Better):
             return []
         closest: dict[str, Pair] = {}
@@ -167,7 +167,7 @@ class Paper:
             CountClaim: self._count_pairs,
             TimeClaim: self._time_pairs,
         }
-        if type(comparison) not in kinds:  # of gaps nothing is printed
+        if type(comparison) not in kinds:  # the paper prints no gaps
             return []
         pairs = kinds[type(comparison)]
         return [pair for other in comparison.than for pair in pairs(comparison, other, row)]
@@ -190,7 +190,7 @@ class Paper:
     def _metric(
         self, dataset: str, name: str, metric: str, horizon: int, after: int | None, row: Rows
     ) -> str:
-        """Return a figure as it is printed, or the mean that two printed means leave to the late frames."""
+        """Return a value as printed, or the mean of the late frames, computed from two printed means."""
         whole = self._printed_metric(dataset, name, metric, horizon, row)
         if after is None or not whole:
             return whole
@@ -234,7 +234,7 @@ class Paper:
         return pairs
 
     def _accuracy(self, name: str, fraction: float, groups: list[str], row: Rows) -> str:
-        """Return a figure as it is printed, or of several groups the mean over their clips."""
+        """Return a value as printed, or for several groups the mean over their clips."""
         keys = {"method": row(name), "fraction": str(fraction)}
         if len(groups) > 1:
             return f"{self._share(name, fraction, groups, row):.1f}"
@@ -283,7 +283,7 @@ class Paper:
         times = "" if claim.factor == 1 else f"{claim.factor:g} x "
         sign = "<" if lead > 0 else "=" if lead == 0 else ">"
         text = f"{ours}{unit} {sign} {times}{theirs}{unit} of {self._name(claim.dataset, other, row)}"
-        # The closest of several others is the one of the least ratio, which is not that of the least lead.
+        # `_closest` needs the ratio: the smallest difference may belong to another model.
         return [Pair(label, text, round(claim.factor - float(ours) / float(theirs), 9) if lead else 0.0)]
 
     def _pair(self, label: str, ours: str, theirs: str, whose: str, lower: bool, by: float = 0) -> Pair:
@@ -297,7 +297,7 @@ class Paper:
         return self.catalogue.paper.datasets[dataset].title
 
     def _name(self, dataset: str, name: str, row: Rows) -> str:
-        """Return what the paper calls a row, with the number that it cites it by."""
+        """Return the paper's name of a row, with its reference number."""
         if line := self.catalogue.claims.ablations.get(name):
             return f"{line.filters}, {line.row}"
         return f"{row(name)} {self._cell(2, {'dataset': dataset, 'method': row(name)}, 'reference')}".strip()
@@ -306,7 +306,7 @@ class Paper:
         table = self.tables[number]
         if column not in table.columns:
             raise UserError(
-                f"data/paper/table{number}.csv: no column {column!r}, which claims.yaml refers to"
+                f"data/paper/table{number}.csv: no column {column!r}, which claims.yaml needs; correct either"
             )
         for name, value in keys.items():
             table = table[table[name] == value]

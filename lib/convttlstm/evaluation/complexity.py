@@ -1,4 +1,4 @@
-"""What a model costs: parameters, multiplications and memory, counted, beside the paper's arithmetic."""
+"""Costs of models: parameters, multiplications and memory, counted; and FLOPs as the paper computes them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ from convttlstm.files import write_text
 from convttlstm.models import create_model
 
 SIZES = (64, 120, 128)  # Moving-MNIST-2, and KTH in training and in evaluation, pixels
-PAPER_SIZES = (64, 120)  # those that Table 2's FLOPs are for
+PAPER_SIZES = (64, 120)  # sizes of Table 2's FLOPs
 CONTEXT, HORIZON = 2, 2
 ORDERS = range(1, 6)
-# What grows with the order N = M, at Table 2's size; the names are the catalogue's words.
+# Models whose cost at each order N = M is counted, at Table 2's size, with names for tables.
 GROWING: dict[str, tuple[str, dict[str, Any]]] = {
     "Conv-TT-LSTM, Algorithm 2": ("conv_tt_lstm", {}),
     "Eq. 7, equal kernels": ("higher_order", {"transition": "equal"}),
@@ -30,19 +30,19 @@ RECOGNITION = {"in_channels": 3, "classes": 41, "size": 224}
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Return the number of a model's weights."""
+    """Return the number of a model's parameters."""
     return sum(weight.numel() for weight in model.parameters())
 
 
 @dataclass(frozen=True)
 class StepCost:
-    """What predicting one more frame of one sequence takes.
+    """The cost of predicting one more frame of one sequence.
 
     Attributes:
-        multiplications: PyTorch's counter sees convolutions and matrix products, and counts an addition
-            beside each multiplication.
-        activation_bytes: of the float32 tensors that training keeps of the step until its backward
-            pass, weights not among them.
+        multiplications: those of convolutions and matrix products, half of what PyTorch counts, since it
+            counts an addition with each multiplication.
+        activation_bytes: size of the float32 tensors, weights excluded, that training keeps for the backward
+            pass.
     """
 
     multiplications: int
@@ -52,8 +52,8 @@ class StepCost:
 def step_cost(model: nn.Module, size: int, in_channels: int = 1) -> StepCost:
     """Return the cost of a sequence's fourth frame, predicted from two and a prediction.
 
-    Which one matters only where a step attends over all past ones (E3D-LSTM). Nothing is computed:
-    the model, with frames of `size` x `size` pixels, is moved to the meta device.
+    The number of earlier frames matters only where a step attends to all of them (E3D-LSTM). The model, for
+    frames of `size` x `size` pixels, is moved to the meta device, so nothing is computed.
     """
     model = model.to("meta")
     before, after = (_cost(model, size, in_channels, horizon) for horizon in (HORIZON - 1, HORIZON))
@@ -64,7 +64,7 @@ def step_cost(model: nn.Module, size: int, in_channels: int = 1) -> StepCost:
 
 def _cost(model: nn.Module, size: int, in_channels: int, horizon: int) -> StepCost:
     weights = {weight.untyped_storage()._cdata for weight in model.parameters()}
-    kept: dict[int, torch.UntypedStorage] = {}  # held on to, or an address might come again
+    kept: dict[int, torch.UntypedStorage] = {}  # kept alive, so that no address is used twice
 
     def note(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
@@ -72,7 +72,7 @@ def _cost(model: nn.Module, size: int, in_channels: int, horizon: int) -> StepCo
         return tensor
 
     frames = torch.zeros(1, CONTEXT + horizon, in_channels, size, size, device="meta")
-    # Some models draw their predictions pixel by pixel, but are as costly, and trained, all at once.
+    # Some models predict pixel by pixel; training them computes all pixels at once, at the same cost.
     predict = getattr(model, "teacher_forced", model)
     with FlopCounterMode(display=False) as counter, saved_tensors_hooks(note, lambda tensor: tensor):
         predict(frames, CONTEXT, horizon)
@@ -81,28 +81,27 @@ def _cost(model: nn.Module, size: int, in_channels: int, horizon: int) -> StepCo
 
 
 def paper_flops(parameters: int, size: int) -> int:
-    """Return the figure that the paper's arithmetic gives for its FLOPs column.
+    """Return the FLOPs as in the paper's Table 2, which computed them from the number of parameters.
 
-    Table 2's column was not measured: it is the parameters, rounded to 0.01 million, times
-    height x width / 1024, times 1000.
+    They are the parameters, rounded to 0.01 million, times height x width / 1024, times 1000.
     """
     return round(parameters, -4) * size * size * 1000 // 1024
 
 
 def write_complexity(settings: dict[str, Settings], output: Path) -> None:
-    """Write a CSV line for every system of the paper's scale, and those in use at other scales.
+    """Write a CSV row for every model of the paper's scale, and for those in use at other scales.
 
     Args:
         settings: the settings of each scale, by its name.
         output: the CSV file: scale, system, title, parameters, and for each size in pixels the
-            multiplications and the bytes of activations per step, and the paper's arithmetic. Recognisers
-            are counted at the paper's scale, for three channels and 41 activities.
+            multiplications and bytes of activations per step, and the paper's FLOPs. Recognizers are counted
+            at the paper's scale only, for three channels and 41 activities.
     """
     rows = []
     for scale, catalogue in settings.items():
         counted = []
         for name, title, choice in _models(catalogue, everything=scale == "paper"):
-            # Systems may differ in their training alone.
+            # Models may differ in their training only.
             if choice in counted or (choice.recognises and scale != "paper"):
                 continue
             counted.append(choice)
@@ -113,10 +112,10 @@ def write_complexity(settings: dict[str, Settings], output: Path) -> None:
 
 
 def write_orders(output: Path) -> None:
-    """Write what Table 2's model costs at each order N, beside Eq. 7 with its kernels written out.
+    """Write the costs at each order N of Table 2's model and of Eq. 7 with full kernels.
 
     Args:
-        output: the CSV file: model, order, parameters, multiplications (of a step on a frame of 64 x 64
+        output: the CSV file: model, order, parameters, multiplications (per step on a frame of 64 x 64
             pixels).
     """
     rows = []
@@ -156,7 +155,7 @@ def _columns(cost: StepCost, size: int) -> dict[str, int]:
 
 
 def _models(settings: Settings, everything: bool) -> Iterator[tuple[str, str, Any]]:
-    """Yield name, title and model of the systems, or of those in use, and of Table 4's other rows."""
+    """Yield name, title and model of all models, or of those in use, and of Table 4's other rows."""
     experiments = settings.experiments.values()
     used = {name for experiment in experiments for name in experiment.systems()}
     for name, system in settings.systems.items():
@@ -170,21 +169,21 @@ def _models(settings: Settings, everything: bool) -> Iterator[tuple[str, str, An
 
 
 class ModelCounts:
-    """Counts of a scale's models, made without memory for their weights; see `planning.clock.Counts`."""
+    """Counts of a scale's models, on the meta device; see `planning.clock.Counts`."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._counted: dict[str, int] = {}
 
     def parameters(self, run: Run) -> int:
-        """Return the parameters of a run's model."""
+        """Return the number of parameters of a run's model."""
         key = repr((run.model, run.dataset.channels, run.model_arguments()))
         if key not in self._counted:
             self._counted[key] = count_parameters(_empty(run))
         return self._counted[key]
 
     def parameter_ratio(self, run: Run) -> float:
-        """Return the parameters of a run's model, relative to those of the catalogue's."""
+        """Return the number of parameters of a run's model, relative to its catalogue entry's."""
         plain = run.model_copy(update={"model": self.settings.systems[run.system].model})
         return self.parameters(run) / self.parameters(plain)
 

@@ -1,4 +1,4 @@
-"""Early activity recognition on the test split: which activity, from a first part of each clip."""
+"""Evaluation of early activity recognition: predict each test clip's activity from its first part."""
 
 from pathlib import Path
 from typing import Any
@@ -22,19 +22,19 @@ BINS = 10  # of confidence, for the calibration error
 def evaluate_recognizer(
     run: Run, model: nn.Module, data: Path, output: Path, device: torch.device | str, made_by: dict[str, Any]
 ) -> dict[str, Any]:
-    """Name the activity of every test clip at each fraction, and write what came out to `output`.
+    """Predict the activity of every test clip at each fraction, and write the results to `output`.
 
-    metrics.json is written last, beside predictions.csv, with a line for each clip and fraction, and
-    examples.npz: at each fraction the clip that was named right, and the one that was named wrong, with the
-    greatest confidence. Accuracies are shares of 1 with Wilson's intervals, which speak of other clips.
+    metrics.json is written last, after predictions.csv, with a row for each clip and fraction, and
+    examples.npz, with the most confident correct and the most confident wrong prediction at each fraction.
+    Accuracies are between 0 and 1, with Wilson's intervals over clips.
 
     Args:
         run: its settings; the data set is of the kind something.
-        model: a recogniser with its weights.
+        model: a recognizer with its weights.
         data: the folder of the data set's manifest.
         output: the run's folder.
-        device: where to compute.
-        made_by: stored as `evaluated_by`.
+        device: device to compute on.
+        made_by: provenance, stored as `evaluated_by`.
 
     Returns:
         The content of metrics.json.
@@ -77,7 +77,7 @@ def evaluate_recognizer(
 
 @torch.inference_mode()
 def _answer(model: nn.Module, frames: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
-    """Return the predicted frames and the probabilities, from the frames before the last `horizon` alone."""
+    """Return predicted frames and probabilities; the model sees all frames but the last `horizon`."""
     given = frames[:, :-horizon]
     outputs, logits = model(given, given.shape[1], horizon)
     return outputs[:, -horizon:].clamp(0, 1), logits.double().softmax(dim=1)
@@ -91,16 +91,16 @@ def _name_all(
     groups: np.ndarray,
     device: torch.device | str,
 ) -> pd.DataFrame:
-    """Return a line for each clip: what it shows, what was named, how surely, and the truth's rank."""
+    """Return a row for each clip: its activity, the predicted one, the confidence, and the truth's rank."""
     plan = judging_plan(clips, fraction, run.evaluation.batch_size)
     rows = []
     batches = clips.batches(plan, device, run.compute.workers)
-    # disable=None: a bar on a terminal only.
+    # disable=None: a progress bar on a terminal only.
     for batch in tqdm(batches, f"evaluate {run.id} at {fraction:.0%}", len(plan), unit="batch", disable=None):
         _, chances = _answer(model, batch.frames, run.dataset.horizon)
         if not chances.isfinite().all():
             raise UserError(
-                "a probability is not finite; the training has diverged, use a smaller learning rate"
+                "a probability is not finite; training has diverged, train again with a smaller learning rate"
             )
         truth = batch.labels
         of_truth = chances.gather(1, truth[:, None])
@@ -121,15 +121,15 @@ def _name_all(
 
 
 def accuracies(table: pd.DataFrame) -> dict[str, Any]:
-    """Return top-1 and top-5 accuracy, the calibration error, and both readings of a group's accuracy.
+    """Return top-1 and top-5 accuracy, the calibration error, and both readings of each group's accuracy.
 
-    A group's `top1` is the share of its clips whose very activity was named; its `group` the share of
-    which any activity of the group was. The paper does not say which of them Table 1 shows. The calibration
-    error is the mean distance of confidence and accuracy, over ten equal bins of confidence (Guo et al.,
-    ICML 2017).
+    A group's `top1` is the share of its clips whose activity was predicted; its `group` is the share for
+    which any activity of the group was predicted. The paper does not say which of them Table 1 shows. The
+    calibration error is the mean distance between confidence and accuracy, over ten equal bins of confidence
+    (Guo et al., ICML 2017).
 
     Args:
-        table: label, named, confidence, rank, group and named_group of each clip.
+        table: label, named (the predicted activity), confidence, rank, group and named_group of each clip.
     """
     right = (table["label"] == table["named"]).to_numpy()
     top5 = (table["rank"] <= 5).to_numpy()
@@ -168,7 +168,7 @@ def _share(hits: np.ndarray) -> dict[str, float | None]:
 def _examples(
     run: Run, model: nn.Module, clips: Activities, table: pd.DataFrame, device: torch.device | str
 ) -> dict[str, np.ndarray]:
-    """Return frames, as bytes, of the surest right and the surest wrong answer."""
+    """Return the frames, as uint8, of the most confident correct and wrong predictions."""
     fraction, kept = table["fraction"].iloc[0], {}
     right = table["label"] == table["named"]
     for name, chosen in (("right", table[right]), ("wrong", table[~right])):

@@ -1,4 +1,4 @@
-"""Two folders of results beside each other: what differs, by how much, and how surely."""
+"""Compare two folders of results: which metrics and settings differ, by how much, with intervals."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -26,25 +26,25 @@ from convttlstm.results import (
 )
 
 NOTE = (
-    "B - A, with 95 % intervals over test sequences, and over seeds where a side has several. "
-    "Where both were evaluated on the same sequences, the interval is of their differences, pair by pair; * "
-    "marks those that leave out zero. Where a folder holds tables only, as in git, * says that the two "
-    "intervals do not overlap, which asks for more."
+    "B - A, with 95 % intervals over test sequences, and over seeds if a side has several. If both were "
+    "evaluated on the same sequences, the interval is that of paired differences. * marks intervals that "
+    "exclude zero. If a folder holds tables only, as in git, * marks values whose intervals do not overlap, "
+    "which is a stricter criterion."
 )
 SAME, OTHER, TABLES = "the same sequences", "other sequences", "not known: tables only"
 
 
 @dataclass(frozen=True)
 class Figure:
-    """What one system reached by one metric.
+    """One metric or cost of one model.
 
     Attributes:
-        mean: as tables show it.
-        low: the lower bound of its interval.
-        high: the upper bound.
-        values: (seeds, sequences), None where only a table is left, and of costs.
+        mean: mean over seeds and sequences, in the units of tables.
+        low: lower bound of its interval.
+        high: upper bound of its interval.
+        values: (seeds, sequences); None for costs, and if only tables exist.
         groups: (sequences,); see `convttlstm.evaluation.intervals`.
-        cost: whether it is one, which has no test sequences.
+        cost: whether it is a cost, which does not depend on test sequences.
     """
 
     mean: float
@@ -57,9 +57,9 @@ class Figure:
 
 @dataclass(frozen=True)
 class System:
-    """Runs that differ in nothing but the seed: their figures by name, settings and origins.
+    """Runs that differ in the seed only: their metrics and costs by name, settings and provenance.
 
-    `run`, the settings, and `origin` are of the first of them; without the runs' folders there are none.
+    `run`, the settings, and `origin` are those of the first run; they are missing if only tables exist.
     """
 
     figures: dict[str, Figure]
@@ -70,7 +70,7 @@ class System:
 
 @dataclass(frozen=True)
 class Difference:
-    """One line: a figure on both sides; the bounds of B - A are None where single values are not known."""
+    """One metric or cost on both sides; the bounds of B - A are None if only tables exist."""
 
     dataset: str
     run: str
@@ -86,7 +86,7 @@ class Difference:
 def compare(a: Path, b: Path) -> "Comparison":
     """Compare two folders of results, such as results/laptop and results/paper.
 
-    Runs are matched by data set and name without the seed; all seeds of a side count as one system.
+    Runs are matched by data set and name without the seed; all seeds of a side are compared together.
 
     Args:
         a: a folder with runs/, or with tables/ alone.
@@ -104,7 +104,7 @@ def compare(a: Path, b: Path) -> "Comparison":
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two sides, by data set and name of the run without its seed."""
+    """Both sides, by data set and run name without the seed."""
 
     a: Path
     b: Path
@@ -113,12 +113,12 @@ class Comparison:
 
     @property
     def common(self) -> list[tuple[str, str]]:
-        """What both sides have, in the order of the first."""
+        """The keys that both sides have, in the order of A."""
         return [key for key in self.of_a if key in self.of_b]
 
     @cached_property
     def differences(self) -> list[Difference]:
-        """A line for each figure that both sides have."""
+        """The differences of all metrics and costs that both sides have."""
         return [
             _difference(key, name, self.of_a[key], self.of_b[key])
             for key in self.common
@@ -127,20 +127,20 @@ class Comparison:
         ]
 
     def tables(self) -> list[Table]:
-        """Return the differences as a table for each data set, and what else differs."""
+        """Return a table of differences for each data set, and one of differing settings and provenance."""
         tables = []
         for dataset in dict.fromkeys(key[0] for key in self.common):
             own = [line for line in self.differences if line.dataset == dataset]
             rows = [Row([line.run, line.figure, *_numbers(line), line.judged_on], ours=True) for line in own]
-            header = [("", name) for name in ("Run", "Figure", "A", "B", "B - A", "Judged on")]
+            header = [("", name) for name in ("Run", "Metric", "A", "B", "B - A", "Evaluated on")]
             tables.append(Table(dataset, NOTE, header, "llrrrl", rows))
         rows = [Row(list(cells), ours=True) for cells in self._others()]
-        header = [("", name) for name in ("What", "A", "B", "Runs")]
-        note = "Settings, and where the runs come from; of several seeds, of the first."
-        return [*tables, Table("What else differs", note, header, "llll", rows)] if rows else tables
+        header = [("", name) for name in ("Setting", "A", "B", "Runs")]
+        note = "Settings and provenance, of the first seed."
+        return [*tables, Table("Other differences", note, header, "llll", rows)] if rows else tables
 
     def _others(self) -> Iterator[tuple[str, str, str, str]]:
-        """Yield each setting or origin that differs, both values, and the runs whose it is."""
+        """Yield each differing setting or provenance entry, both values, and the runs that differ in it."""
         found: dict[tuple[str, str, str], list[str]] = {}
         for key in self.common:
             for what, a, b in _changed(_facts(self.of_a[key]), _facts(self.of_b[key])):
@@ -164,14 +164,14 @@ class Comparison:
         """Write the comparison as Markdown, or its differences as CSV, by the suffix of `output`.
 
         Raises:
-            UserError: it is neither .md nor .csv, or cannot be written.
+            UserError: the suffix is neither .md nor .csv, or the file cannot be written.
         """
         if output.suffix == ".md":
             write_text(output, self.to_text())
         elif output.suffix == ".csv":
             write_text(output, pd.DataFrame(self.differences).to_csv(index=False, float_format="%.6g"))
         else:
-            raise UserError(f"{output}: a comparison is written as .md or .csv")
+            raise UserError(f"{output}: unknown suffix; name a .md or .csv file")
 
 
 def _difference(key: tuple[str, str], name: str, a: System, b: System) -> Difference:
@@ -194,7 +194,7 @@ def _difference(key: tuple[str, str], name: str, a: System, b: System) -> Differ
 
 
 def _same_sequences(a: Run | None, b: Run | None) -> bool:
-    """Return whether both were judged on the same sequences: the test split of equal settings."""
+    """Return whether both were evaluated on the same sequences: the settings of the test split are equal."""
     if a is None or b is None:
         return False
     of_training = {"train", "validation", "title"}
@@ -210,7 +210,7 @@ def _numbers(line: Difference) -> list[str]:
 
 def _label(systems: Mapping[tuple[str, str], System]) -> str:
     labels = dict.fromkeys(system.run.label for system in systems.values() if system.run)
-    return ", ".join(labels) or "known by its tables alone: for intervals of differences, get its runs/"
+    return ", ".join(labels) or "known by its tables only; intervals of differences need its runs/"
 
 
 def _facts(system: System) -> dict[str, str]:
@@ -290,14 +290,14 @@ def _recogniser(runs: list[Recognition]) -> System:
 
 def _figure(values: list[np.ndarray], groups: np.ndarray, first: Path) -> Figure:
     if len({len(own) for own in values}) > 1:
-        raise UserError(f"{first}: its seeds were judged on different test sequences; evaluate them again")
+        raise UserError(f"{first}: its seeds were evaluated on different test sequences; evaluate them again")
     stacked = np.stack(values)
     found = mean(stacked, groups)
     return Figure(found.value, *found.interval, stacked, groups)
 
 
 def _costs(runs: list[Result] | list[Recognition]) -> dict[str, Figure]:
-    """Return what the system takes, which test sequences do not change."""
+    """Return the model's costs, which do not depend on test sequences."""
     costs = {"parameters": float(runs[0].metrics.parameters)}
     minutes = [run.provenance.minutes_per_10000_samples for run in runs if run.provenance]
     if minutes:
@@ -306,9 +306,9 @@ def _costs(runs: list[Result] | list[Recognition]) -> dict[str, Figure]:
 
 
 def _origin(run: Result | Recognition) -> dict[str, str]:
-    made, judged = run.provenance, run.metrics.evaluated_by
-    found = {"evaluated at commit": str(judged.commit), "evaluated on": judged.device}
-    found |= {f"evaluated with {name}": version for name, version in judged.versions.items()}
+    made, evaluated = run.provenance, run.metrics.evaluated_by
+    found = {"evaluated at commit": str(evaluated.commit), "evaluated on": evaluated.device}
+    found |= {f"evaluated with {name}": version for name, version in evaluated.versions.items()}
     if made:
         found |= {
             "trained at commit": str(made.commit),
@@ -320,12 +320,10 @@ def _origin(run: Result | Recognition) -> dict[str, str]:
 
 
 def _from_tables(results: Path) -> dict[tuple[str, str], System]:
-    """Return what Table 2's CSV files hold, which git keeps where the runs themselves are not."""
+    """Return the contents of Table 2's CSV files, which are in git while runs are not."""
     paths = sorted(results.glob("tables/table2_*.csv"))
     if not paths:
-        raise UserError(
-            f"{results}: holds neither runs/ nor tables/table2_*.csv; name a folder below results/"
-        )
+        raise UserError(f"{results}: holds neither runs/ nor tables/table2_*.csv; name a folder in results/")
     found = {}
     for path in paths:
         table = read_table(path, ["origin", "runs", "seeds", "part_of"])
