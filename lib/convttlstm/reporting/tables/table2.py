@@ -250,7 +250,7 @@ def _with_costs(shown: Table, table: pd.DataFrame, metric: Metric, horizons: lis
         millions, minutes = row["parameters_millions"], row["minutes_per_10000_samples"]
         cells = [signed_cell(row, column) for column in columns]
         if is_ours(row):
-            cells += [f"{round(float(millions) * 1e6):,}", billions(row["multiplications"] or 0)]
+            cells += [f"{round(float(millions) * 1e6):,}", billions(row["multiplications"])]
         else:
             flops = row["paper_flops_billions"]
             cells += [f"{millions}M" if millions else "", f"{flops} G" if flops else ""]
