@@ -34,7 +34,7 @@ def tiny(name, in_channels=1, **settings):
 @pytest.mark.parametrize(
     "name, count, printed",
     [
-        # OpenSTL's model zoo, Moving-MNIST. It prints 58.0, which seems to be rounded twice: its code has 57.946.
+        # OpenSTL's model zoo. For SimVP it prints 58.0, seemingly rounded twice: its code has 57.946.
         (SIMVP, 57_946_113, 57.9),
         (PREDRNN, 23_855_104, 23.9),
     ],

@@ -172,8 +172,8 @@ KTH = {
     "kind": "kth",
     "source": "synthetic",
     "title": "KTH (synthetic stand-in)",
-    "size": 16,
-    "evaluation_size": 24,
+    "size": [12, 16],
+    "evaluation_size": [18, 24],
     "train_persons": [1],
     "validation_persons": [15],
     "test_persons": [17, 18],
@@ -211,8 +211,8 @@ def test_kth_goes_from_archives_to_tables_figures_and_a_prediction(project):
         assert done.returncode == 0, done.stderr
     with Image.open(project.folder / "ahead.gif") as gif:
         assert gif.n_frames == 3 + 4
-    assert len(list(decode(str(project.folder / "known.mp4"), 16))) == 3 + 4
-    assert np.load(project.folder / "array.npy").shape == (4, 1, 24, 24)
+    assert len(list(decode(str(project.folder / "known.mp4"), (16, 16)))) == 3 + 4
+    assert np.load(project.folder / "array.npy").shape == (4, 1, 18, 24)
     done = project.call("predict", run, video, "--horizon", 4, "--start", 3, "-o", project.folder / "x.gif")
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert "the first predicted frame can be 4 to 13" in done.stderr

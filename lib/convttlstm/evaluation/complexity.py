@@ -12,6 +12,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from convttlstm.config import Run, Settings
+from convttlstm.config.base import sides
 from convttlstm.config.models import HYPER, ExternalModel
 from convttlstm.files import shortened, write_text
 from convttlstm.models import create_model
@@ -50,14 +51,18 @@ class StepCost:
 
 
 def step_cost(
-    model: nn.Module, size: int, in_channels: int = 1, context: int = CONTEXT, horizon: int = HORIZON
+    model: nn.Module,
+    size: int | tuple[int, int],
+    in_channels: int = 1,
+    context: int = CONTEXT,
+    horizon: int = HORIZON,
 ) -> StepCost:
     """Return the cost of one predicted frame: the mean over a second horizon that follows a first.
 
     That is a sequence's fourth frame, predicted from two and a prediction, unless context and horizon say
     otherwise. Which one matters only where a step attends over all past ones (E3D-LSTM), or a model predicts
-    many frames at once. Nothing is computed: the model, with frames of `size` x `size` pixels, is moved to
-    the meta device.
+    many frames at once. Nothing is computed: the model is moved to the meta device. `size` is a frame's
+    height and width, pixels, or both if they differ.
     """
     model = model.to("meta")
     before, after = (_cost(model, size, in_channels, context, end) for end in (horizon, 2 * horizon))
@@ -67,7 +72,9 @@ def step_cost(
     )
 
 
-def _cost(model: nn.Module, size: int, in_channels: int, context: int, horizon: int) -> StepCost:
+def _cost(
+    model: nn.Module, size: int | tuple[int, int], in_channels: int, context: int, horizon: int
+) -> StepCost:
     weights = {weight.untyped_storage()._cdata for weight in model.parameters()}
     kept: dict[int, torch.UntypedStorage] = {}  # held on to, or an address might come again
 
@@ -76,7 +83,7 @@ def _cost(model: nn.Module, size: int, in_channels: int, context: int, horizon: 
         kept[storage._cdata] = storage
         return tensor
 
-    frames = torch.zeros(1, context + horizon, in_channels, size, size, device="meta")
+    frames = torch.zeros(1, context + horizon, in_channels, *sides(size), device="meta")
     # Some models draw their predictions pixel by pixel, but are as costly, and trained, all at once.
     predict = getattr(model, "teacher_forced", model)
     with FlopCounterMode(display=False) as counter, saved_tensors_hooks(note, lambda tensor: tensor):
@@ -215,7 +222,7 @@ class ModelCounts:
         with torch.device("meta"):
             reference = create_model("conv_tt_lstm", **self.settings.systems["conv_tt_lstm"].model.hyper())
         lengths = _lengths(self.settings, run.system, run.model)
-        own = step_cost(_empty(run), run.dataset.size, run.dataset.channels, *lengths)
+        own = step_cost(_empty(run), run.dataset.frame_shape, run.dataset.channels, *lengths)
         return own.multiplications / step_cost(reference, size).multiplications
 
 
