@@ -22,6 +22,7 @@ from convttlstm import hub
 from convttlstm.config import Halving, load_settings
 from convttlstm.data.frames import decode
 from tests.conftest import ENVIRONMENT, RUN, Project
+from tests.outputs import undescribed
 from tests.video_files import noise, write_video
 
 RUNS = "results/tiny/runs/moving_mnist_2"
@@ -138,6 +139,10 @@ def test_from_digits_to_the_page_and_then_nothing_to_do(project):
     }.items():
         assert {f"{stem}.{suffix}" for suffix in suffixes} <= made
     assert "index.html" in made
+    prepared = (path for path in project.data.rglob("*") if path.is_file())
+    written = [*results.rglob("*"), *prepared]
+    files = [str(path.relative_to(project.folder)) for path in written if path.is_file()]
+    assert undescribed(files) == []
     # Two grid points were trained, one of which is Table 2's; only Table 2's runs met the test split.
     folders = {path.parent.name for path in results.rglob("best.safetensors")}
     assert folders == {"conv_lstm-seed0", "conv_tt_lstm-seed0", "conv_tt_lstm-C2-seed0"}
