@@ -3,7 +3,8 @@
 trials.yaml lists them. A trial trains one seed of each of its models on Moving-MNIST sequences and evaluates
 30 predicted frames of the validation split, beside two predictions that need no training: all black, and the
 last frame copied. A frame is open to comparison if the model beats both in MSE, SSIM and LPIPS with separate
-95 % intervals over sequences. The results are one CSV file; trials that it holds are not repeated.
+95 % intervals over sequences. The results are one CSV file and curves of it; trials that the file holds are
+not repeated.
 """
 
 import argparse
@@ -17,6 +18,9 @@ import numpy as np
 import pandas as pd
 import torch
 import yaml
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from benchmarks import RESULTS, ROOT
 from convttlstm.config import Run, load_settings, resolve_run
@@ -28,7 +32,8 @@ from convttlstm.evaluation.complexity import count_parameters
 from convttlstm.evaluation.intervals import mean
 from convttlstm.evaluation.lpips_metric import Lpips
 from convttlstm.evaluation.protocol import judge, load_model
-from convttlstm.files import write_text
+from convttlstm.files import with_suffix, write_text
+from convttlstm.reporting.drawing import STYLE, save
 from convttlstm.training.loop import train
 
 DATASET, HORIZON = "moving_mnist_2", 30
@@ -56,7 +61,39 @@ def main() -> None:
         for future in as_completed(pool.submit(run_trial, *task, options.lpips) for task in tasks):
             done = pd.concat([done, future.result()])
             write_text(options.output, done.to_csv(index=False, float_format="%.5g"))
+    draw(done, with_suffix(options.output, ""))
     print(f"wrote {options.output}")
+
+
+def draw(results: pd.DataFrame, output: Path) -> None:
+    """Draw each metric by frame, a column for each trial and model."""
+    trials = [*results.groupby(["trial", "model"], sort=False)]
+    with style.context(["default", STYLE, {"axes.titlesize": 6, "xtick.labelsize": 6}]):
+        figure = Figure(figsize=(1.35 * len(trials), 4.2), layout="constrained")
+        grid = figure.subplots(len(METRICS), len(trials), sharex=True, sharey="row", squeeze=False)
+        for column, ((trial, model), lines) in zip(grid.T, trials, strict=True):
+            column[0].set_title(f"{trial}\n{model}")
+            for axes, metric in zip(column, METRICS, strict=True):
+                draw_curves(axes, lines[lines["metric"] == metric])
+        for axes, metric in zip(grid[:, 0], METRICS, strict=True):
+            axes.set_ylabel(metric)
+        grid[0, 0].legend(fontsize=5, frameon=False)
+        note = "validation sequences, by frame after the context; bands: 95 % intervals"
+        save(figure, note, output, (".svg",))
+
+
+def draw_curves(axes: Axes, lines: pd.DataFrame) -> None:
+    """Draw one metric of a model and of the two naive predictions.
+
+    Dots mark frames at which the model's interval is separate from both.
+    """
+    frames = lines["frame"]
+    axes.fill_between(frames, lines["low"], lines["high"], color="C0", alpha=0.3, lw=0)
+    axes.plot(frames, lines["value"], color="C0", label="model")
+    separate = lines[lines["open"]]
+    axes.plot(separate["frame"], separate["value"], ".", ms=4, color="C0", label="better than both")
+    axes.plot(frames, lines["black"], "k:", lw=0.8, label="all black")
+    axes.plot(frames, lines["copy_last"], "--", color="0.5", lw=0.8, label="last frame copied")
 
 
 def run_trial(name: str, trial: dict[str, Any], system: str, lpips: Path) -> pd.DataFrame:

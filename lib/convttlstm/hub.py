@@ -1,7 +1,7 @@
 """Published weights in two lines.
 
     from convttlstm.hub import load
-    model = load("results/laptop/models/conv_tt_lstm-seed0")
+    model = load("results/laptop/models/moving_mnist_2/conv_tt_lstm-seed0")
 
 `convttlstm.models` says how the model is called. Such folders come from `convttlstm export-weights`.
 """

@@ -16,7 +16,7 @@ from convttlstm.reporting import report_names
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a subcommand; return the exit status: 0, 1 after one line of error, 75 if interrupted."""
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     try:
         options.command(options)
     except UserError as error:
@@ -44,7 +44,8 @@ def _log_of_failure() -> Path:
     return Path(name)
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of all subcommands."""
     parser = argparse.ArgumentParser(
         prog="convttlstm",
         description="Reproduction of Convolutional Tensor-Train LSTM (NeurIPS 2020).",
