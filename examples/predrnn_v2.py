@@ -16,6 +16,8 @@ The decoupling loss wants what enters C and what enters M to be orthogonal, chan
 
     mean over t, l and channels of |cos(Wd * (i g), Wd * (i' g'))|,   one 1x1 convolution Wd for all layers
 
+Its gradient is used, as in the paper; the authors' code copies its values to a new tensor without one.
+
 Sizes are those of the authors' script for Moving-MNIST; OpenSTL's model zoo counts 23.9M parameters, and
 23.8M for PredRNN, which lacks Wd. As in their code there are no biases, and f and f' have 1 added before
 sigma. Left out is reverse scheduled sampling, which is a way of training: the scale's recipe trains this
