@@ -18,7 +18,7 @@ demo: .venv/.installed
 test: .venv/.installed lint
 	@$(ACTIVE) OMP_NUM_THREADS=1 pytest --numprocesses 2 --dist worksteal -m "not slurm$(if $(FAST), and not slow)"
 
-# Starts and stops a Slurm on this machine, as root; tests/workflow/slurm.sh install gets one.
+# Starts and stops Slurm on this machine, as root; tests/install.sh installs it.
 test-slurm: .venv/.installed
 	@$(ACTIVE) OMP_NUM_THREADS=1 pytest -m slurm
 

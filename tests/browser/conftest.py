@@ -21,7 +21,7 @@ KEPT = [4, 7, 9]  # test sequences, by falling SSIM
 def browser() -> Iterator["playwright.Browser"]:
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
-        pytest.skip("no Chromium on this machine; Debian's package is called chromium")
+        pytest.skip("needs Chromium: `tests/install.sh`")
     # As root, in a container, Chromium does not start inside its sandbox; the page is our own.
     options = ["--no-sandbox"] if os.geteuid() == 0 else []
     with playwright.sync_playwright() as started:

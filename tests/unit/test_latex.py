@@ -16,7 +16,7 @@ from convttlstm.results import Scale, Selection
 from tests.reports import write_report
 from tests.unit.test_reporting import DATASET, MSE, ROOT, RUNS, SELECTION, make_results, make_run
 
-pytestmark = pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex on this machine")
+pytestmark = pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex: `tests/install.sh`")
 
 DEMO = ROOT / "results/demo/tables"
 # A paper's page. Each table tells its own width, and that of the line to which it is shrunk.
@@ -109,7 +109,7 @@ def test_what_latex_could_misread(tmp_path: Path) -> None:
 def test_brackets_that_open_a_line_are_printed(tmp_path: Path) -> None:
     """LaTeX reads a bracket or star behind the end of a line as an option, unless it is kept from it."""
     if not shutil.which("pdftotext"):
-        pytest.skip("no pdftotext on this machine")
+        pytest.skip("needs pdftotext: `tests/install.sh`")
     names = ["ConvLSTM (classic TTD) [27, 28]", "one line", "* starred"]
     rows = [Row([name, "1"], ours=True) for name in names]
     compile_latex(tmp_path, to_latex(Table("T", "N", [("", "A"), ("", "B")], "lr", rows)))

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # A real Slurm on this machine, for tests: one node that poses as 4 cores, 32 GB and four GPUs.
 #
-#   slurm.sh install   Debian's packages (as root)
 #   slurm.sh start     writes /etc/slurm and starts the daemons (as root); another's configuration is refused
 #   slurm.sh stop      cancels all jobs and stops them
 #
@@ -11,12 +10,6 @@ set -euo pipefail
 CONF=/etc/slurm/slurm.conf
 STATE=/var/tmp/convttlstm-slurm
 MARK="# Written by tests/workflow/slurm.sh of convttlstm"
-
-install() {
-    export DEBIAN_FRONTEND=noninteractive
-    apt-get update -qq
-    apt-get install -qq -y --no-install-recommends slurm-wlm slurm-wlm-basic-plugins munge >/dev/null
-}
 
 configure() {
     if [[ -e $CONF ]] && ! head -1 "$CONF" | grep -qF "$MARK"; then
@@ -89,4 +82,4 @@ stop() {
     pkill -x munged || true
 }
 
-"${1:?install, start or stop}"
+"${1:?start or stop}"

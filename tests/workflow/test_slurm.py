@@ -62,7 +62,7 @@ pytestmark = pytest.mark.slurm
 def slurm() -> Iterator[None]:
     """Slurm's daemons, for as long as this module's tests take."""
     if os.geteuid() or not shutil.which("slurmctld"):
-        pytest.skip("needs a Slurm to start and stop: as root, `tests/workflow/slurm.sh install`")
+        pytest.skip("needs root and Slurm: `tests/install.sh`")
     subprocess.run([SCRIPT, "start"], check=True)
     yield
     subprocess.run([SCRIPT, "stop"], check=True)
