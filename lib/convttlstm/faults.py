@@ -24,6 +24,7 @@ EXTRAS = {
     "evaluate": ["lpips", "scipy", "torchvision"],
     "report": ["jinja2", "markupsafe", "matplotlib", "seaborn"],
     "workflow": ["rocrate"],
+    "hdf5": ["h5py"],
 }
 
 # Errors of paths, not of this program.

@@ -22,6 +22,7 @@ from convttlstm import hub
 from convttlstm.config import Halving, load_settings
 from convttlstm.data.frames import decode
 from tests.conftest import ENVIRONMENT, RUN, Project
+from tests.outputs import undescribed
 from tests.video_files import noise, write_video
 
 RUNS = "results/tiny/runs/moving_mnist_2"
@@ -138,6 +139,10 @@ def test_from_digits_to_the_page_and_then_nothing_to_do(project):
     }.items():
         assert {f"{stem}.{suffix}" for suffix in suffixes} <= made
     assert "index.html" in made
+    prepared = (path for path in project.data.rglob("*") if path.is_file())
+    written = [*results.rglob("*"), *prepared]
+    files = [str(path.relative_to(project.folder)) for path in written if path.is_file()]
+    assert undescribed(files) == []
     # Two grid points were trained, one of which is Table 2's; only Table 2's runs met the test split.
     folders = {path.parent.name for path in results.rglob("best.safetensors")}
     assert folders == {"conv_lstm-seed0", "conv_tt_lstm-seed0", "conv_tt_lstm-C2-seed0"}
@@ -172,8 +177,8 @@ KTH = {
     "kind": "kth",
     "source": "synthetic",
     "title": "KTH (synthetic stand-in)",
-    "size": 16,
-    "evaluation_size": 24,
+    "size": [12, 16],
+    "evaluation_size": [18, 24],
     "train_persons": [1],
     "validation_persons": [15],
     "test_persons": [17, 18],
@@ -211,8 +216,8 @@ def test_kth_goes_from_archives_to_tables_figures_and_a_prediction(project):
         assert done.returncode == 0, done.stderr
     with Image.open(project.folder / "ahead.gif") as gif:
         assert gif.n_frames == 3 + 4
-    assert len(list(decode(str(project.folder / "known.mp4"), 16))) == 3 + 4
-    assert np.load(project.folder / "array.npy").shape == (4, 1, 24, 24)
+    assert len(list(decode(str(project.folder / "known.mp4"), (16, 16)))) == 3 + 4
+    assert np.load(project.folder / "array.npy").shape == (4, 1, 18, 24)
     done = project.call("predict", run, video, "--horizon", 4, "--start", 3, "-o", project.folder / "x.gif")
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert "the first predicted frame can be 4 to 13" in done.stderr

@@ -24,7 +24,7 @@ SCALE: dict[str, Any] = {
             "title": "Something-Something V2 (synthetic stand-in)",
             "source": "synthetic",
             "categories": "data/categories/ssv2_drawn_10.csv",
-            "size": 16,
+            "size": [16, 24],
             "horizon": 3,
             "test_horizons": [3],
             "synthetic_clips": [4, 2],

@@ -193,7 +193,7 @@ class Settings(Strict):
             raise ValueError(
                 f"experiments.{dataset_name}: evaluation.first_frame {first} is after horizon {shortest}"
             )
-        lpips_size = evaluation.lpips_size or dataset.test_size
+        lpips_size = evaluation.lpips_size or min(dataset.test_shape)
         if evaluation.lpips and not dataset.recognition and lpips_size < LPIPS_SIZE:
             raise ValueError(
                 f"experiments.{dataset_name}: LPIPS needs frames of at least {LPIPS_SIZE} pixels, not "

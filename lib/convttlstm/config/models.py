@@ -146,9 +146,9 @@ class PatchedModel(TrainedModel):
 
     def refusal(self, dataset: DatasetSettings) -> str | None:
         """Return why the data set cannot be served, or None if it can."""
-        for size in (dataset.size, dataset.test_size):
-            if size % self.patch_size:
-                return f"frames of {size} pixels cannot be cut into patches of {self.patch_size}"
+        for side in (*dataset.frame_shape, *dataset.test_shape):
+            if side % self.patch_size:
+                return f"frames of {side} pixels cannot be cut into patches of {self.patch_size}"
         return None
 
 
@@ -195,9 +195,9 @@ class McnetModel(TrainedModel):
 
     def refusal(self, dataset: DatasetSettings) -> str | None:
         """Return why the data set cannot be served, or None if it can."""
-        for size in (dataset.size, dataset.test_size):
-            if size % 8:
-                return f"its three poolings need frames whose size is a multiple of 8, not {size}"
+        for side in (*dataset.frame_shape, *dataset.test_shape):
+            if side % 8:
+                return f"its three poolings need frames whose size is a multiple of 8, not {side}"
         if dataset.context < 2:
             return "it sees motion as differences of input frames, so it needs two of them"
         return None
@@ -237,8 +237,9 @@ class RecognizerModel(StackSettings):
 
     def refusal(self, dataset: DatasetSettings) -> str | None:
         """Return why the data set cannot be served, or None if it can."""
-        if dataset.size % 4:
-            return f"its encoder halves frames twice, so {dataset.size} pixels must be a multiple of 4"
+        for side in dataset.frame_shape:
+            if side % 4:
+                return f"its encoder halves frames twice, so {side} pixels must be a multiple of 4"
         return None
 
     @model_validator(mode="after")

@@ -12,13 +12,14 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from convttlstm.config import Run, Settings
-from convttlstm.config.models import HYPER
-from convttlstm.files import write_text
+from convttlstm.config.base import sides
+from convttlstm.config.models import HYPER, ExternalModel
+from convttlstm.files import shortened, write_text
 from convttlstm.models import create_model
 
 SIZES = (64, 120, 128)  # Moving-MNIST-2, and KTH in training and in evaluation, pixels
 PAPER_SIZES = (64, 120)  # sizes of Table 2's FLOPs
-CONTEXT, HORIZON = 2, 2
+CONTEXT, HORIZON = 2, 1
 ORDERS = range(1, 6)
 # Models whose cost at each order N = M is counted, at Table 2's size, with names for tables.
 GROWING: dict[str, tuple[str, dict[str, Any]]] = {
@@ -49,20 +50,31 @@ class StepCost:
     activation_bytes: int
 
 
-def step_cost(model: nn.Module, size: int, in_channels: int = 1) -> StepCost:
-    """Return the cost of a sequence's fourth frame, predicted from two and a prediction.
+def step_cost(
+    model: nn.Module,
+    size: int | tuple[int, int],
+    in_channels: int = 1,
+    context: int = CONTEXT,
+    horizon: int = HORIZON,
+) -> StepCost:
+    """Return the cost of one predicted frame: the mean over a second horizon that follows a first.
 
-    The number of earlier frames matters only where a step attends to all of them (E3D-LSTM). The model, for
-    frames of `size` x `size` pixels, is moved to the meta device, so nothing is computed.
+    That is a sequence's fourth frame, predicted from two and a prediction, unless context and horizon say
+    otherwise. It matters only where a step attends to all earlier frames (E3D-LSTM), or a model predicts
+    many frames at once. The model is moved to the meta device, so nothing is computed. `size` is a frame's
+    height and width, pixels, or both if they differ.
     """
     model = model.to("meta")
-    before, after = (_cost(model, size, in_channels, horizon) for horizon in (HORIZON - 1, HORIZON))
+    before, after = (_cost(model, size, in_channels, context, end) for end in (horizon, 2 * horizon))
     return StepCost(
-        after.multiplications - before.multiplications, after.activation_bytes - before.activation_bytes
+        (after.multiplications - before.multiplications) // horizon,
+        (after.activation_bytes - before.activation_bytes) // horizon,
     )
 
 
-def _cost(model: nn.Module, size: int, in_channels: int, horizon: int) -> StepCost:
+def _cost(
+    model: nn.Module, size: int | tuple[int, int], in_channels: int, context: int, horizon: int
+) -> StepCost:
     weights = {weight.untyped_storage()._cdata for weight in model.parameters()}
     kept: dict[int, torch.UntypedStorage] = {}  # kept alive, so that no address is used twice
 
@@ -71,11 +83,11 @@ def _cost(model: nn.Module, size: int, in_channels: int, horizon: int) -> StepCo
         kept[storage._cdata] = storage
         return tensor
 
-    frames = torch.zeros(1, CONTEXT + horizon, in_channels, size, size, device="meta")
+    frames = torch.zeros(1, context + horizon, in_channels, *sides(size), device="meta")
     # Some models predict pixel by pixel; training them computes all pixels at once, at the same cost.
     predict = getattr(model, "teacher_forced", model)
     with FlopCounterMode(display=False) as counter, saved_tensors_hooks(note, lambda tensor: tensor):
-        predict(frames, CONTEXT, horizon)
+        predict(frames, context, horizon)
     activations = sum(storage.nbytes() for key, storage in kept.items() if key not in weights)
     return StepCost(int(counter.get_total_flops()) // 2, activations)
 
@@ -105,8 +117,11 @@ def write_complexity(settings: dict[str, Settings], output: Path) -> None:
             if choice in counted or (choice.recognises and scale != "paper"):
                 continue
             counted.append(choice)
-            count = _count_recogniser if choice.recognises else _count_predictor
-            rows.append({"scale": scale, "system": name, "title": title} | count(choice))
+            if choice.recognises:
+                counts = _count_recogniser(choice)
+            else:
+                counts = _count_predictor(choice, _lengths(catalogue, name, choice))
+            rows.append({"scale": scale, "system": name, "title": title} | counts)
     table = pd.DataFrame(rows).astype({"parameters": "Int64"})
     write_text(output, table.to_csv(index=False, float_format="%.0f"))
 
@@ -130,13 +145,27 @@ def write_orders(output: Path) -> None:
     write_text(output, table.to_csv(index=False))
 
 
-def _count_predictor(choice: Any) -> dict[str, int]:
+def _lengths(settings: Settings, system: str, choice: Any) -> tuple[int, int]:
+    """Return the input frames and horizon to count at: of a model of one's own, those it is trained for."""
+    if isinstance(choice, ExternalModel):
+        for dataset, experiment in settings.experiments.items():
+            if system in experiment.systems():
+                return settings.datasets[dataset].context, settings.datasets[dataset].horizon
+    return CONTEXT, HORIZON
+
+
+def _count_predictor(choice: Any, lengths: tuple[int, int]) -> dict[str, int]:
     with torch.device("meta"):
         model = create_model(choice.name, **choice.hyper())
     parameters = count_parameters(model)
     row = {"parameters": parameters}
     for size in SIZES:
-        row |= _columns(step_cost(model, size), size)
+        try:
+            row |= _columns(step_cost(model, size, 1, *lengths), size)
+        except (RuntimeError, ValueError) as error:
+            if not isinstance(choice, ExternalModel):
+                raise
+            print(f"{choice.name} is not counted at {size} x {size} pixels: {shortened(error)}")
     return row | {f"paper_flops_{size}": paper_flops(parameters, size) for size in PAPER_SIZES}
 
 
@@ -191,7 +220,8 @@ class ModelCounts:
         """Return the multiplications of a step, relative to Conv-TT-LSTM's on frames of `size` pixels."""
         with torch.device("meta"):
             reference = create_model("conv_tt_lstm", **self.settings.systems["conv_tt_lstm"].model.hyper())
-        own = step_cost(_empty(run), run.dataset.size, run.dataset.channels)
+        lengths = _lengths(self.settings, run.system, run.model)
+        own = step_cost(_empty(run), run.dataset.frame_shape, run.dataset.channels, *lengths)
         return own.multiplications / step_cost(reference, size).multiplications
 
 

@@ -27,7 +27,7 @@ class Lpips(nn.Module):
 
         Args:
             weights: AlexNet's weights.
-            size: height and width in pixels to which frames are resized first (bilinear); None: not resized.
+            size: pixels of the shorter side to which frames are resized first (bilinear); None: not resized.
 
         Raises:
             UserError: the file is missing or holds other weights.
@@ -77,7 +77,8 @@ class Lpips(nn.Module):
             frames.reshape(-1, channel, height, width).expand(-1, 3, -1, -1) for frames in (prediction, truth)
         ]
         if self.size is not None:
-            height = width = self.size
+            scale = self.size / min(height, width)
+            height, width = round(height * scale), round(width * scale)
             pair = [interpolate(frames, (height, width), mode="bilinear") for frames in pair]
         if min(height, width) < LPIPS_SIZE:
             raise UserError(

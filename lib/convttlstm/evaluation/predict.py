@@ -80,7 +80,7 @@ def _decoded(run: Run, video: Path) -> Iterator[np.ndarray]:
         raise UserError(f"{video}: no such file")
     dataset = run.dataset
     colour, step = dataset.channels == 3, dataset.frame_interval
-    return decode(str(video), dataset.test_size, colour, step, dataset.cropped)
+    return decode(str(video), dataset.test_shape, colour, step, dataset.cropped)
 
 
 def _test_sequence(run: Run, horizon: int) -> Iterator[np.ndarray]:

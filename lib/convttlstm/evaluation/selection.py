@@ -61,5 +61,5 @@ def _configuration(settings: Settings, dataset: str, name: str) -> dict[str, Any
     return {
         "settings": {symbol: values[name] for name, symbol in HYPER.items() if values.get(name)},
         "parameters": count_parameters(model),
-        "multiplications": step_cost(model, run.dataset.size, run.dataset.channels).multiplications,
+        "multiplications": step_cost(model, run.dataset.frame_shape, run.dataset.channels).multiplications,
     }

@@ -1,5 +1,6 @@
 """Estimates of how long runs take on a device, from times measured on it or on another device."""
 
+import math
 from pathlib import Path
 from typing import Protocol
 
@@ -76,14 +77,15 @@ class Clock:
 
     def _seconds(self, run: Run, column: str, steps: int) -> float:
         if run.system in self.times.index:
-            row = self._measured(run.system, run.dataset.size)
-            ratio = self.counts.parameter_ratio(run) * (run.dataset.size / row["size"]) ** 2
+            pixels = math.prod(run.dataset.frame_shape)
+            row = self._measured(run.system, math.sqrt(pixels))
+            ratio = self.counts.parameter_ratio(run) * pixels / row["size"] ** 2
         else:
             row = self._measured(REFERENCE, REFERENCE_SIZE)
             ratio = self.counts.multiplication_ratio(run, int(row["size"]))
         return float(self.factor * row[column] * ratio * steps / row["sequence_steps"])
 
-    def _measured(self, system: str, size: int) -> pd.Series:
+    def _measured(self, system: str, size: float) -> pd.Series:
         rows = self.times.loc[[system]]
         row: pd.Series = rows.iloc[int((rows["size"] - size).abs().argmin())]
         return row

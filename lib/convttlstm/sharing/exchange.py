@@ -125,7 +125,7 @@ model = load("path/to/this/folder")
 prediction = model(frames, context={run.dataset.context}, horizon={run.dataset.horizon})
 ```
 
-`frames` are {seen} of size {run.dataset.size}, values in [0, 1]; the last `horizon` outputs are
+`frames` are {seen} of {height} x {width} pixels, values in [0, 1]; the last `horizon` outputs are
 the prediction. `convttlstm predict FOLDER VIDEO --horizon 10 -o prediction.gif` predicts the next frames
 of a video{drawn}.
 
@@ -144,7 +144,10 @@ def _card(run: Run, folder: Path, parameters: int) -> str:
     else:
         origin = f"{made_by['epochs']} epochs on {made_by['device']}, torch {made_by['versions']['torch']}"
     stand_in = "**The data are a synthetic stand-in: results say nothing about the real data.**"
+    height, width = run.dataset.frame_shape
     return CARD.format(
+        height=height,
+        width=width,
         licence="other" if imported else "mit",  # the authors' license is non-commercial
         run=run,
         parameters=parameters,

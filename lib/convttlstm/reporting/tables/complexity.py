@@ -38,7 +38,7 @@ def rows(scale: Scale, dataset: str, loaded: Runs) -> pd.DataFrame:
 
 def document(scale: Scale, dataset: str, table: pd.DataFrame) -> Document:
     """Return a table of counts, one of recognisers if there are any, and one for each device's times."""
-    predict = table[f"multiplications_{SIZES[0]}"] != ""
+    predict = table[f"paper_flops_{PAPER_SIZES[0]}"] != ""
     tables = [_counts(table[predict])]
     if not predict.all():
         tables.append(_recognisers(table[~predict]))

@@ -4,6 +4,7 @@ The CSV holds everything that is known of a row. The other forms, and the page, 
 """
 
 import contextlib
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -74,8 +75,8 @@ def rows(scale: Scale, dataset: str, loaded: Runs) -> pd.DataFrame:
     costs = _multiplications(scale)
     for runs in seed_by_seed(loaded):
         rows = _reproduced_rows(runs, horizons)
-        size = runs[0].config.dataset.size
-        counted = {"multiplications": costs(runs[0], size)}
+        pixels = math.prod(runs[0].config.dataset.frame_shape)
+        counted = {"multiplications": costs(runs[0], pixels)}
         found += [
             rows[0] | counted | _differences(runs, baseline, horizons),
             *(r | counted for r in rows[1:]),
@@ -84,13 +85,13 @@ def rows(scale: Scale, dataset: str, loaded: Runs) -> pd.DataFrame:
 
 
 def _multiplications(scale: Scale) -> Callable[[Result, int], str]:
-    """Return what gives the multiplications of one step of a run's model on square frames."""
+    """Return what gives the multiplications of one step of a run's model on frames of so many pixels."""
     table = read_table(scale.folder / "complexity.csv", ["scale", "system", COUNTED])
     counts = table[table["scale"] == scale.name].set_index("system")[COUNTED]
 
-    def count(result: Result, size: int) -> str:
+    def count(result: Result, pixels: int) -> str:
         counted = counts.get(" ".join([result.config.system, *result.config.name.parts]), "")
-        return f"{int(counted) * size**2 // COUNTED_SIZE**2}" if counted else ""
+        return f"{int(counted) * pixels // COUNTED_SIZE**2}" if counted else ""
 
     return count
 
@@ -250,7 +251,7 @@ def _with_costs(shown: Table, table: pd.DataFrame, metric: Metric, horizons: lis
         millions, minutes = row["parameters_millions"], row["minutes_per_10000_samples"]
         cells = [signed_cell(row, column) for column in columns]
         if is_ours(row):
-            cells += [f"{round(float(millions) * 1e6):,}", billions(row["multiplications"] or 0)]
+            cells += [f"{round(float(millions) * 1e6):,}", billions(row["multiplications"])]
         else:
             flops = row["paper_flops_billions"]
             cells += [f"{millions}M" if millions else "", f"{flops} G" if flops else ""]

@@ -50,12 +50,13 @@ class Discriminator(nn.Module):
 
     Args:
         in_channels: channels of all frames of a sequence together.
-        size: height and width of a frame.
+        shape: height and width of a frame.
         channels: width of the first convolution; each further one is twice as wide.
     """
 
-    def __init__(self, in_channels: int, size: int, channels: int = 64) -> None:
+    def __init__(self, in_channels: int, shape: tuple[int, int], channels: int = 64) -> None:
         super().__init__()
+        height, width = shape
         layers: list[nn.Module] = []
         for index in range(4):
             conv = xavier_conv(in_channels, channels << index, kernel_size=5)
@@ -65,9 +66,9 @@ class Discriminator(nn.Module):
                 # As published, normalized by the current batch alone (a process's share of it).
                 layers.append(nn.BatchNorm2d(channels << index, eps=1e-3, track_running_stats=False))
             layers.append(nn.LeakyReLU(0.2))
-            in_channels, size = channels << index, (size + 1) // 2
+            in_channels, height, width = channels << index, (height + 1) // 2, (width + 1) // 2
         self.features = nn.Sequential(*layers)
-        self.output = nn.Linear(in_channels * size**2, 1)
+        self.output = nn.Linear(in_channels * height * width, 1)
         nn.init.normal_(self.output.weight, std=0.02)
         nn.init.zeros_(self.output.bias)
 
@@ -87,7 +88,7 @@ class AdversarialRecipe(Recipe):
     def __init__(self, run: Run, fabric: Fabric, model: nn.Module) -> None:
         super().__init__(run, fabric, model)
         seen = (self.context + self.horizon) * run.dataset.channels
-        discriminator = Discriminator(seen, run.dataset.size)
+        discriminator = Discriminator(seen, run.dataset.frame_shape)
         self.discriminator, self.discriminator_optimizer = fabric.setup(
             discriminator, self.create_optimizer(discriminator)
         )

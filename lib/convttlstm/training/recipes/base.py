@@ -64,7 +64,12 @@ class Recipe(ABC):
         """Return the mean loss without any true frame fed back."""
 
     def optimize(self, model: nn.Module, optimizer: Optimizer, loss: Tensor) -> Tensor:
-        """Update a model once, with clipped gradients where the settings say so; return the loss."""
+        """Update a model once, with clipped gradients where the settings say so; return the loss.
+
+        A model of one's own may have an `extra_loss` after each call in training, a scalar that is added.
+        """
+        if (extra := getattr(model, "extra_loss", None)) is not None:
+            loss = loss + extra
         optimizer.zero_grad()
         self.fabric.backward(loss)
         if (norm := self.run.training.gradient_clip) is not None:
