@@ -31,8 +31,13 @@ def result_path(folder: Path, measured: str, kind: str) -> Path:
         measured: such as "algorithms".
         kind: "cpu" or "cuda".
     """
-    device = re.sub(r"[^A-Za-z0-9.]+", "_", device_name(kind)).strip("_")
-    return folder / f"{measured}-{device}-torch{torch.__version__.split('+')[0]}"
+    return named_after(folder, measured, device_name(kind), torch.__version__)
+
+
+def named_after(folder: Path, measured: str, device: str, version: str) -> Path:
+    """Return a path without suffix that names what was measured, on which device, with which torch."""
+    device = re.sub(r"[^A-Za-z0-9.]+", "_", device).strip("_")
+    return folder / f"{measured}-{device}-torch{version.split('+')[0]}"
 
 
 def conditions(kind: str) -> str:

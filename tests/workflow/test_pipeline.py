@@ -88,6 +88,7 @@ def test_the_slurm_profile_plans_the_papers_scale(project):
 def test_any_scale_runs_under_any_profile(project):
     assert dry_run(project, "-n")["train"] == 11 + 7 + 3
     assert dry_run(project, "-n", "--config", "scale=paper")["train"] == 108
+    assert dry_run(project, "-n", "--config", "scale=h100")["train"] == 2 * 3
     assert (
         dry_run(project, "--profile", "slurm", "-n", "all", "--config", "scale=demo")["train"] == 11 + 7 + 3
     )
