@@ -87,8 +87,7 @@ class AllSteps(torch.autograd.Function):
         (weight,) = ctx.saved_tensors
         inputs, gradients = (joined(tensors) for tensors in zip(*ctx.kept, strict=True))
         ctx.kept.clear()
-        low = weight.to(inputs.dtype)
-        _, d_weight, d_bias = _backward(gradients, inputs, low, [False, True, True])
+        d_weight, d_bias = weight_gradient(inputs, gradients, weight.to(inputs.dtype))
         return d_weight.to(weight.dtype), d_bias.to(weight.dtype), None
 
 
@@ -116,6 +115,12 @@ class OneStep(torch.autograd.Function):
 def joined(tensors: Iterable[Tensor]) -> Tensor:
     """Return the batches of all time steps as one."""
     return torch.cat(list(tensors))
+
+
+def weight_gradient(x: Tensor, d_output: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the gradients of a convolution's weights and of its bias."""
+    _, d_weight, d_bias = _backward(d_output, x, weight, [False, True, True])
+    return d_weight, d_bias
 
 
 def _backward(d_output: Tensor, x: Tensor, weight: Tensor, wanted: list[bool]) -> Any:

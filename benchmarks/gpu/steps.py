@@ -32,6 +32,7 @@ def plan(options: Options) -> list[Step]:
     steps = [
         Step("check layers", 5, lambda *_: checks.check_layers(options)),
         *(_check(options, name, p) for p in ("float64", "bf16", "float32", "tf32") for name in MODELS),
+        Step("one layer 64, bf16", 5, lambda *_: timing.one_layer(options, "bf16")),
         *_timed(options, 64, "bf16", FAST),
         *(_profile(options, name) for name in MODELS),
         *(_losses(options, name, "bf16") for name in MODELS),

@@ -9,7 +9,13 @@ from benchmarks.gpu import Records, Row
 from convttlstm.files import with_suffix, write_text
 
 # Each table, by a column that only its rows have.
-TABLES = {"gpu_steps": "ms", "gpu_checks": "agrees", "gpu_profile": "kernel", "gpu_training": "run"}
+TABLES = {
+    "gpu_steps": "ms",
+    "gpu_checks": "agrees",
+    "gpu_profile": "kernel",
+    "gpu_layer": "one_layer",
+    "gpu_training": "run",
+}
 
 
 def write_tables(records: Records, folder: Path) -> list[Path]:

@@ -9,7 +9,7 @@ import torch
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks import seconds_of
+from benchmarks import seconds_of, weight_gradients
 from benchmarks.gpu import Options, Records, Row
 from benchmarks.memory import peak_bytes, training
 from benchmarks.train_step import ALONE, operations
@@ -28,6 +28,12 @@ def rates(options: Options, precision: str, side: int) -> list[Row]:
         seconds = median_seconds(lambda make=make: make(precision, work), options)
         rows.append({"alone": name, "precision": precision, "side": side, "gflops": counted / seconds / 1e9})
     return rows
+
+
+def one_layer(options: Options, precision: str) -> list[Row]:
+    """Return what one convolution for all time steps' weight gradients of a layer saves."""
+    rows = weight_gradients.compare(precision, options.work(64), rounds=1 + LEAST_CALLS)
+    return [{"one_layer": row.pop("model")} | row for row in rows]
 
 
 def train_step(options: Options, variant: Variant, side: int) -> list[Row]:
