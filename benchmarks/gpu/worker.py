@@ -54,8 +54,9 @@ class Worker:
     def close(self) -> None:
         """End the process and all that it has started."""
         if self.process is not None:
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(ProcessLookupError):  # it has only begun, and is no group yet
                 os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.kill()
             self.process.join()
             self.connection.close()
             self.process = None
