@@ -20,10 +20,10 @@ import pandas as pd
 import torch
 from torch.nn import functional
 
-from benchmarks import RESULTS, conditions, least_seconds, publish, seconds_of
+from benchmarks import RESULTS, conditions, finish, least_seconds, publish, seconds_of
 from benchmarks.memory import peak_bytes, training
 from benchmarks.textbook import verify
-from benchmarks.variants import MODELS, OPTIONS, PRECISIONS, RECOMPUTED, TrainingStep, Variant, Work, finish
+from benchmarks.variants import MODELS, OPTIONS, PRECISIONS, RECOMPUTED, TrainingStep, Variant, Work
 from convttlstm.evaluation.complexity import step_cost
 from convttlstm.models import create_model
 from convttlstm.provenance import device_name
@@ -86,7 +86,7 @@ def lone_convolution(precision: str, work: Work) -> int:
     for _ in range(CALLS):
         result = functional.conv2d(image, weight, padding="same")
         torch.autograd.grad(result, (image, weight), result.detach())
-    finish(work)
+    finish(work.kind)
     return CALLS * 3 * 2 * work.batch * work.side**2 * weight.numel()
 
 
@@ -97,7 +97,7 @@ def matrix_product(precision: str, work: Work) -> int:
     matrix = torch.rand(side, side, dtype=PRECISIONS[precision], device=work.kind)
     for _ in range(CALLS):
         matrix @ matrix
-    finish(work)
+    finish(work.kind)
     return CALLS * 2 * side**3
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmarks import finish
 from benchmarks.fast_paths import batch_weight_gradients, pad_first_layer, project_at_once
 from benchmarks.textbook import readable, textbook
 from convttlstm.models import create_model
@@ -109,7 +110,7 @@ class TrainingStep:
     def __call__(self) -> None:
         self._set_arithmetic()
         self._run()
-        finish(self.work)
+        finish(self.work.kind)
 
     def _set_arithmetic(self) -> None:
         set_arithmetic(tf32=self.variant.precision == "tf32")
@@ -153,12 +154,6 @@ class TrainingStep:
                 weight.copy_(before)
                 for value in self.optimizer.state[weight].values():
                     value.zero_()
-
-
-def finish(work: Work) -> None:
-    """Wait for the device."""
-    if work.kind == "cuda":
-        torch.cuda.synchronize()
 
 
 def losses(variant: Variant, work: Work, updates: int) -> list[float]:

@@ -6,7 +6,6 @@ inputs and gradients together. Both take turns; the least of the rounds counts.
 """
 
 import argparse
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from benchmarks import RESULTS, conditions, least_seconds, publish, seconds_of
 from benchmarks.fast_paths import joined, weight_gradient
-from benchmarks.variants import PRECISIONS, Work, finish
+from benchmarks.variants import PRECISIONS, Work
 from convttlstm.models.layout import fast_layout
 from convttlstm.provenance import device_name
 from convttlstm.repeatability import set_arithmetic
@@ -59,8 +58,9 @@ def compare(precision: str, work: Work, rounds: int) -> list[dict[str, object]]:
         ways = {"each": step_by_step, "joint": at_once}
         values = {way: compute(pairs, weight).double() for way, compute in ways.items()}
         apart = (values["joint"] - values["each"]).norm() / values["each"].norm()
-        calls = {way: partial(_call, compute, pairs, weight, work) for way, compute in ways.items()}
-        seconds = least_seconds({way: partial(seconds_of, call) for way, call in calls.items()}, rounds)
+        calls = {way: partial(compute, pairs, weight) for way, compute in ways.items()}
+        timed = {way: partial(seconds_of, call, work.kind) for way, call in calls.items()}
+        seconds = least_seconds(timed, rounds)
         row = {"model": name, "precision": precision, "side": work.side, "batch": work.batch}
         row |= {f"{way}_seconds": value for way, value in seconds.items()}
         rows.append(row | {"saved": 1 - seconds["joint"] / seconds["each"], "apart": float(apart)})
@@ -79,11 +79,6 @@ def at_once(pairs: Pairs, weight: Tensor) -> Tensor:
     """Return the same by one convolution."""
     x, gradient = (joined(tensors) for tensors in zip(*pairs, strict=True))
     return weight_gradient(x, gradient, weight)[0]
-
-
-def _call(compute: Callable[..., Tensor], pairs: Pairs, weight: Tensor, work: Work) -> None:
-    compute(pairs, weight)
-    finish(work)
 
 
 if __name__ == "__main__":
