@@ -166,7 +166,7 @@ def test_titles_that_break_a_line_or_its_order_are_refused(overlay, title):
 
 
 def test_a_missing_scale_lists_those_there_are():
-    with pytest.raises(UserError, match="no such scale; there are demo, gpu, laptop, paper"):
+    with pytest.raises(UserError, match="no such scale; there are demo, gpu, h100, laptop, paper"):
         load_settings(ROOT / "config/dmeo.yaml")
 
 

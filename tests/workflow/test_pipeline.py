@@ -86,9 +86,24 @@ def test_the_slurm_profile_plans_the_papers_scale(project):
     }
 
 
+def test_runs_that_were_trained_elsewhere_are_not_trained_again(project):
+    """As benchmarks/README.md says of scale h100: data first, then the runs."""
+    data = project.folder / "data/processed/h100/moving_mnist_2"
+    runs = project.folder / "results/h100/runs/moving_mnist_2"
+    names = [f"{model}-seed{seed}" for model in ("conv_lstm", "conv_tt_lstm") for seed in range(3)]
+    made = [data / f"{name}.npy" for name in ("train", "validation", "test")] + [data / "manifest.json"]
+    carried = ("best.safetensors", "history.csv", "provenance.json")
+    for path in made + [runs / name / file for name in names for file in carried]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    planned = dry_run(project, "-n", "--config", "scale=h100")
+    assert planned.keys().isdisjoint({"prepare", "train"}) and planned["evaluate"] == 2 + 6
+
+
 def test_any_scale_runs_under_any_profile(project):
     assert dry_run(project, "-n")["train"] == 11 + 7 + 3
     assert dry_run(project, "-n", "--config", "scale=paper")["train"] == 108
+    assert dry_run(project, "-n", "--config", "scale=h100")["train"] == 2 * 3
     assert (
         dry_run(project, "--profile", "slurm", "-n", "all", "--config", "scale=demo")["train"] == 11 + 7 + 3
     )

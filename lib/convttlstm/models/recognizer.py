@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from convttlstm.files import UserError
 from convttlstm.models.conv_lstm import ConvLstmCell
 from convttlstm.models.conv_tt_lstm import PackedConvTtLstmCell
+from convttlstm.models.layout import LaidOut
 from convttlstm.models.recurrent import Checkpointing, RecurrentStack, State, same_conv, unroll, xavier_conv
 
 SLOPE = 0.2  # of the leaky rectifiers [I]
@@ -53,7 +54,7 @@ class CausalConv3dCell(nn.Module):
         return nn.functional.leaky_relu(self.conv(torch.cat(inputs, dim=1)), SLOPE), inputs[1:]
 
 
-class Recognizer(nn.Module):
+class Recognizer(LaidOut):
     """Predicts frames and names the activity.
 
     Args:
@@ -125,8 +126,7 @@ class Recognizer(nn.Module):
             nn.Flatten(),
             nn.Linear(narrow * -(-height // 64) * -(-width // 64), classes),
         )
-        # Convolutions on few channels run faster with the channels last.
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.lay_out()
 
     def forward(
         self, frames: Tensor, context: int, horizon: int, sampling: Tensor | None = None
