@@ -25,9 +25,8 @@ from convttlstm.reporting.drawing import spread
 from convttlstm.reporting.page import ENVIRONMENT
 from convttlstm.reporting.page.scrubber import animation, sheet
 from convttlstm.reporting.page.texts import headline, standouts
-from convttlstm.reporting.page.verdicts import SHAPES
 from convttlstm.reporting.runs import short_names, without_short
-from convttlstm.reporting.tables.claims import COLUMNS
+from convttlstm.reporting.tables.claims import COLUMNS, SHAPES
 from convttlstm.results import read_table
 from tests.reports import load_results, settings_with, write_report
 
@@ -178,13 +177,20 @@ def write_claims(results: Path) -> None:
     """Write a claims table with every verdict, one of a claim that the paper's own figures contradict."""
     both = "moving_mnist_2/conv_tt_lstm-seed0 moving_mnist_2/conv_lstm-seed0"
     measured = {"measured": "-1.9 [-2.4, -1.3] MSE x 1000", "seeds": "1", "sequences": "200", "runs": both}
+    measured |= {"effect_of": "MSE", "effect": "1.9", "effect_low": "1.3", "effect_high": "2.4"}
     claims = [
         {"claim": "mse", "verdict": "reproduced", "paper": "25.81 < 33.08", "paper_holds": "yes"} | measured,
         {"claim": "best", "verdict": "contradicted", "paper": "12.96 > 10.29", "paper_holds": "no"}
         | measured,
         {"claim": "lpips", "verdict": "undecided"} | measured,
         {"claim": "ssim", "verdict": "no difference"} | measured,
-        {"claim": "size", "group": "counting", "verdict": "holds", "measured": "2 < 3 parameters"},
+        {
+            "claim": "size",
+            "group": "counting",
+            "verdict": "holds",
+            "measured": "2 < 3 parameters",
+            "effect": "0.33",
+        },
         {"claim": "time", "group": "timing", "verdict": "fails", "measured": "2 s; on A CPU"},
         {"claim": "crisp", "group": "undecidable", "verdict": "not decidable"},
         {"claim": "kth", "group": "lacking", "verdict": "not tested", "needs": "about 310 GPU-hours"}

@@ -3,7 +3,7 @@
 from matplotlib.figure import Figure
 
 from convttlstm.config import shown_runs
-from convttlstm.reporting.drawing import WIDTH, compares_with_paper, footnote, heat_map
+from convttlstm.reporting.drawing import WIDTH, compares_with_paper, heat_map
 from convttlstm.reporting.report import FigureReport, Runs, recognised
 from convttlstm.results import Scale, read_table
 
@@ -41,7 +41,7 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     if not beside:
         axes.axhline(sum(", paper, " in row for row in grid.index), color="black", linewidth=1.2)
         note += " Its rows, above the line, are of other data and do not compare."
-    return figure, footnote(run, note, WIDTH)
+    return figure, note
 
 
 REPORT = FigureReport(

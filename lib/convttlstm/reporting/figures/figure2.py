@@ -17,7 +17,6 @@ from convttlstm.reporting.drawing import (
     Look,
     Series,
     compares_with_paper,
-    footnote,
     ink,
     say,
     series_of,
@@ -59,7 +58,7 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     note = "paper protocol; bubbles, comparable within a kind: parameters; no bubble: none; whiskers: 95 % "
     note += "intervals"
     note += f"\n{STARRED}" if any(result.caveat for result in loaded) else ""
-    return draw_figure2(bubbles, kinds, run), footnote(run, note)
+    return draw_figure2(bubbles, kinds, run), note
 
 
 def bubbles_of(drawn: list[Series], published: pd.DataFrame) -> list[Bubble]:

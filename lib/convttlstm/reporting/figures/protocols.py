@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from convttlstm.config import shown_runs
 from convttlstm.metrics import METRICS
-from convttlstm.reporting.drawing import COLUMN, SMALL, Look, Series, footnote, ink, say, series_of
+from convttlstm.reporting.drawing import COLUMN, SMALL, Look, Series, ink, say, series_of
 from convttlstm.reporting.report import FigureReport, Runs, predicted
 from convttlstm.reporting.runs import STARRED
 from convttlstm.results import Scale, across_seeds
@@ -38,7 +38,7 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
         "protocol, right: the standard one. Close means may change places by chance: Table 2 has intervals"
     )
     note += f"\n{STARRED}" if any(result.caveat for result in loaded) else ""
-    return draw_protocols(series_of(loaded)), footnote(loaded[0].config, note)
+    return draw_protocols(series_of(loaded)), note
 
 
 def standings(drawn: list[Series], horizon: int, metric: str) -> list[Standing]:

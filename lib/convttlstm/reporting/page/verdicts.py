@@ -6,19 +6,8 @@ from typing import Any
 import pandas as pd
 
 from convttlstm.files import UserError
-from convttlstm.reporting.tables.claims import GROUPS, RULE, SEPARATOR, opening, others
+from convttlstm.reporting.tables.claims import GROUPS, RULE, SEPARATOR, SHAPES, opening, others
 
-# Word, shape and, in page.css, colour: colour alone says nothing to some readers.
-SHAPES = {
-    "reproduced": "✓",
-    "contradicted": "✗",
-    "no difference": "=",
-    "undecided": "≈",
-    "holds": "✓",
-    "fails": "✗",
-    "not decidable": "-",
-    "not tested": "○",
-}
 OPEN = {"training", "asked"}  # the others are folded
 
 
