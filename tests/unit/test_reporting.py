@@ -155,6 +155,7 @@ def make_training_files(folder: Path, by: dict[str, Any]) -> None:
         "epochs": 10,
         "minutes_per_10000_samples": 3.25,
         "interruptions": 0,
+        "finished": "2026-11-05",
         "bit_exact": True,
     }
     (folder / "provenance.json").write_text(json.dumps(provenance))
@@ -341,7 +342,7 @@ def test_seeds_and_settings_are_told_apart(tmp_path: Path) -> None:
     runs = ["black", "conv_tt_lstm-seed0", "conv_tt_lstm-N2-seed1"]
     results = make_results(tmp_path / "demo", runs)
     write_report("table2", results, DATASET, runs, results / f"tables/table2_{DATASET}")
-    assert "| Conv-TT-LSTM, N2, seed 1 " in table2(results, ".md")
+    assert "| Conv-TT-LSTM, N = 2, seed 1 " in table2(results, ".md")
 
 
 @pytest.mark.parametrize(

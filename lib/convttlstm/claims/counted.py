@@ -95,8 +95,7 @@ class Costs:
         ours, theirs = (_chosen(table, keys, claim.column, path) for keys in (claim.better, claim.than))
         noise = TIMING_NOISE if claim.timed else 0.0
         lead, text = _ratio(ours, theirs, claim.factor, claim.column, noise, table)
-        rows = [", ".join(f"{k} {v}" for k, v in keys.items()) for keys in (claim.better, claim.than)]
-        where = f" for {rows[0]} against {rows[1]}"
+        where = f" of {claim.words}"
         yield Evidence(claim.column, where, lead, text=text, unit=claim.factor)
 
 

@@ -66,6 +66,7 @@ class Report:
         reads: the further files that it reads.
         heading: above it on the page; neighbours with the same heading share it.
         place: its place on the page; "" as heading and no place keep it off the page.
+        folded: whether the page shows it on demand only.
         title: what the page calls it.
         caption: what it says.
         alternative: what is to be seen, for those who do not see it.
@@ -78,6 +79,7 @@ class Report:
     reads: Callable[[Scale, str], list[Path]] = nothing
     heading: str = ""
     place: int | None = None
+    folded: bool = False
     title: str = ""
     caption: str = ""
     alternative: str = ""

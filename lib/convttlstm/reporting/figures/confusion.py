@@ -50,6 +50,7 @@ REPORT = FigureReport(
     runs=shown_runs,
     heading="Activity by activity",
     place=41,
+    folded=True,
     title="Confusion",
     caption="What was named for each activity.",
     alternative="Squares, one for each pair of an activity shown and an activity named, darker where more "

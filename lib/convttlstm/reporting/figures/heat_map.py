@@ -71,6 +71,7 @@ REPORT = FigureReport(
     reads=lambda scale, dataset: [scale.folder / "selection" / f"{dataset}.json"],
     heading="Training",
     place=82,
+    folded=True,
     title="Heat map",
     caption="Validation losses over the grid.",
     alternative="Squares coloured by validation loss, one for each configuration tried; the table has the "

@@ -61,6 +61,7 @@ REPORT = FigureReport(
     runs=table_runs,
     heading="Training",
     place=80,
+    folded=True,
     title="Loss curves",
     caption="Mean absolute plus mean squared error over the outputs of a sequence. For validation no true "
     "frame is fed back; in training, one is with the probability in the lower panel.",

@@ -51,6 +51,7 @@ REPORT = FigureReport(
     reads=lambda scale, dataset: [scale.folder / "orders.csv"],
     heading="What a higher order costs",
     place=30,
+    folded=True,
     title="The cost of the order",
     caption="Counted multiplications and parameters against the order N at Table 2's size: Conv-TT-LSTM by "
     "Algorithm 2, and Eq. 7 with equal and with growing kernels.",

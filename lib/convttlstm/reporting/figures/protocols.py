@@ -114,6 +114,7 @@ REPORT = FigureReport(
     runs=shown_runs,
     heading="How sure it is",
     place=61,
+    folded=True,
     title="Both metric protocols",
     caption="The systems in the order of SSIM and of LPIPS under the paper's protocol, left, and under the "
     "standard one, right: where lines cross, systems change places.",

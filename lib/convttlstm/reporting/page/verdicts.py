@@ -6,17 +6,17 @@ from typing import Any
 import pandas as pd
 
 from convttlstm.files import UserError
-from convttlstm.reporting.tables.claims import GROUPS, RULE, SEPARATOR, SHAPES, opening, others
+from convttlstm.reporting.answers import answers
+from convttlstm.reporting.tables.claims import GROUPS, RULE, SEPARATOR, SHAPES
 
-OPEN = {"training", "asked"}  # the others are folded
 
-
-def verdicts(claims: pd.DataFrame, label: str, known: Collection[str]) -> dict[str, Any]:
+def verdicts(claims: pd.DataFrame, label: str, scale: str, known: Collection[str]) -> dict[str, Any]:
     """Return what verdicts.html shows: what training at the scale shows, and every claim with its verdict.
 
     Args:
         claims: tables/claims.csv read as text, with COLUMNS.
         label: what the scale is; see `source_label`.
+        scale: its name.
         known: folders, below runs/, of the runs that the page says more about.
 
     Raises:
@@ -31,8 +31,7 @@ def verdicts(claims: pd.DataFrame, label: str, known: Collection[str]) -> dict[s
         "shapes": SHAPES,
         "separator": SEPARATOR,
         "rule": RULE,
-        "opening": opening(claims, label),
-        "others": others(claims),
+        "answers": answers(claims, label, scale),
         "groups": [
             _group(name, claims[claims["group"] == name], known)
             for name in GROUPS
@@ -47,7 +46,6 @@ def _group(name: str, claims: pd.DataFrame, known: Collection[str]) -> dict[str,
     return {
         "id": name,
         "title": GROUPS[name],
-        "open": name in OPEN,
         "counts": {verdict: int(counts[verdict]) for verdict in SHAPES if verdict in counts},
         "against": int((claims["paper_holds"] == "no").sum()),
         "rows": [row | _basis(row, known) for row in rows],

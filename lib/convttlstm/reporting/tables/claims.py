@@ -193,16 +193,21 @@ def opening(table: pd.DataFrame, label: str) -> str:
 
 def others(table: pd.DataFrame) -> str:
     """Return in words what does not rest on training, and what the paper's own figures contradict."""
-    held = {name: table[table["group"] == name]["verdict"] for name in GROUPS}
-    counted, timed, against = held["counting"], held["timing"], (table["paper_holds"] == "no").sum()
-    papers = int((table["topic"] != ASKED).sum())
-    parts = [
-        f"By counting, {_held(counted)}.",
-        f"By measured time, on the devices named and not the authors', {_held(timed)}.",
-        f"No program can decide {len(held['undecidable'])}.",
-        f"The paper's own figures contradict {against} of its {papers} claims.",
-    ]
-    return " ".join(parts)
+    against, papers = (table["paper_holds"] == "no").sum(), int((table["topic"] != ASKED).sum())
+    undecidable = (table["group"] == "undecidable").sum()
+    return (
+        f"{counted_and_timed(table)} No program can decide {undecidable}. The paper's own figures contradict "
+        f"{against} of its {papers} claims."
+    )
+
+
+def counted_and_timed(table: pd.DataFrame) -> str:
+    """Return in words which claims hold by counting and by measured time."""
+    counted, timed = (table[table["group"] == name]["verdict"] for name in ("counting", "timing"))
+    return (
+        f"By counting, {_held(counted)}. By measured time, on the devices named and not the authors', "
+        f"{_held(timed)}."
+    )
 
 
 def _held(verdicts: pd.Series) -> str:
