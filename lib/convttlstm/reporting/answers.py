@@ -2,23 +2,21 @@
 
 import pandas as pd
 
-from convttlstm.files import listed
 from convttlstm.reporting.tables.claims import ASKED, counted_and_timed, opening
 
 
-def answers(claims: pd.DataFrame, label: str, scale: str) -> dict[str, str]:
+def answers(claims: pd.DataFrame, label: str) -> dict[str, str]:
     """Return a few sentences on each question.
 
     Args:
         claims: claims.csv, read as text.
         label: what the scale is; see `source_label`.
-        scale: its name.
     """
     papers = int((claims["topic"] != ASKED).sum())
     against = int((claims["paper_holds"] == "no").sum())
     claimed = (
         "That Conv-TT-LSTM predicts video frames, and recognises activities early, better than other models "
-        f"do and with fewer parameters: {papers} claims, listed below. The paper's own figures contradict "
+        f"do and with fewer parameters: {papers} claims in all. The paper's own figures contradict "
         f"{against} of them."
     )
     return {
@@ -48,7 +46,7 @@ def _untested(claims: pd.DataFrame) -> str:
     topics = lacking.groupby("topic", sort=False).size()
     if lacking.empty:
         return f"Only {undecidable} claims, which no program can decide."
-    of = listed([f"{count} on {_TOPICS.get(topic, topic)}" for topic, count in topics.items()])
+    of = ", ".join(f"{count} on {_TOPICS.get(topic, topic)}" for topic, count in topics.items())
     said = f"{len(lacking)} claims ({of}), as this scale lacks the runs, and {undecidable} that no "
     said += "program can decide."
     needs = lacking.loc[lacking["topic"] == "overall", "needs"]

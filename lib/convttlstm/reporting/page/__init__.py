@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from convttlstm.config import Settings, evaluated_runs, shown_runs
 from convttlstm.files import UserError, write_text
-from convttlstm.reporting import find_report, report_names
+from convttlstm.reporting import find_report, paper, report_names
 from convttlstm.reporting.cells import capital, comparison, short_commit
 from convttlstm.reporting.page.provenance import facts_of
 from convttlstm.reporting.page.scrubber import animation
@@ -72,8 +72,9 @@ def make(scale: Scale, _: str, loaded: Runs, folder: Path) -> None:
         scale=scale.name,
         made=_made_by(loaded),
         trained=_dates(loaded),
+        paper=paper,
         labels=list(dict.fromkeys(capital(f"{source_label(run.config)}.") for run in loaded)),
-        verdicts=verdicts(claims, label_of(scale), scale.name, {_folder(run) for run in loaded})
+        verdicts=verdicts(claims, label_of(scale), {_folder(run) for run in loaded})
         | {"figures": [_item(scale, "", report) for report in once if report.heading == HEADING]},
         sections=sections,
     )
@@ -210,7 +211,7 @@ def _reads(scale: Scale, _: str) -> list[Path]:
     return [
         scale.folder / file
         for report in _others()
-        if report.folder or report.place is not None
+        if report.folder or report.place is not None or report.name == "article"
         for dataset in report.made_for(scale.settings)
         for file in report.files(scale.settings, dataset)
     ]

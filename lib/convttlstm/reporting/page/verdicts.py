@@ -10,13 +10,12 @@ from convttlstm.reporting.answers import answers
 from convttlstm.reporting.tables.claims import GROUPS, RULE, SEPARATOR, SHAPES
 
 
-def verdicts(claims: pd.DataFrame, label: str, scale: str, known: Collection[str]) -> dict[str, Any]:
+def verdicts(claims: pd.DataFrame, label: str, known: Collection[str]) -> dict[str, Any]:
     """Return what verdicts.html shows: what training at the scale shows, and every claim with its verdict.
 
     Args:
         claims: tables/claims.csv read as text, with COLUMNS.
         label: what the scale is; see `source_label`.
-        scale: its name.
         known: folders, below runs/, of the runs that the page says more about.
 
     Raises:
@@ -31,7 +30,7 @@ def verdicts(claims: pd.DataFrame, label: str, scale: str, known: Collection[str
         "shapes": SHAPES,
         "separator": SEPARATOR,
         "rule": RULE,
-        "answers": answers(claims, label, scale),
+        "answers": answers(claims, label),
         "groups": [
             _group(name, claims[claims["group"] == name], known)
             for name in GROUPS
