@@ -131,8 +131,8 @@ def _easy(scale: Scale, claims: pd.DataFrame) -> str:
     near = sum(abs(count / papers - 1) < NEAR for count, papers in pairs)
     counted = int((claims["group"] == "counting").sum())
     return (
-        f"Counting. {counted} claims follow from the models alone and take seconds. Of the {len(pairs)} models here "
-        f"whose parameters Table 2 prints, {near} have as many, to {percent(NEAR)}."
+        f"Counting. {counted} claims follow from the models alone and take seconds. Of the {len(pairs)} "
+        f"models here whose parameters Table 2 prints, {near} have as many, to {percent(NEAR)}."
     )
 
 
@@ -144,8 +144,9 @@ def _hard(scale: Scale, claims: pd.DataFrame) -> str:
     undecidable = int((claims["group"] == "undecidable").sum())
     return (
         f"Reading the paper. Its own figures contradict {against} of its claims, no program can decide "
-        f"{undecidable}, and {copied} of Table 2's {len(printed)} rows are copied from other papers. Settings "
-        "that its text leaves out are inferred [I] or remembered from its appendix [M], and marked so in config/."
+        f"{undecidable}, and {copied} of Table 2's {len(printed)} rows are copied from other papers. "
+        "Settings that its text leaves out are inferred [I] or remembered from its appendix [M], and marked "
+        "so in config/."
     )
 
 
