@@ -155,7 +155,8 @@ def _headings(scale: Scale, dataset: str, reports: list[Report]) -> list[dict[st
     """Return what stands under each heading, in the order of the reports' places."""
     headings = []
     for title, members in groupby(reports, key=lambda report: report.heading or report.title):
-        items = [_item(scale, dataset, report) for report in members]
+        folded_last = sorted(members, key=lambda report: report.folded)
+        items = [_item(scale, dataset, report) for report in folded_last]
         headings.append({"id": items[0]["id"], "title": title, "parts": items})
     return headings
 
