@@ -198,7 +198,7 @@ def test_where_it_comes_from_opens_and_closes_by_keyboard(
     link = {
         "row": page.locator(PAPER_TABLE).get_by_role("link", name="Conv-TT-LSTM, seed 0"),
         "claim": page.locator("#claim-mse a.origin"),
-        "figure": page.locator("figure.drawing a.origin").first,
+        "figure": page.locator("figure.drawing a.origin >> visible=true").first,
     }[from_where]
     if from_where == "claim":
         page.locator("#claims-training summary").first.press("Enter")
