@@ -35,8 +35,8 @@ def _how_sure(claims: pd.DataFrame) -> str:
     seeds = sorted({int(cell) for cell in tested["seeds"] if cell})
     sequences = sorted({int(cell) for cells in tested["sequences"] for cell in cells.split()})
     return (
-        f"Verdicts on training rest on {_range(seeds)} seeds of each model and {_range(sequences)} test "
-        f"sequences, with their whole 95 % intervals. {counts}"
+        f"Verdicts on training rest on {_range(seeds, 'seed')} of each model and "
+        f"{_range(sequences, 'test sequence')}, with their whole 95 % intervals. {counts}"
     )
 
 
@@ -47,7 +47,9 @@ def _untested(claims: pd.DataFrame) -> str:
     if lacking.empty:
         return f"Only {undecidable} claims, which no program can decide."
     of = ", ".join(f"{count} on {_TOPICS.get(topic, topic)}" for topic, count in topics.items())
-    said = f"{len(lacking)} claims ({of}), as this scale lacks the runs, and {undecidable} that no "
+    said = (
+        f"{_range([len(lacking)], 'claim')} ({of}), as this scale lacks the runs, and {undecidable} that no "
+    )
     said += "program can decide."
     needs = lacking.loc[lacking["topic"] == "overall", "needs"]
     return said + (f" To test the broadest takes {needs.iloc[0]}." if len(needs) and needs.iloc[0] else "")
@@ -56,5 +58,9 @@ def _untested(claims: pd.DataFrame) -> str:
 _TOPICS = {"overall": "several data sets", "training time": "time"}
 
 
-def _range(counts: list[int]) -> str:
-    return f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}" if counts else "no"
+def _range(counts: list[int], thing: str) -> str:
+    """Return the least and the greatest number of things in words."""
+    if not counts:
+        return f"no {thing}s"
+    ends = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
+    return f"{ends} {thing}" + ("" if counts == [1] else "s")
