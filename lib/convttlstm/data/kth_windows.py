@@ -42,8 +42,9 @@ class Rule:
 
 
 FOURTEEN, SIXTEEN, NINE = range(1, 15), range(1, 17), range(17, 26)  # 15 and 16 validate here
-FAST = {action: 3 if action in ("jogging", "running") else 0 for action in ACTIONS}
-EACH, APART = dict.fromkeys(ACTIONS, 1), dict.fromkeys(ACTIONS, 0)
+FAST: dict[str, int] = {action: 3 if action in ("jogging", "running") else 0 for action in ACTIONS}
+EACH: dict[str, int] = {action: 1 for action in ACTIONS}
+APART: dict[str, int] = {action: 0 for action in ACTIONS}
 RULES = [
     *(
         Rule(f"PredRNN, OpenSTL: {length - 10} predicted", length, SIXTEEN, NINE, FAST, FAST, merged=True)
