@@ -37,6 +37,7 @@ DATASET = "moving_mnist_2"
 SEQUENCES = 40
 COLUMNS = ["claim", "group", "topic", "place", "statement", "paper", "paper_holds", "paper_note", "verdict"]
 COLUMNS += ["why", "measured", "seeds", "sequences", "dataset", "horizon", "runs", "needs"]
+COLUMNS += ["effect_of", "effect", "effect_low", "effect_high", "effect_paper", "effect_others"]
 
 # Read off the printed tables by hand, not by the code.
 AGAINST = {
@@ -698,6 +699,36 @@ def test_values_are_compared_at_the_papers_scale_only(tmp_path: Path) -> None:
         line = decide(folder, results, settings, [value])
         assert line["verdict"] == verdict
         assert line["measured"].startswith(f"{mean_mse:.3g} [") and "the paper has 25.81" in line["measured"]
+
+
+def test_the_size_of_an_effect_is_its_weakest_lead_in_margins(tmp_path: Path) -> None:
+    settings = scale()
+    results = make_results(tmp_path / "laptop", settings, runs_with(np.full(SEQUENCES, -0.001)))
+    both = LOWER_MSE | {"horizons": [10, 30]}
+    line = decide(tmp_path, results, settings, [both])
+    # At 10 frames both are equal; the paper has its smallest lead there, of which the margin is 0.01.
+    margin = 0.01 * (18.17 - 12.96)
+    assert float(line["effect"]) == 0
+    assert float(line["effect_paper"]) == pytest.approx(1 / 0.01)
+    assert float(line["effect_others"]) == pytest.approx(1 / margin, rel=1e-4)
+    line = decide(tmp_path, results, settings, [LOWER_MSE])
+    ends = [float(line[name]) for name in ("effect_low", "effect", "effect_high")]
+    assert ends == pytest.approx([1 / margin] * 3, rel=1e-4)
+    assert float(line["effect_paper"]) == pytest.approx((33.08 - 25.81) / margin, rel=1e-4)
+    assert line["effect_of"].startswith("MSE at 30 frames, Conv-TT-LSTM against ConvLSTM")
+
+
+def test_the_size_of_a_count_is_the_share_below_the_bound(tmp_path: Path) -> None:
+    settings = scale()
+    results = make_results(tmp_path / "laptop", settings, runs_with(0 * BASE))
+    fewer = {"kind": "count", "what": "parameters", "dataset": "moving_mnist_2", "factor": 0.5}
+    line = decide(
+        tmp_path, results, settings, [fewer | {"better": "conv_tt_lstm", "than": ["conv_lstm", "predrnn_pp"]}]
+    )
+    # The fixture gives PredRNN++ as many parameters as ours.
+    assert line["verdict"] == "fails" and float(line["effect"]) == pytest.approx(1 - 2)
+    assert float(line["effect_paper"]) == pytest.approx(1 - 2.69 / (0.5 * 15.05), rel=1e-4)
+    assert float(line["effect_others"]) == pytest.approx(1 - 2687281 / (0.5 * 3973201), rel=1e-4)
 
 
 def test_windows_of_one_video_are_not_independent(tmp_path: Path) -> None:

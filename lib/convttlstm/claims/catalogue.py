@@ -133,6 +133,7 @@ class BenchmarkClaim(Strict):
     column: str
     better: dict[str, str] = Field(description="cells that choose the row")
     than: dict[str, str]
+    words: str = Field(description="what is compared, in words")
     factor: PositiveFloat = 1.0
     timed: bool = Field(False, description="whether the column is a measured time, not a count")
 

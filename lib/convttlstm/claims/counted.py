@@ -43,12 +43,14 @@ class Costs:
         parameters = claim.what == "parameters"
         column = "parameters" if parameters else f"multiplications_{size}"
         ours, theirs = (self._counted(name, column) for name in (claim.better, other))
-        lead = claim.factor * theirs - ours
+        bound = claim.factor * theirs
+        lead = bound - ours
         sign = "<" if lead > 0 else "=" if lead == 0 else ">"
         times = "" if claim.factor == 1 else f"{claim.factor:g} x "
         at = "" if parameters else f" at {size} x {size} pixels"
         lead = lead or -1.0  # equal is not fewer
         found = Evidence(claim.what, f"{at}, {against(self.catalogue, claim, other)}", exactly(lead))
+        found = replace(found, unit=bound)
         yield replace(found, text=f"{ours:,} {sign} {times}{theirs:,} {claim.what}", dataset=claim.dataset)
 
     def growth(self, claim: GrowthClaim) -> Iterator[Evidence]:
@@ -78,7 +80,8 @@ class Costs:
                 for name in (claim.better, other)
             )
             lead, text = _ratio(ours, theirs, claim.factor, "seconds a sequence", TIMING_NOISE, table)
-            yield Evidence("training time", where, lead, text=text, dataset=claim.dataset)
+            found = Evidence("training time", where, lead, text=text, dataset=claim.dataset)
+            yield replace(found, unit=claim.factor)
 
     def _files(self, name: str) -> list[Path]:
         if not (paths := self.scale.measured(name)):
@@ -92,8 +95,8 @@ class Costs:
         ours, theirs = (_chosen(table, keys, claim.column, path) for keys in (claim.better, claim.than))
         noise = TIMING_NOISE if claim.timed else 0.0
         lead, text = _ratio(ours, theirs, claim.factor, claim.column, noise, table)
-        rows = [", ".join(f"{k} {v}" for k, v in keys.items()) for keys in (claim.better, claim.than)]
-        yield Evidence(claim.column, f" for {rows[0]} against {rows[1]}", lead, text=text)
+        where = f" of {claim.words}"
+        yield Evidence(claim.column, where, lead, text=text, unit=claim.factor)
 
 
 def against(catalogue: Catalogue, claim: Better, other: str) -> str:

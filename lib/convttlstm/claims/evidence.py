@@ -43,6 +43,9 @@ class Evidence:
         dataset: name of the data set, "" if there is none.
         horizon: numbers of frames, or the fraction of frames, separated by spaces.
         runs: folders below runs/.
+        unit: what leads are divided by where those of several metrics share an axis: the metric's margin, or
+            what a count or a time should stay below; 0 for what has no size.
+        paper: the paper's lead in that unit, None where it prints none.
     """
 
     what: str
@@ -57,6 +60,8 @@ class Evidence:
     dataset: str = ""
     horizon: str = ""
     runs: tuple[str, ...] = ()
+    unit: float = 0.0
+    paper: float | None = None
 
     @property
     def interval(self) -> tuple[float, float]:

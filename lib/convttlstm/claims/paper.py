@@ -128,6 +128,20 @@ class Paper:
             raise UserError(f"data/paper: the paper has no {metric} on {dataset}; remove it from claims.yaml")
         return round(min(leads), 9)
 
+    def lead(self, comparison: Better) -> float | None:
+        """Return the lead of a comparison of two figures, positive where it is as claimed.
+
+        Of counts and times it is a share of the claimed bound. None if the paper does not print both.
+        """
+        pairs = self._pairs(comparison, self._row)
+        if not pairs:
+            return None
+        return (
+            pairs[0].lead / comparison.factor
+            if isinstance(comparison, CountClaim | TimeClaim)
+            else pairs[0].lead
+        )
+
     def _optimized(self, claim: Claim) -> str:
         """Return a sentence if the values of the authors' optimized code contradict a claim, else ""."""
         against = []

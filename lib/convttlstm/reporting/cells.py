@@ -137,6 +137,12 @@ def paper_notes(table: pd.DataFrame, name: Callable[[pd.Series], str]) -> list[s
     return [f"{name(row)}: {row['note']}" for _, row in noted.iterrows()]
 
 
+def sentences(*notes: str) -> str:
+    """Return notes, of which each line is a sentence, as text; empty ones are left out."""
+    lines = [line for note in notes for line in note.splitlines() if line]
+    return " ".join(capital(line) if line.endswith((".", "?")) else f"{capital(line)}." for line in lines)
+
+
 def capital(text: str) -> str:
     """Return a text with a capital first letter."""
     return text[:1].upper() + text[1:]

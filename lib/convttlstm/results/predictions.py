@@ -1,5 +1,6 @@
 """Results of a run that predicts frames, read from its folder and checked."""
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -92,6 +93,7 @@ class Provenance(BaseModel):
     epochs: int
     minutes_per_10000_samples: float
     interruptions: int
+    finished: str = ""  # the date, which earlier versions did not record
     bit_exact: bool
 
 
@@ -125,8 +127,9 @@ class Result:
 
     @property
     def variant_title(self) -> str:
-        """Title and settings."""
-        return ", ".join(part for part in (self.config.title, self.variant) if part)
+        """Title and settings, such as "Conv-TT-LSTM, N = 2, M = 5"."""
+        settings = [re.sub(r"^([A-Z])(\d+)$", r"\1 = \2", part) for part in self.config.name.parts]
+        return ", ".join([self.config.title, *settings])
 
     @property
     def name(self) -> str:

@@ -37,6 +37,7 @@ FORMATS = {  # mimetypes depends on the machine
     ".svg": "image/svg+xml",
     ".tex": "application/x-tex",
     ".toml": "application/toml",
+    ".txt": "text/plain",
     ".yaml": "application/yaml",
     ".yml": "application/yaml",
 }
@@ -222,4 +223,4 @@ def _data_sets(crate: ROCrate, runs: list[Run]) -> list[Any]:
 
 def _is_result(name: str, scale: str) -> bool:
     folders = tuple(f"results/{scale}/{folder}/" for folder in ("tables", "figures", "selection"))
-    return name.startswith(folders) or name.endswith(("/metrics.json", "/index.html"))
+    return name.startswith(folders) or name.endswith(("/metrics.json", "/index.html", "/report.md"))

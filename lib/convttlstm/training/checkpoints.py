@@ -6,6 +6,7 @@ import os
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ class Progress:
             "minutes_per_10000_samples": seconds / 60 * 10_000 / samples,
             "wall_seconds": seconds,
             "interruptions": self.interruptions,
+            "finished": datetime.now(UTC).date().isoformat(),
             "bit_exact": self.bit_exact,
         }
 

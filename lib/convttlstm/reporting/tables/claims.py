@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from math import isnan
 
 import pandas as pd
 
 from convttlstm.claims.catalogue import load_claims
+from convttlstm.claims.effects import ORDER, effect_of
 from convttlstm.claims.evidence import Evidence
 from convttlstm.claims.measured import Evidences
 from convttlstm.claims.paper import Paper, printed_groups
@@ -19,6 +21,8 @@ from convttlstm.results import Scale, source_label
 
 COLUMNS = ["claim", "group", "topic", "place", "statement", "paper", "paper_holds", "paper_note", "verdict"]
 COLUMNS += ["why", "measured", "seeds", "sequences", "dataset", "horizon", "runs", "needs"]
+# The size of the effect, for the replication plot; see `convttlstm.claims.effects.Effect`.
+COLUMNS += ["effect_of", "effect", "effect_low", "effect_high", "effect_paper", "effect_others"]
 HOLDS = {True: "yes", False: "no", None: ""}
 SEPARATOR = "\n"  # between the comparisons in a cell of the CSV
 # How a verdict came about, in the order in which reports show them.
@@ -29,6 +33,17 @@ GROUPS = {
     "timing": "By measured time, on the devices named",
     "undecidable": "Not decidable by a program",
     "lacking": "Not tested, as runs are lacking",
+}
+# Word, shape and, in page.css, colour: colour alone says nothing to some readers.
+SHAPES = {
+    "reproduced": "✓",
+    "contradicted": "✗",
+    "no difference": "=",
+    "undecided": "≈",
+    "holds": "✓",
+    "fails": "✗",
+    "not decidable": "-",
+    "not tested": "○",
 }
 ASKED = "asked here"
 # Of questions that the paper does not ask, nothing can be reproduced.
@@ -58,7 +73,8 @@ def rows(scale: Scale, dataset: str, loaded: Runs) -> pd.DataFrame:
     evidences = Evidences(scale, catalogue, printed)
     requirements = Requirements(catalogue, evidences.costs.counts, scale.measured("system_times"))
     claims = catalogue.claims.claims
-    return pd.DataFrame([_cells(decide(claim, printed, evidences, requirements)) for claim in claims])
+    cells = [_cells(decide(claim, printed, evidences, requirements)) for claim in claims]
+    return pd.DataFrame(cells, columns=COLUMNS).fillna("")
 
 
 def document(scale: Scale, dataset: str, table: pd.DataFrame) -> Document:
@@ -99,7 +115,19 @@ def _cells(judgement: Judgement) -> dict[str, str]:
         "horizon": _distinct(horizon for part in compared for horizon in part.horizon.split()),
         "runs": _distinct(run for part in compared for run in part.runs),
         "needs": judgement.needs,
+        **(_effect_cells(judgement) if verdict != "not tested" else {}),
     }
+
+
+def _effect_cells(judgement: Judgement) -> dict[str, str]:
+    effect = effect_of(judgement.claim, judgement.evidence)
+    if effect is None:
+        return {}
+    numbers = {"effect": effect.value, "effect_low": effect.low, "effect_high": effect.high}
+    numbers |= {"effect_paper": effect.paper} if effect.paper is not None else {}
+    cells = {name: f"{value:.6g}" for name, value in numbers.items() if not isnan(value)}
+    others = " ".join(f"{value:.6g}" for value in effect.others)
+    return {"effect_of": effect.of} | cells | {"effect_others": others}
 
 
 def _group(judgement: Judgement) -> str:
@@ -112,10 +140,9 @@ def _measured(evidence: Sequence[Evidence]) -> str:
     """Return all that was measured: first what speaks against the claim, then what does not decide."""
     measured = [part for part in evidence if part.text]
     several = len({part.dataset for part in measured}) > 1
-    order = ("contradicted", "undecided", "no difference", "reproduced", "not tested")
     return SEPARATOR.join(
         f"{part.text}{part.where}" + (f" ({part.dataset})" if several else "")
-        for part in sorted(measured, key=lambda part: order.index(part.found))
+        for part in sorted(measured, key=lambda part: ORDER.index(part.found))
     )
 
 
@@ -166,16 +193,21 @@ def opening(table: pd.DataFrame, label: str) -> str:
 
 def others(table: pd.DataFrame) -> str:
     """Return in words what does not rest on training, and what the paper's own figures contradict."""
-    held = {name: table[table["group"] == name]["verdict"] for name in GROUPS}
-    counted, timed, against = held["counting"], held["timing"], (table["paper_holds"] == "no").sum()
-    papers = int((table["topic"] != ASKED).sum())
-    parts = [
-        f"By counting, {_held(counted)}.",
-        f"By measured time, on the devices named and not the authors', {_held(timed)}.",
-        f"No program can decide {len(held['undecidable'])}.",
-        f"The paper's own figures contradict {against} of its {papers} claims.",
-    ]
-    return " ".join(parts)
+    against, papers = (table["paper_holds"] == "no").sum(), int((table["topic"] != ASKED).sum())
+    undecidable = (table["group"] == "undecidable").sum()
+    return (
+        f"{counted_and_timed(table)} No program can decide {undecidable}. The paper's own figures contradict "
+        f"{against} of its {papers} claims."
+    )
+
+
+def counted_and_timed(table: pd.DataFrame) -> str:
+    """Return in words which claims hold by counting and by measured time."""
+    counted, timed = (table[table["group"] == name]["verdict"] for name in ("counting", "timing"))
+    return (
+        f"By counting, {_held(counted)}. By measured time, on the devices named and not the authors', "
+        f"{_held(timed)}."
+    )
 
 
 def _held(verdicts: pd.Series) -> str:

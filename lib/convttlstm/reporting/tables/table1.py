@@ -69,6 +69,7 @@ REPORT = TableReport(
     reads=lambda scale, dataset: [scale.paper / "table1.csv"],
     heading="Table 1",
     place=20,
+    folded=True,
     title="Table 1",
     rows=rows,
     document=document,
