@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveInt, ValidationError
 
 from convttlstm.config import Settings
-from convttlstm.config.base import PositiveFloat, Strict, known
+from convttlstm.config.base import PositiveFloat, Strict, require_known
 from convttlstm.config.catalogue import Ablation
 from convttlstm.config.text import read_yaml
 from convttlstm.files import UserError
@@ -288,17 +288,17 @@ def _check(comparison: Comparison, where: str, claims: Claims, paper: Settings, 
         return
     systems = dict.fromkeys([*paper.systems, *claims.ablations, *claims.printed_only])
     if isinstance(comparison, Better):
-        known(comparison.better, systems, f"{where}.better: system")
+        require_known(comparison.better, systems, f"{where}.better: system")
         for name in comparison.than:
-            known(name, systems, f"{where}.than: system")
+            require_known(name, systems, f"{where}.than: system")
     else:
-        known(comparison.system, systems, f"{where}.system: system")
+        require_known(comparison.system, systems, f"{where}.system: system")
     for name in _groups_of(comparison):
-        known(name, dict.fromkeys(sorted(groups)), f"{where}: group")
+        require_known(name, dict.fromkeys(sorted(groups)), f"{where}: group")
     dataset = getattr(comparison, "dataset", None)
     if dataset is None:
         return
-    known(dataset, paper.datasets, f"{where}.dataset: data set")
+    require_known(dataset, paper.datasets, f"{where}.dataset: data set")
     possible = paper.datasets[dataset].test_horizons
     for horizon in _horizons_of(comparison):
         if horizon not in possible:

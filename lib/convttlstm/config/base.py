@@ -87,7 +87,7 @@ class Strict(BaseModel):
         return data
 
 
-def known(name: str, names: Mapping[str, Any], what: str) -> None:
+def require_known(name: str, names: Mapping[str, Any], what: str) -> None:
     """Check that `name` is one of `names`.
 
     Raises:

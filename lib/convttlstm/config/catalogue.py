@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
 
-from convttlstm.config.base import OddInt, Seed, Strict, Title, known, merge
+from convttlstm.config.base import OddInt, Seed, Strict, Title, merge, require_known
 from convttlstm.config.datasets import Dataset
 from convttlstm.config.models import HYPER, ModelSettings, refusal
 from convttlstm.config.text import read_yaml
@@ -165,9 +165,9 @@ class Settings(Strict):
     @model_validator(mode="after")
     def _experiments_are_possible(self) -> "Settings":
         for name, experiment in self.experiments.items():
-            known(name, self.datasets, f"experiments.{name}: data set")
+            require_known(name, self.datasets, f"experiments.{name}: data set")
             for system, where in experiment.systems().items():
-                known(system, self.systems, f"experiments.{name}.{where}: system")
+                require_known(system, self.systems, f"experiments.{name}.{where}: system")
                 self._check_pair(name, system)
             for grid in experiment.grid:
                 self._check_models(f"experiments.{name}.grid", grid.system, list(grid.points()))

@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
 
 from convttlstm import ENTRY_POINTS
-from convttlstm.config.base import OddInt, Strict, known
+from convttlstm.config.base import OddInt, Strict, require_known
 from convttlstm.config.dataset import DatasetSettings
 
 # The paper's symbols, in the paper's order; they name a run where it differs from the catalogue.
@@ -305,7 +305,7 @@ def source_of(name: str) -> str:
             raise ValueError(f"model {name!r}: no file {path}; write path/to/file.py:Class")
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     points = {point.name: point for point in importlib.metadata.entry_points(group=ENTRY_POINTS)}
-    known(name, BUILT_IN | points, "model")
+    require_known(name, BUILT_IN | points, "model")
     package = points[name].dist
     return f"{package.name} {package.version}" if package else points[name].value
 

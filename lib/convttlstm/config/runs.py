@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import PositiveInt, ValidationError
 
-from convttlstm.config.base import Seed, Strict, flattened, known
+from convttlstm.config.base import Seed, Strict, flattened, require_known
 from convttlstm.config.catalogue import Halving, Settings
 from convttlstm.config.datasets import Dataset
 from convttlstm.config.models import HYPER, ModelSettings, refusal
@@ -150,9 +150,9 @@ def resolve_run(
         title = f"{run.title} {RunId(run.system, symbols).variant}"
         return run.model_copy(update={"id": identifier, "title": title, "paper_row": None})
     try:
-        known(dataset, settings.datasets, "data set")
+        require_known(dataset, settings.datasets, "data set")
         system = identifier.split("-")[0]  # first: a wrong system is the likelier mistake
-        known(system, settings.systems, "system")
+        require_known(system, settings.systems, "system")
         entry, name = settings.systems[system], RunId.parse(identifier)
         found, seed = name.hyper(), name.seed or 0
         model = type(entry.model).model_validate(entry.model.model_dump() | found)
