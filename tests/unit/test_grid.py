@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from convttlstm.config import Settings, digests, grid_runs, load_settings, resolve_run
-from convttlstm.config.models import HYPER
+from convttlstm.config.models import SYMBOLS
 from convttlstm.evaluation.complexity import ModelCounts
 from convttlstm.evaluation.selection import select
 from convttlstm.files import UserError
@@ -234,7 +234,7 @@ def test_the_grid_s_table_holds_every_point_best_first(searched) -> None:
     for row in rows:
         run = resolve_run(settings, "demo", DATASET, row["run"])
         values = run.model.hyper()
-        assert all(int(row[symbol]) == values[name] for name, symbol in HYPER.items() if values.get(name))
+        assert all(int(row[symbol]) == values[name] for name, symbol in SYMBOLS.items() if values.get(name))
         model = create_model(run.model.name, 1, **values)
         assert int(row["parameters"]) == sum(value.numel() for value in model.parameters())
         assert float(row["validation_loss"]) == losses[row["run"]] and row["epoch"] == "1"

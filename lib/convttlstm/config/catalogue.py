@@ -12,7 +12,7 @@ from pydantic import Field, PositiveInt, ValidationError, field_validator, model
 
 from convttlstm.config.base import OddInt, Seed, Strict, Title, merge, require_known
 from convttlstm.config.datasets import Dataset
-from convttlstm.config.models import HYPER, ModelSettings, refusal
+from convttlstm.config.models import SYMBOLS, ModelSettings, refusal
 from convttlstm.config.text import read_yaml
 from convttlstm.config.training import Compute, Evaluation, Training
 from convttlstm.files import UserError, cut, listed, shortened
@@ -56,7 +56,7 @@ class Ablation(Strict):
 
     def hyper(self) -> dict[str, int]:
         """Return the settings that are named."""
-        return {name: value for name in HYPER if (value := getattr(self, name)) is not None}
+        return {name: value for name in SYMBOLS if (value := getattr(self, name)) is not None}
 
 
 class Grid(Strict):
@@ -74,7 +74,7 @@ class Grid(Strict):
 
     def points(self) -> Iterator[dict[str, int]]:
         """Yield the settings of each grid point."""
-        axes = {name: values for name in HYPER if (values := getattr(self, name, None)) is not None}
+        axes = {name: values for name in SYMBOLS if (values := getattr(self, name, None)) is not None}
         for values in itertools.product(*axes.values()):
             point = dict(zip(axes, values, strict=True))
             if not ("order" in point and "steps" in point) or point["order"] <= point["steps"]:

@@ -17,7 +17,7 @@ from convttlstm.config.base import OddInt, Strict, require_known
 from convttlstm.config.dataset import DatasetSettings
 
 # The paper's symbols, in the paper's order; they name a run where it differs from the catalogue.
-HYPER = {"kernel_size": "S", "factor_size": "G", "order": "N", "rank": "C", "steps": "M"}
+SYMBOLS = {"kernel_size": "S", "factor_size": "G", "order": "N", "rank": "C", "steps": "M"}
 
 
 class ModelChoice(Strict):

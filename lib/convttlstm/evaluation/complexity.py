@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from convttlstm.config import Run, Settings
 from convttlstm.config.base import sides
-from convttlstm.config.models import HYPER, ExternalModel
+from convttlstm.config.models import SYMBOLS, ExternalModel
 from convttlstm.files import shortened, write_text
 from convttlstm.models import create_model
 
@@ -192,7 +192,7 @@ def _models(settings: Settings, everything: bool) -> Iterator[tuple[str, str, An
             yield name, system.title, system.model
     for row in (row for experiment in experiments for row in experiment.ablations if row.hyper()):
         system, variant = settings.systems[row.system], row.hyper()
-        named = " ".join(f"{HYPER[key]}{value}" for key, value in variant.items())
+        named = " ".join(f"{SYMBOLS[key]}{value}" for key, value in variant.items())
         model = type(system.model).model_validate(system.model.model_dump() | variant)
         yield f"{row.system} {named}", f"{system.title}, {named}", model
 

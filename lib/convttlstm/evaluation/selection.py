@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from convttlstm.config import Settings, grid_runs, resolve_run
-from convttlstm.config.models import HYPER
+from convttlstm.config.models import SYMBOLS
 from convttlstm.evaluation.complexity import count_parameters, step_cost
 from convttlstm.files import read_json, write_json
 from convttlstm.models import create_model
@@ -59,7 +59,7 @@ def _configuration(settings: Settings, dataset: str, name: str) -> dict[str, Any
     with torch.device("meta"):
         model = create_model(run.model.name, run.dataset.channels, **run.model_arguments())
     return {
-        "settings": {symbol: values[name] for name, symbol in HYPER.items() if values.get(name)},
+        "settings": {symbol: values[name] for name, symbol in SYMBOLS.items() if values.get(name)},
         "parameters": count_parameters(model),
         "multiplications": step_cost(model, run.dataset.frame_shape, run.dataset.channels).multiplications,
     }
