@@ -27,7 +27,7 @@ from convttlstm.repeatability import device_kind, set_arithmetic
 
 
 @dataclass(frozen=True)
-class Pass:
+class EvaluationSet:
     """Test sequences to predict once, and the horizons to report; a short horizon is the first frames.
 
     Attributes:
@@ -41,8 +41,8 @@ class Pass:
     frames: int | None = None
 
 
-def test_passes(dataset: Dataset, data: Path) -> list[Pass]:
-    """Return the windows of the test split.
+def test_sets(dataset: Dataset, data: Path) -> list[EvaluationSet]:
+    """Return the sets of the test split.
 
     Generated sequences serve all horizons. Videos are cut into windows for each horizon, as in the paper:
     they do not overlap, and have the length of context plus horizon.
@@ -52,11 +52,11 @@ def test_passes(dataset: Dataset, data: Path) -> list[Pass]:
     """
     if dataset.generated:
         clips = open_clips(dataset, data, "test")
-        return [Pass(dataset.test_horizons, clips, dataset.predicted_frames)]
-    return [Pass([h], open_clips(dataset, data, "test", h)) for h in dataset.test_horizons]
+        return [EvaluationSet(dataset.test_horizons, clips, dataset.predicted_frames)]
+    return [EvaluationSet([h], open_clips(dataset, data, "test", h)) for h in dataset.test_horizons]
 
 
-def training_pass(dataset: Dataset, data: Path) -> Pass | None:
+def training_set(dataset: Dataset, data: Path) -> EvaluationSet | None:
     """Return training sequences, cut like test sequences; None if they are too short for every horizon.
 
     Raises:
@@ -66,7 +66,7 @@ def training_pass(dataset: Dataset, data: Path) -> Pass | None:
     train = dataset.split("train")
     if train and train.frames < dataset.context + horizon:
         return None
-    return Pass([horizon], open_clips(dataset, data, "train", horizon))
+    return EvaluationSet([horizon], open_clips(dataset, data, "train", horizon))
 
 
 def evaluate_run(run: Run, data: Path, output: Path, weights: Path | None) -> dict[str, Any]:
@@ -92,8 +92,8 @@ def evaluate_run(run: Run, data: Path, output: Path, weights: Path | None) -> di
         if run.evaluation.lpips and weights is None:
             raise UserError("LPIPS needs AlexNet's weights: give --lpips, or set evaluation.lpips: false")
         lpips = Lpips(weights, run.evaluation.lpips_size) if run.evaluation.lpips and weights else None
-        passes, training = test_passes(run.dataset, data), training_pass(run.dataset, data)
-        result = evaluate(run, model, passes, output, lpips, kind, made_by, training)
+        sets, training = test_sets(run.dataset, data), training_set(run.dataset, data)
+        result = evaluate(run, model, sets, output, lpips, kind, made_by, training)
     write_run(output, run)
     return result
 
@@ -142,12 +142,12 @@ def _otherwise(run: Run, folder: Path, digest: str | None) -> str:
 def evaluate(
     run: Run,
     model: torch.nn.Module,
-    passes: list[Pass],
+    sets: list[EvaluationSet],
     output: Path,
     lpips: Lpips | None,
     device: torch.device | str,
     made_by: dict[str, Any],
-    training: Pass | None = None,
+    training: EvaluationSet | None = None,
 ) -> dict[str, Any]:
     """Evaluate a model on test sequences, and write the metrics to the folder `output`.
 
@@ -160,7 +160,7 @@ def evaluate(
     Args:
         run: its settings of data set and evaluation, and its names, are used.
         model: a predictor with its weights.
-        passes: the test sequences.
+        sets: the test sequences.
         output: the run's folder.
         lpips: None leaves LPIPS out, and its columns are absent.
         device: device to compute on.
@@ -178,7 +178,7 @@ def evaluate(
     first = run.evaluation.first_frame - 1
     sequences, available, horizons, tables = {}, {}, {}, []
     per_frame, examples = {}, {}
-    for part in passes:
+    for part in sets:
         clips: ClipSource = part.clips
         if run.evaluation.sequences:
             clips = Subset(clips, np.arange(min(run.evaluation.sequences, len(clips))))
@@ -220,7 +220,7 @@ def groups_of(clips: ClipSource) -> np.ndarray:
 
 
 def _on_training(
-    run: Run, model: torch.nn.Module, training: Pass | None, count: int, device: torch.device | str
+    run: Run, model: torch.nn.Module, training: EvaluationSet | None, count: int, device: torch.device | str
 ) -> pd.DataFrame:
     """Return horizon, sequence, group and MSE of `count` evenly spaced training sequences."""
     if training is None:
