@@ -118,7 +118,7 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("run", help="such as conv_tt_lstm-N2-M5-seed0")
     sub.add_argument("-o", "--output", type=Path, required=True, help="the run's folder")
 
-    sub = add("try", commands.try_place)
+    sub = add("try", commands.try_rung)
     add_config(sub)
     sub.add_argument("--data", type=Path, required=True, help="the prepared data set's folder")
     sub.add_argument("--runs", type=Path, required=True, help="the folder of the runs' folders")

@@ -132,7 +132,7 @@ def _stopping() -> Iterator[None]:
         sys.exit(EXIT_INTERRUPTED)
 
 
-def try_place(options: argparse.Namespace) -> None:
+def try_rung(options: argparse.Namespace) -> None:
     """Train one run of a round of successive halving."""
     from convttlstm.training.halving import train_rung
 
