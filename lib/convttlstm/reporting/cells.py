@@ -113,7 +113,7 @@ def marks_of(table: pd.DataFrame, columns: list[tuple[str, bool]], first: int) -
     return marks
 
 
-def whose(row: pd.Series) -> str:
+def row_source(row: pd.Series) -> str:
     """Return where a row comes from, with what sets it apart from the others."""
     if not is_ours(row):
         return "authors' optimized code" if row.get("where") == OPTIMIZED else "paper"

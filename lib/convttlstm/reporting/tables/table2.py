@@ -28,11 +28,11 @@ from convttlstm.reporting.cells import (
     metric_cell,
     metric_cells,
     paper_notes,
+    row_source,
     runs_of,
     sequences_in_words,
     short_commit,
     signed_cell,
-    whose,
 )
 from convttlstm.reporting.quantities import billions
 from convttlstm.reporting.report import Runs, TableReport, predicted
@@ -237,7 +237,7 @@ def _metric_table(
     rows = []
     for (_, row), marked in zip(table.iterrows(), marks, strict=True):
         cells = [metric_cell(row, column) for column, _ in columns]
-        rows.append(Row([_method(row), whose(row), *cells], is_ours(row), runs_of(row), marked))
+        rows.append(Row([_method(row), row_source(row), *cells], is_ours(row), runs_of(row), marked))
     return Table(title, note, header, "ll" + "r" * (len(header) - 2), rows)
 
 
@@ -267,7 +267,7 @@ def _training_table(table: pd.DataFrame) -> Table:
     for _, row in table.iterrows():
         samples = f"{int(row['samples']):,}" if row["samples"] else ""
         cells = [cell or "-" for cell in (samples, row["device"], row["recipe"])]
-        rows.append(Row([_method(row), whose(row), *cells], is_ours(row), runs_of(row)))
+        rows.append(Row([_method(row), row_source(row), *cells], is_ours(row), runs_of(row)))
     note = "Samples seen in training, on which device, and by which recipe."
     return Table("Training", note, header, "llrll", rows)
 
