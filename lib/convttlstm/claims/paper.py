@@ -196,9 +196,9 @@ class Paper:
                 )
                 if ours and theirs:
                     frames = f"frames {claim.after + 1} to {horizon}" if claim.after else f"{horizon} frames"
-                    whose = f"of {self._name(claim.dataset, other, row)}"
+                    other_row = f"of {self._name(claim.dataset, other, row)}"
                     label = f"{METRICS[metric].symbol}, {frames}"
-                    pairs.append(self._pair(label, ours, theirs, whose, METRICS[metric].lower))
+                    pairs.append(self._pair(label, ours, theirs, other_row, METRICS[metric].lower))
         return pairs
 
     def _metric(
@@ -232,8 +232,8 @@ class Paper:
                     gains.append(round(sign * (float(ours) - float(theirs)), 9))
             if len(gains) == 2:
                 label = f"lead in {METRICS[metric].symbol} at {claim.more_at} and at {claim.less_at} frames"
-                whose = f"over {self._name(claim.dataset, other, row)}"
-                pairs.append(self._pair(label, f"{gains[0]:g}", f"{gains[1]:g}", whose, lower=False))
+                other_row = f"over {self._name(claim.dataset, other, row)}"
+                pairs.append(self._pair(label, f"{gains[0]:g}", f"{gains[1]:g}", other_row, lower=False))
         return pairs
 
     def _accuracy_pairs(self, claim: AccuracyClaim, other: str, row: Rows) -> list[Pair]:
@@ -243,8 +243,8 @@ class Paper:
                 ours, theirs = (self._accuracy(n, fraction, groups, row) for n in (claim.better, other))
                 if ours and theirs:
                     label = f"{' and '.join(groups)}, {percent(fraction)}".removeprefix(", ")
-                    whose = f"of {row(other).rstrip('*')}"
-                    pairs.append(self._pair(label, ours, theirs, whose, lower=False, by=claim.by))
+                    other_row = f"of {row(other).rstrip('*')}"
+                    pairs.append(self._pair(label, ours, theirs, other_row, lower=False, by=claim.by))
         return pairs
 
     def _accuracy(self, name: str, fraction: float, groups: list[str], row: Rows) -> str:
@@ -261,8 +261,8 @@ class Paper:
                 self._share(claim.better, fraction, groups, row) - self._share(other, fraction, groups, row)
                 for groups in (claim.more, claim.less)
             )
-            label, whose = f"lead in points, {percent(fraction)}", f"over {row(other)}"
-            pairs.append(self._pair(label, f"{more:.1f}", f"{less:.1f}", whose, lower=False))
+            label, other_row = f"lead in points, {percent(fraction)}", f"over {row(other)}"
+            pairs.append(self._pair(label, f"{more:.1f}", f"{less:.1f}", other_row, lower=False))
         return pairs
 
     def _share(self, name: str, fraction: float, groups: list[str], row: Rows) -> float:
@@ -300,11 +300,11 @@ class Paper:
         # `_closest` needs the ratio: the smallest difference may belong to another model.
         return [Pair(label, text, round(claim.factor - float(ours) / float(theirs), 9) if lead else 0.0)]
 
-    def _pair(self, label: str, ours: str, theirs: str, whose: str, lower: bool, by: float = 0) -> Pair:
+    def _pair(self, label: str, ours: str, theirs: str, other_row: str, lower: bool, by: float = 0) -> Pair:
         difference = round(float(ours) - float(theirs), 9)
         sign = "<" if difference < 0 else "=" if difference == 0 else ">"
         by_more = f", by {difference:.2f} and not {by:g}" if by and 0 < difference <= by else ""
-        text = f"{ours} {sign} {theirs} {whose}{by_more}"
+        text = f"{ours} {sign} {theirs} {other_row}{by_more}"
         return Pair(label, text, (-difference if lower else difference) - by)
 
     def _title(self, dataset: str) -> str:
