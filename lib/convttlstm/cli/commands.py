@@ -107,12 +107,12 @@ def verify(options: argparse.Namespace) -> None:
 def train(options: argparse.Namespace) -> None:
     """Train a run, or resume it where it stopped."""
     from convttlstm.training.loop import train
-    from convttlstm.training.publishing import adopt
+    from convttlstm.training.publishing import reuse
 
     run = _run(options)
     if not run.trained:
         raise UserError(f"{run.id}: has no weights to train; evaluate it without training")
-    if not (is_selected(run.id) and adopt(run, options.output)):
+    if not (is_selected(run.id) and reuse(run, options.output)):
         with _stopping():
             train(run, options.data, options.output)
 

@@ -44,7 +44,7 @@ def publish(
         write_json(folder / PROVENANCE, made_by)
 
 
-def adopt(run: Run, folder: Path) -> bool:
+def reuse(run: Run, folder: Path) -> bool:
     """Copy the files of a finished run with the same settings and seed; return whether there is one.
 
     A selected run is a run of the grid under another name, in a folder next to it.
