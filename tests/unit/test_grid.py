@@ -23,7 +23,7 @@ from convttlstm.planning.estimate import to_text as estimate_text
 from convttlstm.planning.status import status
 from convttlstm.planning.status import to_text as status_text
 from convttlstm.slurm import Job
-from convttlstm.training.locks import forget
+from convttlstm.training.locks import archive
 from tests.reports import write_report
 
 ROOT = Path(__file__).parents[2]
@@ -124,7 +124,7 @@ def held(tmp_path: Path) -> Iterator[Path]:
 def test_a_run_that_is_being_trained_is_not_forgotten(held: Path) -> None:
     (held / "config.json").write_text("{}")
     with pytest.raises(UserError, match="a process is training this run; stop it first"):
-        forget(held)
+        archive(held)
     assert held.is_dir()
 
 

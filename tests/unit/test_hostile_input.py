@@ -27,7 +27,7 @@ from convttlstm.records import restore
 from convttlstm.reporting.cells import capital
 from convttlstm.reporting.drawing import save, styled
 from convttlstm.training.history import best_epoch
-from convttlstm.training.locks import forget, run_lock
+from convttlstm.training.locks import archive, run_lock
 from tests.conftest import Project
 from tests.fuzz import fault_of, mutants
 from tests.fuzz_files import faults as damages
@@ -155,7 +155,7 @@ def test_a_run_can_be_set_aside_by_a_relative_path(tmp_path: Path, monkeypatch: 
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("{}")
     monkeypatch.chdir(folder.parent)
-    assert forget(Path("r")) == tmp_path / "results/tiny/forgotten/d/r-1"
+    assert archive(Path("r")) == tmp_path / "results/tiny/forgotten/d/r-1"
 
 
 # Settings

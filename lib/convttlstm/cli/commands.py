@@ -266,12 +266,12 @@ def settings_digests(options: argparse.Namespace) -> None:
     print(f"wrote {options.output}")
 
 
-def forget(options: argparse.Namespace) -> None:
+def archive(options: argparse.Namespace) -> None:
     """Move runs' folders away, so that they are trained again."""
-    from convttlstm.training.locks import forget
+    from convttlstm.training.locks import archive
 
     for folder in options.runs:
-        print(f"{folder}: now {forget(folder)}; run snakemake to train the run again")
+        print(f"{folder}: now {archive(folder)}; run snakemake to train the run again")
 
 
 def schema(options: argparse.Namespace) -> None:

@@ -51,7 +51,7 @@ def _open_lock(path: Path) -> TextIO:
     return file
 
 
-def forget(folder: Path) -> Path:
+def archive(folder: Path) -> Path:
     """Move a run's folder away, so that the run is trained again; return its new path.
 
     For a run's usual folder that is results/<scale>/forgotten/<dataset>/<run>-<number>.
