@@ -182,7 +182,9 @@ def evaluate(
         clips: ClipSource = part.clips
         if run.evaluation.sequences:
             clips = Subset(clips, np.arange(min(run.evaluation.sequences, len(clips))))
-        values, kept = _judge_all(run, model, clips, part.frames or max(part.horizons), lpips, device)
+        values, kept = _evaluate_sequences(
+            run, model, clips, part.frames or max(part.horizons), lpips, device
+        )
         if longest in part.horizons:
             per_frame, examples = {name: value.mean(axis=0) for name, value in values.items()}, kept
         for horizon in part.horizons:
@@ -229,13 +231,13 @@ def _on_training(
     available = len(training.clips)
     chosen = np.unique(np.linspace(0, available - 1, min(count, available)).round().astype(int))
     clips = Subset(training.clips, chosen)
-    values, _ = _judge_all(run, model, clips, horizon, None, device)
+    values, _ = _evaluate_sequences(run, model, clips, horizon, None, device)
     columns = {"horizon": horizon, "sequence": chosen, "group": groups_of(clips)}
     return pd.DataFrame(columns | {"mse": values["mse"][:, run.evaluation.first_frame - 1 :].mean(axis=1)})
 
 
 @torch.inference_mode()
-def _judge_all(
+def _evaluate_sequences(
     run: Run,
     model: torch.nn.Module,
     clips: ClipSource,
@@ -258,7 +260,7 @@ def _judge_all(
                 f"{horizon} need {context + horizon}; prepare the data set again"
             )
         prediction = _predict(model, frames[:, :context], horizon, sequences)
-        evaluated.append(judge(prediction, frames[:, context:], lpips))
+        evaluated.append(evaluate_frames(prediction, frames[:, context:], lpips))
         here = np.isin(sequences, wanted)
         shown.append({"truth": as_bytes(frames[here]), "prediction": as_bytes(prediction[here])})
     values = {name: np.concatenate([part[name] for part in evaluated]) for name in evaluated[0]}
@@ -280,7 +282,7 @@ def _predict(model: torch.nn.Module, given: Tensor, horizon: int, sequences: np.
     return prediction.float().clamp(0, 1)
 
 
-def judge(prediction: Tensor, truth: Tensor, lpips: Lpips | None) -> dict[str, np.ndarray]:
+def evaluate_frames(prediction: Tensor, truth: Tensor, lpips: Lpips | None) -> dict[str, np.ndarray]:
     """Compute every metric of every frame, float64 (sequences, horizon).
 
     Args:
