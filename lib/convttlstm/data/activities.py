@@ -191,7 +191,7 @@ def training_plan(clips: Activities, chosen: np.ndarray, draws: np.ndarray, size
     return sorted(plan, key=lambda batch: min(place[part.clip] for part in batch))
 
 
-def judging_plan(clips: Activities, fraction: float, size: int) -> list[list[Part]]:
+def evaluation_plan(clips: Activities, fraction: float, size: int) -> list[list[Part]]:
     """Return all clips of a split in batches of equal context, exactly the first `fraction` of each."""
     by_context: dict[int, list[Part]] = {}
     for clip in range(len(clips)):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from convttlstm.config import Run
-from convttlstm.data.activities import Activities, Part, judging_plan
+from convttlstm.data.activities import Activities, Part, evaluation_plan
 from convttlstm.data.clips import as_bytes, as_floats
 from convttlstm.evaluation.complexity import count_parameters
 from convttlstm.evaluation.intervals import proportion
@@ -92,7 +92,7 @@ def _name_all(
     device: torch.device | str,
 ) -> pd.DataFrame:
     """Return a row for each clip: its activity, the predicted one, the confidence, and the truth's rank."""
-    plan = judging_plan(clips, fraction, run.evaluation.batch_size)
+    plan = evaluation_plan(clips, fraction, run.evaluation.batch_size)
     rows = []
     batches = clips.batches(plan, device, run.compute.workers)
     # disable=None: a progress bar on a terminal only.

@@ -7,7 +7,7 @@ import numpy as np
 from lightning_fabric import Fabric
 
 from convttlstm.config import Run
-from convttlstm.data.activities import Activities, Part, judging_plan, training_plan
+from convttlstm.data.activities import Activities, Part, evaluation_plan, training_plan
 from convttlstm.data.clips import open_clips
 from convttlstm.files import UserError
 from convttlstm.randomness import Stream, uniform
@@ -89,7 +89,7 @@ class ActivityLoader:
     def validation(self) -> Generator[Batch]:
         """Yield the validation split at each fraction."""
         size = self.run.training.batch_size
-        plan = [batch for f in self.fractions for batch in judging_plan(self.held_out, f, size)]
+        plan = [batch for f in self.fractions for batch in evaluation_plan(self.held_out, f, size)]
         yield from self._batches(self.held_out, plan, 0)
 
     def _batches(self, clips: Activities, plan: Sequence[Sequence[Part]], epoch: int) -> Generator[Batch]:
