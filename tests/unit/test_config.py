@@ -310,7 +310,7 @@ def defaults() -> dict[str, object]:
             value = field.get_default(call_default_factory=True)
             if isinstance(value, BaseModel):
                 groups.append(type(value))
-            elif not field.is_required() and name not in group.__dict__.get("judged_only", ()):
+            elif not field.is_required() and name not in group.__dict__.get("evaluation_only", ()):
                 found[f"{group.__name__}.{name}"] = json.loads(json.dumps(value, default=dict))
     return found
 

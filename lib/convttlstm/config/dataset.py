@@ -37,7 +37,7 @@ class DatasetSettings(Strict):
     raw_folder: ClassVar[str] = ""  # where raw files are looked for if nobody says where
 
     # Settings that decide no weights, so that a change of them trains nothing anew.
-    judged_only: ClassVar[frozenset[str]] = frozenset({"title", "test_horizons"})
+    evaluation_only: ClassVar[frozenset[str]] = frozenset({"title", "test_horizons"})
     # Settings that say where files are, or which to do without: the data's checksums stand for those.
     places: ClassVar[frozenset[str]] = frozenset()
 

@@ -66,7 +66,7 @@ class Run(Strict):
             mode="json",
             include={"seed", "model", "dataset", "training"},
             exclude={
-                "dataset": set(self.dataset.judged_only | self.dataset.places),
+                "dataset": set(self.dataset.evaluation_only | self.dataset.places),
                 "model": {"checkpointing"},
                 "training": {"epochs"},
             },

@@ -65,7 +65,7 @@ class Something(DatasetSettings):
 
     recognition: ClassVar[bool] = True
     raw_folder: ClassVar[str] = "data/raw/something"
-    judged_only: ClassVar[frozenset[str]] = DatasetSettings.judged_only | {"test_labels"}
+    evaluation_only: ClassVar[frozenset[str]] = DatasetSettings.evaluation_only | {"test_labels"}
 
     @property
     def channels(self) -> int:

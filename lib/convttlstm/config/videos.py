@@ -63,7 +63,7 @@ class VideoDataset(DatasetSettings):
     )
     excluded: list[str] = Field([], description="names of videos to do without, such as corrupt ones")
 
-    judged_only: ClassVar[frozenset[str]] = DatasetSettings.judged_only | {"evaluation_size"}
+    evaluation_only: ClassVar[frozenset[str]] = DatasetSettings.evaluation_only | {"evaluation_size"}
     places: ClassVar[frozenset[str]] = frozenset({"excluded"})
 
     @property
@@ -119,7 +119,7 @@ class Kth(VideoDataset):
     grouped: ClassVar[bool] = True
     main_metric: ClassVar[str] = "psnr"
     raw_folder: ClassVar[str] = "data/raw/kth"
-    judged_only: ClassVar[frozenset[str]] = VideoDataset.judged_only | {"test_persons"}
+    evaluation_only: ClassVar[frozenset[str]] = VideoDataset.evaluation_only | {"test_persons"}
 
     @property
     def raw_rule(self) -> str | None:
