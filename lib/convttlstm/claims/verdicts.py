@@ -19,7 +19,7 @@ LACKS = "this scale has no "
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Assessment:
     """A claim, the paper's values for it, this scale's evidence, and the verdict with its reason."""
 
     claim: Claim
@@ -30,7 +30,7 @@ class Judgement:
     needs: str
 
 
-def decide(claim: Claim, paper: Paper, evidences: Evidences, requirements: Requirements) -> Judgement:
+def decide(claim: Claim, paper: Paper, evidences: Evidences, requirements: Requirements) -> Assessment:
     """Return the verdict on one claim.
 
     Raises:
@@ -39,7 +39,7 @@ def decide(claim: Claim, paper: Paper, evidences: Evidences, requirements: Requi
     evidence = tuple(found for comparison in claim.comparisons for found in evidences.evidence(comparison))
     verdict = verdict_of(claim, evidence)
     needs = requirements.of(claim) if verdict in ("not tested", "not decidable") else ""
-    return Judgement(claim, paper.figures(claim), evidence, verdict, _why(claim, verdict, evidence), needs)
+    return Assessment(claim, paper.figures(claim), evidence, verdict, _why(claim, verdict, evidence), needs)
 
 
 def verdict_of(claim: Claim, evidence: Sequence[Evidence]) -> Verdict:

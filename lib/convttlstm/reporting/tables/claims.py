@@ -12,7 +12,7 @@ from convttlstm.claims.evidence import Evidence
 from convttlstm.claims.measured import Evidences
 from convttlstm.claims.paper import Paper, printed_groups
 from convttlstm.claims.requirements import REFERENCE_MINUTES, Requirements
-from convttlstm.claims.verdicts import SHOWN, Judgement, decide
+from convttlstm.claims.verdicts import SHOWN, Assessment, decide
 from convttlstm.config import evaluated_runs, settings_of_scale
 from convttlstm.files import listed
 from convttlstm.markup import Document, Row, Table
@@ -91,15 +91,15 @@ def label_of(scale: Scale) -> str:
     return source_label(scale.result(first, evaluated_runs(scale.settings, first)[0]).config)
 
 
-def _cells(judgement: Judgement) -> dict[str, str]:
-    claim, figures, evidence = judgement.claim, judgement.figures, judgement.evidence
+def _cells(assessment: Assessment) -> dict[str, str]:
+    claim, figures, evidence = assessment.claim, assessment.figures, assessment.evidence
     compared = [part for part in evidence if part.runs]
-    verdict: str = judgement.verdict
+    verdict: str = assessment.verdict
     if claim.topic == ASKED:
         verdict = ANSWERS.get(verdict, verdict)
     return {
         "claim": claim.id,
-        "group": _group(judgement),
+        "group": _group(assessment),
         "topic": claim.topic,
         "place": claim.place,
         "statement": claim.statement,
@@ -107,20 +107,20 @@ def _cells(judgement: Judgement) -> dict[str, str]:
         "paper_holds": HOLDS[figures.holds],
         "paper_note": figures.note,
         "verdict": verdict,
-        "why": judgement.why,
+        "why": assessment.why,
         "measured": _measured(evidence),
         "seeds": str(min(part.seeds for part in compared)) if compared else "",
         "sequences": _distinct(str(part.sequences) for part in compared if part.sequences),
         "dataset": _distinct(part.dataset for part in evidence),
         "horizon": _distinct(horizon for part in compared for horizon in part.horizon.split()),
         "runs": _distinct(run for part in compared for run in part.runs),
-        "needs": judgement.needs,
-        **(_effect_cells(judgement) if verdict != "not tested" else {}),
+        "needs": assessment.needs,
+        **(_effect_cells(assessment) if verdict != "not tested" else {}),
     }
 
 
-def _effect_cells(judgement: Judgement) -> dict[str, str]:
-    effect = effect_of(judgement.claim, judgement.evidence)
+def _effect_cells(assessment: Assessment) -> dict[str, str]:
+    effect = effect_of(assessment.claim, assessment.evidence)
     if effect is None:
         return {}
     numbers = {"effect": effect.value, "effect_low": effect.low, "effect_high": effect.high}
@@ -130,10 +130,10 @@ def _effect_cells(judgement: Judgement) -> dict[str, str]:
     return {"effect_of": effect.of} | cells | {"effect_others": others}
 
 
-def _group(judgement: Judgement) -> str:
-    if judgement.verdict == "not tested":
+def _group(assessment: Assessment) -> str:
+    if assessment.verdict == "not tested":
         return "lacking"
-    return "asked" if judgement.claim.topic == ASKED else judgement.claim.basis
+    return "asked" if assessment.claim.topic == ASKED else assessment.claim.basis
 
 
 def _measured(evidence: Sequence[Evidence]) -> str:
