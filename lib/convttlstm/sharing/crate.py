@@ -60,7 +60,7 @@ class Origin(BaseModel):
     device: str | None = None
 
 
-class _Judged(BaseModel):
+class _Evaluated(BaseModel):
     evaluated_by: Origin
 
 
@@ -118,7 +118,7 @@ def origins_of(folder: Path) -> list[Origin]:
     Raises:
         UserError: metrics.json or provenance.json is missing or damaged.
     """
-    origins = [read_checked(folder / "metrics.json", _Judged).evaluated_by]
+    origins = [read_checked(folder / "metrics.json", _Evaluated).evaluated_by]
     trained = folder / "provenance.json"
     return [*origins, read_checked(trained, Origin)] if trained.is_file() else origins
 
