@@ -44,7 +44,7 @@ from convttlstm.results import GROUP, Recognition, Result, Scale
 WIDER_GROUP = "person"
 
 
-class Evidences:
+class EvidenceFinder:
     """The evidence of one scale for comparisons.
 
     Args:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from convttlstm.claims.catalogue import Claim, TimeClaim
 from convttlstm.claims.evidence import Evidence, Verdict
-from convttlstm.claims.measured import Evidences
+from convttlstm.claims.measured import EvidenceFinder
 from convttlstm.claims.paper import Figures, Paper
 from convttlstm.claims.requirements import Requirements
 from convttlstm.evaluation.intervals import TAIL, below_zero
@@ -30,13 +30,13 @@ class Assessment:
     needs: str
 
 
-def decide(claim: Claim, paper: Paper, evidences: Evidences, requirements: Requirements) -> Assessment:
+def decide(claim: Claim, paper: Paper, finder: EvidenceFinder, requirements: Requirements) -> Assessment:
     """Return the verdict on one claim.
 
     Raises:
         UserError: a file is missing or damaged.
     """
-    evidence = tuple(found for comparison in claim.comparisons for found in evidences.evidence(comparison))
+    evidence = tuple(found for comparison in claim.comparisons for found in finder.evidence(comparison))
     verdict = verdict_of(claim, evidence)
     needs = requirements.of(claim) if verdict in ("not tested", "not decidable") else ""
     return Assessment(claim, paper.figures(claim), evidence, verdict, _why(claim, verdict, evidence), needs)

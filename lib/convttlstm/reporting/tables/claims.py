@@ -9,7 +9,7 @@ import pandas as pd
 from convttlstm.claims.catalogue import load_claims
 from convttlstm.claims.effects import ORDER, effect_of
 from convttlstm.claims.evidence import Evidence
-from convttlstm.claims.measured import Evidences
+from convttlstm.claims.measured import EvidenceFinder
 from convttlstm.claims.paper import Paper, printed_groups
 from convttlstm.claims.requirements import REFERENCE_MINUTES, Requirements
 from convttlstm.claims.verdicts import SHOWN, Assessment, decide
@@ -70,10 +70,10 @@ def rows(scale: Scale, dataset: str, loaded: Runs) -> pd.DataFrame:
     paper_settings = settings_of_scale("paper")
     catalogue = load_claims(scale.paper / "claims.yaml", paper_settings, printed_groups(scale.paper))
     printed = Paper(scale.paper, catalogue)
-    evidences = Evidences(scale, catalogue, printed)
-    requirements = Requirements(catalogue, evidences.costs.counts, scale.measured("system_times"))
+    finder = EvidenceFinder(scale, catalogue, printed)
+    requirements = Requirements(catalogue, finder.costs.counts, scale.measured("system_times"))
     claims = catalogue.claims.claims
-    cells = [_cells(decide(claim, printed, evidences, requirements)) for claim in claims]
+    cells = [_cells(decide(claim, printed, finder, requirements)) for claim in claims]
     return pd.DataFrame(cells, columns=COLUMNS).fillna("")
 
 
