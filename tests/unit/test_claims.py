@@ -117,7 +117,7 @@ def test_the_shipped_claims_are_valid_and_cover_all_topics() -> None:
 def test_the_papers_own_figures_contradict_what_was_found_by_hand() -> None:
     claims = catalogue()
     paper = Paper(PAPER, claims)
-    found = {claim.id: paper.figures(claim).holds for claim in claims.claims.claims}
+    found = {claim.id: paper.printed_values(claim).holds for claim in claims.claims.claims}
     assert {name for name, holds in found.items() if holds is False} == AGAINST
     assert {name for name, holds in found.items() if holds} == AGREES
 
@@ -125,7 +125,7 @@ def test_the_papers_own_figures_contradict_what_was_found_by_hand() -> None:
 def test_the_papers_figures_are_shown_digit_by_digit_and_the_optimized_codes_noted() -> None:
     claims = catalogue()
     paper = Paper(PAPER, claims)
-    figures = {claim.id: paper.figures(claim) for claim in claims.claims.claims}
+    figures = {claim.id: paper.printed_values(claim) for claim in claims.claims.claims}
     assert "LPIPS, 30 frames: 90.38 < 140.1 of ConvLSTM (baseline)" in figures["mnist-beats-baseline"].text
     note = figures["mnist-beats-baseline"].note
     assert "28.15 > 27.21" in note and "99.83" not in note

@@ -35,7 +35,7 @@ Rows = Callable[[str], str]
 
 
 @dataclass(frozen=True)
-class Figures:
+class PrintedValues:
     """The paper's values for a claim as text, whether they support it, and reservations."""
 
     text: str
@@ -85,7 +85,7 @@ class Paper:
         self.catalogue = catalogue
         self.tables = {n: read_table(folder / f"table{n}.csv", columns) for n, columns in COLUMNS.items()}
 
-    def figures(self, claim: Claim) -> Figures:
+    def printed_values(self, claim: Claim) -> PrintedValues:
         """Return the paper's values for a claim; `holds` is None if it prints none."""
         several = len({getattr(comparison, "dataset", "") for comparison in claim.comparisons}) > 1
         pairs = []
@@ -96,7 +96,7 @@ class Paper:
             pairs += [replace(pair, label=of + pair.label) for pair in found]
         holds = all(pair.holds for pair in pairs) if pairs else None
         notes = [note for note in (claim.note, self._optimized(claim)) if note]
-        return Figures("\n".join(pair.text for pair in pairs), holds, " ".join(notes))
+        return PrintedValues("\n".join(pair.text for pair in pairs), holds, " ".join(notes))
 
     def printed_metric(self, dataset: str, name: str, metric: str, horizon: int) -> str:
         """Return the printed value of a model or of a row of Table 4, "" if there is none."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from convttlstm.claims.catalogue import Claim, TimeClaim
 from convttlstm.claims.evidence import Evidence, Verdict
 from convttlstm.claims.measured import EvidenceFinder
-from convttlstm.claims.paper import Figures, Paper
+from convttlstm.claims.paper import Paper, PrintedValues
 from convttlstm.claims.requirements import Requirements
 from convttlstm.evaluation.intervals import TAIL, below_zero
 from convttlstm.files import listed
@@ -23,7 +23,7 @@ class Assessment:
     """A claim, the paper's values for it, this scale's evidence, and the verdict with its reason."""
 
     claim: Claim
-    figures: Figures
+    printed: PrintedValues
     evidence: tuple[Evidence, ...]
     verdict: Verdict
     why: str
@@ -39,7 +39,9 @@ def decide(claim: Claim, paper: Paper, finder: EvidenceFinder, requirements: Req
     evidence = tuple(found for comparison in claim.comparisons for found in finder.evidence(comparison))
     verdict = verdict_of(claim, evidence)
     needs = requirements.of(claim) if verdict in ("not tested", "not decidable") else ""
-    return Assessment(claim, paper.figures(claim), evidence, verdict, _why(claim, verdict, evidence), needs)
+    return Assessment(
+        claim, paper.printed_values(claim), evidence, verdict, _why(claim, verdict, evidence), needs
+    )
 
 
 def verdict_of(claim: Claim, evidence: Sequence[Evidence]) -> Verdict:

@@ -92,7 +92,7 @@ def label_of(scale: Scale) -> str:
 
 
 def _cells(assessment: Assessment) -> dict[str, str]:
-    claim, figures, evidence = assessment.claim, assessment.figures, assessment.evidence
+    claim, printed, evidence = assessment.claim, assessment.printed, assessment.evidence
     compared = [part for part in evidence if part.runs]
     verdict: str = assessment.verdict
     if claim.topic == ASKED:
@@ -103,9 +103,9 @@ def _cells(assessment: Assessment) -> dict[str, str]:
         "topic": claim.topic,
         "place": claim.place,
         "statement": claim.statement,
-        "paper": figures.text,
-        "paper_holds": HOLDS[figures.holds],
-        "paper_note": figures.note,
+        "paper": printed.text,
+        "paper_holds": HOLDS[printed.holds],
+        "paper_note": printed.note,
         "verdict": verdict,
         "why": assessment.why,
         "measured": _measured(evidence),
