@@ -35,7 +35,7 @@ SAME, OTHER, TABLES = "the same sequences", "other sequences", "not known: table
 
 
 @dataclass(frozen=True)
-class Figure:
+class Value:
     """One metric or cost of one model.
 
     Attributes:
@@ -62,7 +62,7 @@ class System:
     `run`, the settings, and `origin` are those of the first run; they are missing if only tables exist.
     """
 
-    figures: dict[str, Figure]
+    metrics: dict[str, Value]
     seeds: int
     run: Run | None = None
     origin: dict[str, str] = field(default_factory=dict)
@@ -122,8 +122,8 @@ class Comparison:
         return [
             _difference(key, name, self.of_a[key], self.of_b[key])
             for key in self.common
-            for name in self.of_a[key].figures
-            if name in self.of_b[key].figures
+            for name in self.of_a[key].metrics
+            if name in self.of_b[key].metrics
         ]
 
     def tables(self) -> list[Table]:
@@ -175,7 +175,7 @@ class Comparison:
 
 
 def _difference(key: tuple[str, str], name: str, a: System, b: System) -> Difference:
-    ours, theirs = b.figures[name], a.figures[name]
+    ours, theirs = b.metrics[name], a.metrics[name]
     if ours.cost:
         return Difference(*key, name, theirs.mean, ours.mean, None, None, False, "-")
     if ours.values is None or theirs.values is None:
@@ -263,18 +263,18 @@ def _without_seed(run: str) -> str:
 
 
 def _predictor(runs: list[Result]) -> System:
-    first, figures = runs[0], {}
+    first, found = runs[0], {}
     for horizon, metrics in first.metrics.horizons.items():
         for metric in METRICS:
             if metric in metrics and all(metric in run.metrics.horizons.get(horizon, {}) for run in runs):
                 values = [run.values(horizon, metric).to_numpy() * METRICS[metric].scale for run in runs]
                 groups = first.groups(horizon, GROUP).to_numpy()
-                figures[f"{METRICS[metric].name}, {horizon} frames"] = _figure(values, groups, first.folder)
-    return System(figures | _costs(runs), len(runs), first.config, _origin(first))
+                found[f"{METRICS[metric].name}, {horizon} frames"] = _value(values, groups, first.folder)
+    return System(found | _costs(runs), len(runs), first.config, _origin(first))
 
 
 def _recogniser(runs: list[Recognition]) -> System:
-    figures = {}
+    found = {}
     for fraction in sorted(set(runs[0].predictions["fraction"])):
         tables = [run.predictions[run.predictions["fraction"] == fraction] for run in runs]
         right = [
@@ -282,27 +282,27 @@ def _recogniser(runs: list[Recognition]) -> System:
             for own in (table.sort_values("clip") for table in tables)
         ]
         clips = np.arange(len(right[0]))
-        figures[f"accuracy in %, first {fraction:.0%}"] = _figure(
+        found[f"accuracy in %, first {fraction:.0%}"] = _value(
             [100 * hits for hits in right], clips, runs[0].folder
         )
-    return System(figures | _costs(runs), len(runs), runs[0].config, _origin(runs[0]))
+    return System(found | _costs(runs), len(runs), runs[0].config, _origin(runs[0]))
 
 
-def _figure(values: list[np.ndarray], groups: np.ndarray, first: Path) -> Figure:
+def _value(values: list[np.ndarray], groups: np.ndarray, first: Path) -> Value:
     if len({len(own) for own in values}) > 1:
         raise UserError(f"{first}: its seeds were evaluated on different test sequences; evaluate them again")
     stacked = np.stack(values)
     found = mean(stacked, groups)
-    return Figure(found.value, *found.interval, stacked, groups)
+    return Value(found.value, *found.interval, stacked, groups)
 
 
-def _costs(runs: list[Result] | list[Recognition]) -> dict[str, Figure]:
+def _costs(runs: list[Result] | list[Recognition]) -> dict[str, Value]:
     """Return the model's costs, which do not depend on test sequences."""
     costs = {"parameters": float(runs[0].metrics.parameters)}
     minutes = [run.provenance.minutes_per_10000_samples for run in runs if run.provenance]
     if minutes:
         costs["minutes for 10,000 samples"] = sum(minutes) / len(minutes)
-    return {name: Figure(value, value, value, cost=True) for name, value in costs.items()}
+    return {name: Value(value, value, value, cost=True) for name, value in costs.items()}
 
 
 def _origin(run: Result | Recognition) -> dict[str, str]:
@@ -334,13 +334,13 @@ def _from_tables(results: Path) -> dict[tuple[str, str], System]:
     return found
 
 
-def _cells(row: pd.Series) -> dict[str, Figure]:
-    figures = {}
+def _cells(row: pd.Series) -> dict[str, Value]:
+    found = {}
     for metric in METRICS.values():
         for name in row.index:
             horizon = name.removeprefix(f"{metric.column}_")
             if horizon.isdigit() and row[name] not in ("", NOT_COMPUTED):
                 low, high = (float(row[f"{name}_{end}"] or "nan") for end in ("low", "high"))
                 bounds = (float(row[name]), low, high)
-                figures[f"{metric.name}, {horizon} frames"] = Figure(*bounds)
-    return figures
+                found[f"{metric.name}, {horizon} frames"] = Value(*bounds)
+    return found
