@@ -56,7 +56,7 @@ class Value:
 
 
 @dataclass(frozen=True)
-class System:
+class ModelResults:
     """Runs that differ in the seed only: their metrics and costs by name, settings and provenance.
 
     `run`, the settings, and `origin` are those of the first run; they are missing if only tables exist.
@@ -95,7 +95,7 @@ def compare(a: Path, b: Path) -> "Comparison":
     Raises:
         UserError: a folder holds no results, a file is damaged, or the two have no run in common.
     """
-    sides = _systems(a), _systems(b)
+    sides = _models(a), _models(b)
     found = Comparison(a, b, *sides)
     if not found.common:
         raise UserError(f"{a} and {b} have no run in common; {a} has {', '.join(map('/'.join, sides[0]))}")
@@ -108,8 +108,8 @@ class Comparison:
 
     a: Path
     b: Path
-    of_a: dict[tuple[str, str], System]
-    of_b: dict[tuple[str, str], System]
+    of_a: dict[tuple[str, str], ModelResults]
+    of_b: dict[tuple[str, str], ModelResults]
 
     @property
     def common(self) -> list[tuple[str, str]]:
@@ -174,7 +174,7 @@ class Comparison:
             raise UserError(f"{output}: unknown suffix; name a .md or .csv file")
 
 
-def _difference(key: tuple[str, str], name: str, a: System, b: System) -> Difference:
+def _difference(key: tuple[str, str], name: str, a: ModelResults, b: ModelResults) -> Difference:
     ours, theirs = b.metrics[name], a.metrics[name]
     if ours.cost:
         return Difference(*key, name, theirs.mean, ours.mean, None, None, False, "-")
@@ -208,18 +208,18 @@ def _numbers(line: Difference) -> list[str]:
     return [f"{line.a:.4g}", f"{line.b:.4g}", difference + (" *" if line.sure else "")]
 
 
-def _label(systems: Mapping[tuple[str, str], System]) -> str:
-    labels = dict.fromkeys(system.run.label for system in systems.values() if system.run)
+def _label(models: Mapping[tuple[str, str], ModelResults]) -> str:
+    labels = dict.fromkeys(model.run.label for model in models.values() if model.run)
     return ", ".join(labels) or "known by its tables only; intervals of differences need its runs/"
 
 
-def _facts(system: System) -> dict[str, str]:
-    if system.run is None:
+def _facts(model: ModelResults) -> dict[str, str]:
+    if model.run is None:
         return {}
-    settings = system.run.model_dump(
+    settings = model.run.model_dump(
         mode="json", include={"model", "dataset", "training", "evaluation", "compute"}
     )
-    return _flat(settings) | {"seeds": str(system.seeds)} | system.origin
+    return _flat(settings) | {"seeds": str(model.seeds)} | model.origin
 
 
 def _flat(settings: Mapping[str, Any], before: str = "") -> dict[str, str]:
@@ -236,7 +236,7 @@ def _changed(a: Mapping[str, str], b: Mapping[str, str]) -> Iterator[tuple[str, 
             yield name, a.get(name, "-"), b.get(name, "-")
 
 
-def _systems(results: Path) -> dict[tuple[str, str], System]:
+def _models(results: Path) -> dict[tuple[str, str], ModelResults]:
     folders = sorted(path.parent for path in results.glob("runs/*/*/metrics.json"))
     if not folders:
         return _from_tables(results)
@@ -262,7 +262,7 @@ def _without_seed(run: str) -> str:
     return str(RunId.parse(run).without_seed)
 
 
-def _predictor(runs: list[Result]) -> System:
+def _predictor(runs: list[Result]) -> ModelResults:
     first, found = runs[0], {}
     for horizon, metrics in first.metrics.horizons.items():
         for metric in METRICS:
@@ -270,10 +270,10 @@ def _predictor(runs: list[Result]) -> System:
                 values = [run.values(horizon, metric).to_numpy() * METRICS[metric].scale for run in runs]
                 groups = first.groups(horizon, GROUP).to_numpy()
                 found[f"{METRICS[metric].name}, {horizon} frames"] = _value(values, groups, first.folder)
-    return System(found | _costs(runs), len(runs), first.config, _origin(first))
+    return ModelResults(found | _costs(runs), len(runs), first.config, _origin(first))
 
 
-def _recogniser(runs: list[Recognition]) -> System:
+def _recogniser(runs: list[Recognition]) -> ModelResults:
     found = {}
     for fraction in sorted(set(runs[0].predictions["fraction"])):
         tables = [run.predictions[run.predictions["fraction"] == fraction] for run in runs]
@@ -285,7 +285,7 @@ def _recogniser(runs: list[Recognition]) -> System:
         found[f"accuracy in %, first {fraction:.0%}"] = _value(
             [100 * hits for hits in right], clips, runs[0].folder
         )
-    return System(found | _costs(runs), len(runs), runs[0].config, _origin(runs[0]))
+    return ModelResults(found | _costs(runs), len(runs), runs[0].config, _origin(runs[0]))
 
 
 def _value(values: list[np.ndarray], groups: np.ndarray, first: Path) -> Value:
@@ -319,7 +319,7 @@ def _origin(run: Result | Recognition) -> dict[str, str]:
     return found
 
 
-def _from_tables(results: Path) -> dict[tuple[str, str], System]:
+def _from_tables(results: Path) -> dict[tuple[str, str], ModelResults]:
     """Return the contents of Table 2's CSV files, which are in git while runs are not."""
     paths = sorted(results.glob("tables/table2_*.csv"))
     if not paths:
@@ -330,7 +330,7 @@ def _from_tables(results: Path) -> dict[tuple[str, str], System]:
         shown = table[(table["origin"] == "reproduced") & (table["part_of"] == "")]
         for _, row in shown.iterrows():
             key = path.stem.removeprefix("table2_"), _without_seed(row["runs"].split()[0])
-            found[key] = System(_cells(row), int(row["seeds"]))
+            found[key] = ModelResults(_cells(row), int(row["seeds"]))
     return found
 
 
