@@ -749,7 +749,7 @@ def test_catalogue_rows_are_in_the_papers_table() -> None:
     named = {settings.systems[name].paper_row for name in settings.experiments["something_25"].table}
     assert named == recognisers
     for system in settings.systems.values():
-        rows = recognisers if system.model.recognises else set(table["method"])
+        rows = recognisers if system.model.recognizes else set(table["method"])
         assert system.paper_row is None or system.paper_row in rows
     shown = [settings.systems[name].paper_row for name in settings.experiments[DATASET].table]
     printed = table[(table["dataset"] == DATASET) & (table["where"] == "Table 2")]["method"]

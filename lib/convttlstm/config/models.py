@@ -24,7 +24,7 @@ class ModelChoice(Strict):
     """The settings of one registered model, which each subclass names by `name`."""
 
     trained: ClassVar[bool] = True  # whether there are weights to train
-    recognises: ClassVar[bool] = False  # whether it names an activity, beside predicting frames
+    recognizes: ClassVar[bool] = False  # whether it names an activity, beside predicting frames
 
     def hyper(self) -> dict[str, Any]:
         """Return the settings that `create_model` takes beside the name."""
@@ -233,7 +233,7 @@ class RecognizerModel(StackSettings):
     classifier_channels: PositiveInt = Field(64, description="[I]")
     classified: PositiveInt = Field(16, description="last outputs that the classifier sees [M]")
 
-    recognises: ClassVar[bool] = True
+    recognizes: ClassVar[bool] = True
 
     def refusal(self, dataset: DatasetSettings) -> str | None:
         """Return why the data set cannot be served, or None if it can."""
@@ -251,9 +251,9 @@ class RecognizerModel(StackSettings):
 
 def refusal(model: ModelChoice, dataset: DatasetSettings) -> str | None:
     """Return why a model cannot serve a data set, or None if it can."""
-    if model.recognises and not dataset.recognition:
+    if model.recognizes and not dataset.recognition:
         return "it names activities, and these sequences have none"
-    if dataset.recognition and not model.recognises:
+    if dataset.recognition and not model.recognizes:
         return "it predicts frames only, and here activities are recognised"
     return model.refusal(dataset)
 

@@ -114,10 +114,10 @@ def write_complexity(settings: dict[str, Settings], output: Path) -> None:
         counted = []
         for name, title, choice in _models(catalogue, everything=scale == "paper"):
             # Models may differ in their training only.
-            if choice in counted or (choice.recognises and scale != "paper"):
+            if choice in counted or (choice.recognizes and scale != "paper"):
                 continue
             counted.append(choice)
-            if choice.recognises:
+            if choice.recognizes:
                 counts = _count_recogniser(choice)
             else:
                 counts = _count_predictor(choice, _lengths(catalogue, name, choice))
