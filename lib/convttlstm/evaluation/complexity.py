@@ -118,7 +118,7 @@ def write_complexity(settings: dict[str, Settings], output: Path) -> None:
                 continue
             counted.append(choice)
             if choice.recognizes:
-                counts = _count_recogniser(choice)
+                counts = _count_recognizer(choice)
             else:
                 counts = _count_predictor(choice, _lengths(catalogue, name, choice))
             rows.append({"scale": scale, "system": name, "title": title} | counts)
@@ -169,7 +169,7 @@ def _count_predictor(choice: Any, lengths: tuple[int, int]) -> dict[str, int]:
     return row | {f"paper_flops_{size}": paper_flops(parameters, size) for size in PAPER_SIZES}
 
 
-def _count_recogniser(choice: Any) -> dict[str, int]:
+def _count_recognizer(choice: Any) -> dict[str, int]:
     with torch.device("meta"):
         model = create_model(choice.name, **choice.hyper(), **RECOGNITION)
     size, channels = RECOGNITION["size"], RECOGNITION["in_channels"]

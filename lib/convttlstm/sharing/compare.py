@@ -241,11 +241,11 @@ def _models(results: Path) -> dict[tuple[str, str], ModelResults]:
     if not folders:
         return _from_tables(results)
     predictors: dict[str, list[Result]] = {}
-    recognisers: dict[tuple[str, str], list[Recognition]] = {}
+    recognizers: dict[tuple[str, str], list[Recognition]] = {}
     for folder in folders:
         dataset, run = folder.parent.name, folder.name
         if read_run(folder).dataset.recognition:
-            recognisers.setdefault((dataset, _without_seed(run)), []).append(
+            recognizers.setdefault((dataset, _without_seed(run)), []).append(
                 load_recognition(results, dataset, run)
             )
         else:
@@ -255,7 +255,7 @@ def _models(results: Path) -> dict[tuple[str, str], ModelResults]:
         for dataset, loaded in predictors.items()
         for runs in seed_by_seed(loaded)
     }
-    return found | {key: _recogniser(runs) for key, runs in recognisers.items()}
+    return found | {key: _recognizer(runs) for key, runs in recognizers.items()}
 
 
 def _without_seed(run: str) -> str:
@@ -273,7 +273,7 @@ def _predictor(runs: list[Result]) -> ModelResults:
     return ModelResults(found | _costs(runs), len(runs), first.config, _origin(first))
 
 
-def _recogniser(runs: list[Recognition]) -> ModelResults:
+def _recognizer(runs: list[Recognition]) -> ModelResults:
     found = {}
     for fraction in sorted(set(runs[0].predictions["fraction"])):
         tables = [run.predictions[run.predictions["fraction"] == fraction] for run in runs]
