@@ -17,7 +17,7 @@ from convttlstm.deployment import is_clone, supply
 from convttlstm.files import UserError
 from convttlstm.records import restore
 from convttlstm.reporting import find_reports
-from convttlstm.reporting.report import predicted, recognised, searched
+from convttlstm.reporting.report import predicted, recognized, searched
 from convttlstm.results import Scale
 
 if unknown := sorted(set(config) - {"scale", "model"}):
@@ -63,7 +63,7 @@ LICENSED_LABELS = sorted(
 )
 VIDEOS = [name for name in SETTINGS.datasets if name not in GENERATED + LABELLED]
 # Data sets for recognition, and for prediction of frames.
-RECOGNISED, PREDICTED = recognised(SETTINGS), predicted(SETTINGS)
+RECOGNIZED, PREDICTED = recognized(SETTINGS), predicted(SETTINGS)
 GROUPED = [name for name in DATASETS if SETTINGS.datasets[name].grouped]
 SEARCHED = searched(SETTINGS)
 # Each report becomes a rule.

@@ -68,7 +68,7 @@ rule recognise:
     benchmark:
         f"{RESULTS}/benchmarks/evaluate/{{dataset}}/{{run}}.tsv"
     wildcard_constraints:
-        dataset=any_of(RECOGNISED),
+        dataset=any_of(RECOGNIZED),
     conda:
         "../envs/convttlstm.yml"
     threads: threads_of

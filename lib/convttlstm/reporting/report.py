@@ -29,7 +29,7 @@ def predicted(settings: Settings) -> list[str]:
     return [name for name in settings.experiments if not settings.datasets[name].recognition]
 
 
-def recognised(settings: Settings) -> list[str]:
+def recognized(settings: Settings) -> list[str]:
     """Return the data sets whose activities are recognised."""
     return [name for name in settings.experiments if settings.datasets[name].recognition]
 

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from convttlstm.config import shown_runs
 from convttlstm.reporting.drawing import WIDTH, compares_with_paper, heat_map
-from convttlstm.reporting.report import FigureReport, Runs, recognised
+from convttlstm.reporting.report import FigureReport, Runs, recognized
 from convttlstm.results import Scale, read_table
 
 TABLE = "tables/table1.csv"
@@ -47,7 +47,7 @@ def _heat_maps(parts: list[pd.DataFrame]) -> Figure:
 
 REPORT = FigureReport(
     name="activities",
-    datasets=recognised,
+    datasets=recognized,
     each=False,
     runs=shown_runs,
     reads=lambda scale, dataset: [scale.folder / TABLE],

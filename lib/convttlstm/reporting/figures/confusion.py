@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from convttlstm.config import shown_runs
 from convttlstm.reporting.drawing import GREY, WIDTH, heat_map
-from convttlstm.reporting.report import FigureReport, Runs, recognised
+from convttlstm.reporting.report import FigureReport, Runs, recognized
 from convttlstm.results import Recognition, Scale
 
 
@@ -45,7 +45,7 @@ def _draw_confusion(axes: Axes, result: Recognition, named: bool) -> None:
 
 REPORT = FigureReport(
     name="confusion",
-    datasets=recognised,
+    datasets=recognized,
     each=False,
     runs=shown_runs,
     heading="Activity by activity",

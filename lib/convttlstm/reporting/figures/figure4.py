@@ -10,7 +10,7 @@ from matplotlib.figure import Figure, SubFigure
 from convttlstm.config import shown_runs
 from convttlstm.files import UserError
 from convttlstm.reporting.drawing import WIDTH
-from convttlstm.reporting.report import FigureReport, Runs, recognised
+from convttlstm.reporting.report import FigureReport, Runs, recognized
 from convttlstm.results import Recognition, Scale
 
 SHOWN = 4  # frames of each kind
@@ -81,7 +81,7 @@ def _spread(count: int) -> list[int]:
 
 REPORT = FigureReport(
     name="figure4",
-    datasets=recognised,
+    datasets=recognized,
     each=False,
     runs=shown_runs,
     heading="Figure 4",

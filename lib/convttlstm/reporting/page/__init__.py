@@ -25,7 +25,7 @@ from convttlstm.reporting.report import (
     Runs,
     TableReport,
     predicted,
-    recognised,
+    recognized,
 )
 from convttlstm.reporting.runs import STARRED, without_short
 from convttlstm.reporting.tables.claims import label_of
@@ -58,10 +58,10 @@ def make(scale: Scale, _: str, loaded: Runs, folder: Path) -> None:
         _predicted(scale, name, shown, [run for run in loaded if run.config.dataset_name == name])
         for name in predicted(settings)
     ]
-    if recognised(settings):
-        sections.append(_recognised(scale, shown))
+    if recognized(settings):
+        sections.append(_recognized(scale, shown))
     title = ", ".join(section["title"] for section in sections)
-    once = [report for report in shown if not report.each and report.datasets is not recognised]
+    once = [report for report in shown if not report.each and report.datasets is not recognized]
     costs = [report for report in once if report.heading != HEADING]
     sections.append({"id": "costs", "title": "Complexity", "headings": _headings(scale, "", costs)})
     claims = read_table(scale.folder / "tables/claims.csv", find_report("claims").columns)  # type: ignore[attr-defined]
@@ -129,7 +129,7 @@ def _predicted(scale: Scale, name: str, shown: list[Report], runs: list[Result])
     }
 
 
-def _recognised(scale: Scale, shown: list[Report]) -> dict[str, Any]:
+def _recognized(scale: Scale, shown: list[Report]) -> dict[str, Any]:
     """Return the section on early activity recognition."""
     first = scale.recognitions[0]
     titles = dict.fromkeys(run.config.dataset.title for run in scale.recognitions)
@@ -142,7 +142,7 @@ def _recognised(scale: Scale, shown: list[Report]) -> dict[str, Any]:
         "headline": recognition_headline(scale.recognitions),
         "remarks": [],
         "compare": "",
-        "headings": _headings(scale, "", [report for report in shown if report.datasets is recognised]),
+        "headings": _headings(scale, "", [report for report in shown if report.datasets is recognized]),
         "runs": [_run(result) for result in scale.recognitions],
     }
 

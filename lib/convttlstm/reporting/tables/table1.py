@@ -7,7 +7,7 @@ from convttlstm.evaluation.intervals import wilson
 from convttlstm.markup import Document, Row, Table
 from convttlstm.reporting.accuracy import notes_of, origin_cells, percent, runs_of, share
 from convttlstm.reporting.cells import comparison, interval_cells, row_source
-from convttlstm.reporting.report import Runs, TableReport, recognised
+from convttlstm.reporting.report import Runs, TableReport, recognized
 from convttlstm.results import Scale
 
 READINGS = {"top1": "very activity", "group": "any of the group"}
@@ -63,7 +63,7 @@ def document(scale: Scale, dataset: str, table: pd.DataFrame) -> Document:
 
 REPORT = TableReport(
     name="table1",
-    datasets=recognised,
+    datasets=recognized,
     each=False,
     runs=shown_runs,
     reads=lambda scale, dataset: [scale.paper / "table1.csv"],
