@@ -41,12 +41,12 @@ def document(scale: Scale, dataset: str, table: pd.DataFrame) -> Document:
     predict = table[f"paper_flops_{PAPER_SIZES[0]}"] != ""
     tables = [_counts(table[predict])]
     if not predict.all():
-        tables.append(_recognisers(table[~predict]))
+        tables.append(_recognizers(table[~predict]))
     times = (read_table(path, TIMES) for path in scale.measured("system_times"))
     return Document([*tables, *map(_times, times)])
 
 
-def _recognisers(counts: pd.DataFrame) -> Table:
+def _recognizers(counts: pd.DataFrame) -> Table:
     header = [("", name) for name in ("Layers", "Scale", "Parameters", "Multiplications", "Activations")]
     rows = []
     for _, row in counts.iterrows():
