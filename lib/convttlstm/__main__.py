@@ -2,7 +2,7 @@
 
 import sys
 
-from convttlstm.faults import mending
+from convttlstm.faults import remedy
 
 
 def main() -> int:
@@ -10,7 +10,7 @@ def main() -> int:
     try:
         from convttlstm import cli
     except ModuleNotFoundError as error:
-        if not (said := mending(error)):
+        if not (said := remedy(error)):
             raise
         print(f"convttlstm: error: {said} ({error})", file=sys.stderr)
         return 1

@@ -8,7 +8,7 @@ MEMORY = (
     "model, or precision: bf16-mixed"
 )
 # Patterns of PyTorch's messages, and advice.
-MENDABLE = {
+REMEDIES = {
     "out of memory|not enough memory|can.?t allocate memory|cannot allocate memory": MEMORY,
     "no kernel image is available": "this PyTorch was not built for this GPU; install one that was, or set "
     "compute.accelerator: cpu",
@@ -31,7 +31,7 @@ EXTRAS = {
 PATHS = {errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.EROFS}
 
 
-def mending(error: BaseException) -> str:
+def remedy(error: BaseException) -> str:
     """Return an explanation with advice, "" for an error that users cannot fix."""
     if isinstance(error, MemoryError):
         return MEMORY
@@ -43,5 +43,5 @@ def mending(error: BaseException) -> str:
         return "a path cannot be used"
     if not isinstance(error, RuntimeError):
         return ""
-    found = (said for pattern, said in MENDABLE.items() if re.search(pattern, str(error), re.IGNORECASE))
+    found = (said for pattern, said in REMEDIES.items() if re.search(pattern, str(error), re.IGNORECASE))
     return next(found, "")

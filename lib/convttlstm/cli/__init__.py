@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from convttlstm.cli import commands
-from convttlstm.faults import mending
+from convttlstm.faults import remedy
 from convttlstm.files import UserError, shortened
 from convttlstm.reporting import report_names
 
@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("convttlstm: interrupted", file=sys.stderr)
         return 130
     except Exception as error:  # a bug here or in a library
-        if said := mending(error):
+        if said := remedy(error):
             print(f"convttlstm: error: {said} ({shortened(error)})", file=sys.stderr)
             return 1
         log = _log_of_failure()
