@@ -56,7 +56,7 @@ def stop_requests() -> Iterator[Callable[[], Reason]]:
     def note(number: int, frame: Any) -> None:
         received.append(Reason[signal.Signals(number).name])
 
-    def asked() -> Reason:
+    def stop_reason() -> Reason:
         if not received and time.monotonic() > deadline:
             received.append(Reason.TIME_LIMIT)
         return received[0] if received else Reason.NONE
@@ -64,7 +64,7 @@ def stop_requests() -> Iterator[Callable[[], Reason]]:
     numbers = signal.SIGTERM, signal.SIGUSR1, signal.SIGINT
     before = {number: signal.signal(number, note) for number in numbers}
     try:
-        yield asked
+        yield stop_reason
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

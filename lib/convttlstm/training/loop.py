@@ -56,8 +56,8 @@ def train(run: Run, data: Path, folder: Path, until: int | None = None) -> None:
         fabric.barrier()  # other processes must not read a checkpoint that an earlier one still writes
         trainer = Trainer(run, data, folder, fabric)
         trainer.resume()
-        with stop_requests() as asked:
-            trainer.run_epochs(asked, until or run.training.epochs)
+        with stop_requests() as stop_reason:
+            trainer.run_epochs(stop_reason, until or run.training.epochs)
         if trainer.progress.epoch == run.training.epochs:
             trainer.publish()
 
@@ -161,13 +161,13 @@ class Trainer:
                 "the result is no longer bit-identical to an uninterrupted run"
             )
 
-    def run_epochs(self, asked: Callable[[], Reason], until: int) -> None:
-        """Train the remaining epochs up to `until`, or until `asked` returns a reason to stop."""
+    def run_epochs(self, stop_reason: Callable[[], Reason], until: int) -> None:
+        """Train the remaining epochs up to `until`, or until `stop_reason` returns a reason to stop."""
         while self.progress.epoch < until:
-            self._train_epoch(asked)
-            self._close_epoch(self._validation_loss(asked))
+            self._train_epoch(stop_reason)
+            self._close_epoch(self._validation_loss(stop_reason))
 
-    def _train_epoch(self, asked: Callable[[], Reason]) -> None:
+    def _train_epoch(self, stop_reason: Callable[[], Reason]) -> None:
         progress = self.progress
         self.model.train()
         loss_sum = torch.tensor(progress.loss_sum, dtype=torch.float64, device=self.fabric.device)
@@ -181,7 +181,7 @@ class Trainer:
                 loss_sum += self.recipe.step(batch)
                 progress.step += 1
                 progress.seconds = time.monotonic() - started
-                reason = self._reason_to_save(asked)
+                reason = self._reason_to_save(stop_reason)
                 if reason or progress.step == self.steps:
                     progress.loss_sum = self._sum(loss_sum) / self.fabric.world_size
                     self._check_finite(progress.loss_sum)
@@ -199,9 +199,9 @@ class Trainer:
             leave=False,
         )
 
-    def _reason_to_save(self, asked: Callable[[], Reason]) -> Reason:
+    def _reason_to_save(self, stop_reason: Callable[[], Reason]) -> Reason:
         # All processes must agree: the others would wait for one that stopped alone.
-        reason = asked()
+        reason = stop_reason()
         if not reason and time.monotonic() - self.saved_at > 60 * self.run.compute.checkpoint_minutes:
             reason = Reason.DUE
         if self.fabric.world_size > 1:
@@ -227,14 +227,14 @@ class Trainer:
             )
 
     @torch.no_grad()
-    def _validation_loss(self, asked: Callable[[], Reason]) -> float:
+    def _validation_loss(self, stop_reason: Callable[[], Reason]) -> float:
         self.model.eval()
         total = torch.zeros((), dtype=torch.float64, device=self.fabric.device)
         with contextlib.closing(self.loader.validation()) as batches:
             for batch in batches:
                 total += self.recipe.validate(batch) * len(batch.samples)
                 # Several processes may have different numbers of batches, so they stop after validation.
-                if self.fabric.world_size == 1 and (reason := asked()):
+                if self.fabric.world_size == 1 and (reason := stop_reason()):
                     self._save_for(reason)
         return self._sum(total) / self.loader.validated
 
