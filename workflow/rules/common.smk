@@ -95,7 +95,7 @@ wildcard_constraints:
     run="[A-Za-z0-9_-]+",
 
 
-def growing(amount):
+def per_attempt(amount):
     """Return a resource that grows with every attempt, since too little of it may have killed the job."""
     return lambda wildcards, attempt: attempt * amount
 

@@ -14,8 +14,8 @@ rule mnist:
     conda:
         "../envs/convttlstm.yml"
     resources:
-        mem_mb=growing(1000),
-        runtime=growing(60),
+        mem_mb=per_attempt(1000),
+        runtime=per_attempt(60),
         gpu=0,
     params:
         folder=subpath(output[0], parent=True),
@@ -37,8 +37,8 @@ rule lpips_weights:
     conda:
         "../envs/convttlstm.yml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(60),
+        mem_mb=per_attempt(2000),
+        runtime=per_attempt(60),
         gpu=0,
     message:
         "Fetching AlexNet's weights for LPIPS"
@@ -59,8 +59,8 @@ rule kth:
     conda:
         "../envs/convttlstm.yml"
     resources:
-        mem_mb=growing(1000),
-        runtime=growing(240),
+        mem_mb=per_attempt(1000),
+        runtime=per_attempt(240),
         gpu=0,
     params:
         folder=subpath(output[0], parent=True),
@@ -84,8 +84,8 @@ rule synthetic_kth:
     conda:
         "../envs/convttlstm.yml"
     resources:
-        mem_mb=growing(1000),
-        runtime=growing(60),
+        mem_mb=per_attempt(1000),
+        runtime=per_attempt(60),
         gpu=0,
     params:
         config=CONFIG,
@@ -112,8 +112,8 @@ rule something:
     conda:
         "../envs/convttlstm.yml"
     resources:
-        mem_mb=growing(1000),
-        runtime=growing(240),
+        mem_mb=per_attempt(1000),
+        runtime=per_attempt(240),
         gpu=0,
     params:
         folder=subpath(output[0], parent=True),
@@ -141,8 +141,8 @@ rule synthetic_something:
     conda:
         "../envs/convttlstm.yml"
     resources:
-        mem_mb=growing(1000),
-        runtime=growing(60),
+        mem_mb=per_attempt(1000),
+        runtime=per_attempt(60),
         gpu=0,
     params:
         config=CONFIG,
@@ -175,8 +175,8 @@ rule index_clips:
         "../envs/convttlstm.yml"
     threads: 8
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(240),
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(240),
         gpu=0,
     params:
         config=CONFIG,
@@ -213,8 +213,8 @@ rule prepare:
     conda:
         "../envs/convttlstm.yml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(60),
+        mem_mb=per_attempt(2000),
+        runtime=per_attempt(60),
         gpu=0,
     params:
         config=CONFIG,
@@ -246,8 +246,8 @@ rule prepare_videos:
         "../envs/convttlstm.yml"
     threads: 8
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(240),
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(240),
         gpu=0,
     params:
         config=CONFIG,

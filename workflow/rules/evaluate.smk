@@ -24,8 +24,8 @@ rule evaluate:
         "../envs/convttlstm.yml"
     threads: SETTINGS.compute.threads
     resources:
-        mem_mb=growing(8000 if GPUS else 2000),
-        runtime=growing(240),
+        mem_mb=per_attempt(8000 if GPUS else 2000),
+        runtime=per_attempt(240),
         gpu=int(GPUS),
     params:
         config=CONFIG,
@@ -73,8 +73,8 @@ rule recognise:
         "../envs/convttlstm.yml"
     threads: threads_of
     resources:
-        mem_mb=growing(8000 if GPUS else 2000),
-        runtime=growing(240),
+        mem_mb=per_attempt(8000 if GPUS else 2000),
+        runtime=per_attempt(240),
         gpu=int(GPUS),
     params:
         config=CONFIG,
@@ -115,8 +115,8 @@ rule publish:
     conda:
         "../envs/convttlstm.yml"
     resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
+        mem_mb=per_attempt(1000),
+        runtime=per_attempt(10),
         gpu=0,
     params:
         run=subpath(input.weights, parent=True),
@@ -141,8 +141,8 @@ rule count_costs:
     conda:
         "../envs/convttlstm.yml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        mem_mb=per_attempt(2000),
+        runtime=per_attempt(10),
         gpu=0,
     params:
         configs=list(dict.fromkeys(["config/paper.yaml", CONFIG])),

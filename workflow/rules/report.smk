@@ -23,8 +23,8 @@ for made in REPORTS.values():
             conda:
                 "../envs/convttlstm.yml"
             resources:
-                mem_mb=growing(1000),
-                runtime=growing(30),
+                mem_mb=per_attempt(1000),
+                runtime=per_attempt(30),
                 gpu=0,
             params:
                 config=CONFIG,

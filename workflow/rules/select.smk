@@ -14,8 +14,8 @@ rule select:
     conda:
         "../envs/convttlstm.yml"
     resources:
-        mem_mb=growing(1500),
-        runtime=growing(30),
+        mem_mb=per_attempt(1500),
+        runtime=per_attempt(30),
         gpu=0,
     params:
         config=CONFIG,
@@ -52,7 +52,7 @@ rule try_place:
     threads: threads_of
     resources:
         **SEVERAL,
-        mem_mb=growing(TRAINERS * (8000 if GPUS else 1500)),
+        mem_mb=per_attempt(TRAINERS * (8000 if GPUS else 1500)),
         runtime=2880,
         gpu=TRAINERS if GPUS else 0,
     params:
@@ -96,8 +96,8 @@ rule rank:
     conda:
         "../envs/convttlstm.yml"
     resources:
-        mem_mb=growing(1500),
-        runtime=growing(30),
+        mem_mb=per_attempt(1500),
+        runtime=per_attempt(30),
         gpu=0,
     params:
         config=CONFIG,

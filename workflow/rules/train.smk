@@ -25,7 +25,7 @@ rule train:
     threads: threads_of
     resources:
         **SEVERAL,
-        mem_mb=growing(TRAINERS * (8000 if GPUS else 1500)),
+        mem_mb=per_attempt(TRAINERS * (8000 if GPUS else 1500)),
         # Minutes. Jobs resume after the time limit; keep it below the partition's.
         runtime=2880,
         gpu=TRAINERS if GPUS else 0,
