@@ -174,7 +174,7 @@ def ranking_before(wildcards):
     return [] if number < 0 else f"{folder}/rung{number}.json"
 
 
-def named(report):
+def log_name(report):
     """Return the name of a report's log, with a wildcard if it is made for each data set."""
     return f"{report.name}_{{dataset}}" if report.each else report.name
 

@@ -14,9 +14,9 @@ for made in REPORTS.values():
             output:
                 outputs_of(made),
             log:
-                f"{RESULTS}/logs/report/{named(made)}.log",
+                f"{RESULTS}/logs/report/{log_name(made)}.log",
             benchmark:
-                f"{RESULTS}/benchmarks/report/{named(made)}.tsv"
+                f"{RESULTS}/benchmarks/report/{log_name(made)}.tsv"
             wildcard_constraints:
                 dataset=any_of(made.made_for(SETTINGS)),
             localrule: True
