@@ -210,7 +210,7 @@ def raw_files(wildcards):
     return getattr(rules, made_by).output if made_by else dataset.raw_files()
 
 
-def stated(wildcards):
+def preparation_settings(wildcards):
     """Return the settings that a data set is made from, without paths of videos; see `videos_of`."""
     dataset = SETTINGS.datasets[wildcards.dataset]
     places = set() if dataset.raw_rule else set(dataset.places)

@@ -90,7 +90,7 @@ rule synthetic_kth:
     params:
         config=CONFIG,
         folder=subpath(output[0], parent=True),
-        settings=stated,
+        settings=preparation_settings,
     message:
         "Drawing and encoding synthetic videos in place of KTH"
     shell:
@@ -147,7 +147,7 @@ rule synthetic_something:
     params:
         config=CONFIG,
         folder=subpath(output[0], parent=True),
-        settings=stated,
+        settings=preparation_settings,
     message:
         "Drawing and encoding synthetic clips in place of Something-Something V2"
     shell:
@@ -182,7 +182,7 @@ rule index_clips:
         config=CONFIG,
         folder=subpath(output[0], parent=True),
         raw=subpath(input[0], parent=True),
-        settings=stated,
+        settings=preparation_settings,
     message:
         "Decoding the clips of {wildcards.dataset} once, and listing those long enough"
     shell:
@@ -219,7 +219,7 @@ rule prepare:
     params:
         config=CONFIG,
         folder=subpath(output[0], parent=True),
-        settings=stated,
+        settings=preparation_settings,
     message:
         "Generating the sequences of {wildcards.dataset} for training and evaluation"
     shell:
@@ -255,7 +255,7 @@ rule prepare_videos:
         raw=lambda wildcards, input: (
             f"--raw {Path(input[0]).parent}" if wildcards.dataset in GROUPED else ""
         ),
-        settings=stated,
+        settings=preparation_settings,
         videos=videos_of,
     message:
         "Decoding the videos of {wildcards.dataset}"
