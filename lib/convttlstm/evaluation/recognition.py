@@ -50,7 +50,7 @@ def evaluate_recognizer(
     examples: dict[str, np.ndarray] = {}
     fractions: dict[str, Any] = {}
     for fraction in clips.dataset.fractions:
-        table = _name_all(run, model, clips, fraction, groups, device)
+        table = _predict_all(run, model, clips, fraction, groups, device)
         tables.append(table)
         fractions[str(fraction)] = accuracies(table)
         examples |= _examples(run, model, clips, table, device)
@@ -83,7 +83,7 @@ def _answer(model: nn.Module, frames: Tensor, horizon: int) -> tuple[Tensor, Ten
     return outputs[:, -horizon:].clamp(0, 1), logits.double().softmax(dim=1)
 
 
-def _name_all(
+def _predict_all(
     run: Run,
     model: nn.Module,
     clips: Activities,
@@ -104,17 +104,17 @@ def _name_all(
             )
         truth = batch.labels
         of_truth = chances.gather(1, truth[:, None])
-        confidence, named = chances.max(dim=1)
+        confidence, predicted = chances.max(dim=1)
         columns = {
             "clip": [clips.names[part.clip] for part in batch.parts],
             "fraction": fraction,
             "seen": [part.seen for part in batch.parts],
             "label": truth.cpu(),
-            "named": named.cpu(),
+            "named": predicted.cpu(),
             "confidence": confidence.cpu(),
             "rank": 1 + (chances > of_truth).sum(dim=1).cpu(),
             "group": groups[truth.cpu()],
-            "named_group": groups[named.cpu()],
+            "named_group": groups[predicted.cpu()],
         }
         rows.append(pd.DataFrame(columns))
     return pd.concat(rows)
@@ -131,31 +131,31 @@ def accuracies(table: pd.DataFrame) -> dict[str, Any]:
     Args:
         table: label, named (the predicted activity), confidence, rank, group and named_group of each clip.
     """
-    right = (table["label"] == table["named"]).to_numpy()
+    correct = (table["label"] == table["named"]).to_numpy()
     top5 = (table["rank"] <= 5).to_numpy()
     same_group = (table["group"] == table["named_group"]).to_numpy()
     found: dict[str, Any] = {
-        "top1": _share(right),
+        "top1": _share(correct),
         "top5": _share(top5),
         "group": _share(same_group),
-        "calibration_error": calibration_error(table["confidence"].to_numpy(), right),
+        "calibration_error": calibration_error(table["confidence"].to_numpy(), correct),
         "groups": {},
     }
     for group in dict.fromkeys(table["group"]):
         own = (table["group"] == group).to_numpy()
         found["groups"][group] = {
             "clips": int(own.sum()),
-            "top1": _share(right[own]),
+            "top1": _share(correct[own]),
             "group": _share(same_group[own]),
         }
     return found
 
 
-def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
+def calibration_error(confidence: np.ndarray, correct: np.ndarray) -> float:
     """Return the expected calibration error; see `accuracies`."""
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     gaps = [
-        abs(confidence[bins == b].mean() - right[bins == b].mean()) * (bins == b).sum()
+        abs(confidence[bins == b].mean() - correct[bins == b].mean()) * (bins == b).sum()
         for b in np.unique(bins)
     ]
     return float(sum(gaps) / len(confidence))
@@ -170,8 +170,8 @@ def _examples(
 ) -> dict[str, np.ndarray]:
     """Return the frames, as uint8, of the most confident correct and wrong predictions."""
     fraction, kept = table["fraction"].iloc[0], {}
-    right = table["label"] == table["named"]
-    for name, chosen in (("right", table[right]), ("wrong", table[~right])):
+    correct = table["label"] == table["named"]
+    for name, chosen in (("right", table[correct]), ("wrong", table[~correct])):
         if chosen.empty:
             continue
         row = chosen.sort_values(["confidence", "clip"], ascending=[False, True]).iloc[0]
