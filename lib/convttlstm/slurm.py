@@ -12,13 +12,13 @@ from convttlstm.files import UserError
 NAME = "convttlstm"  # prefix of all job names, as in profiles/slurm
 # The format of squeue; the working folder is last since it may contain the separator.
 FIELDS = "%i|%T|%j|%r|%k|%Z"
-OVER = ("CANCELLED", "COMPLETED", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT")
+ENDED = ("CANCELLED", "COMPLETED", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT")
 
 
 def seconds_left() -> float | None:
     """Return the seconds until the time limit of this process's job; None without Slurm or limit."""
     job = os.environ.get("SLURM_JOB_ID")
-    said = _ask("squeue", "--noheader", "--jobs", job, "--format", "%L") if job else ""
+    said = _output_of("squeue", "--noheader", "--jobs", job, "--format", "%L") if job else ""
     return parse_duration(said.strip())
 
 
@@ -77,9 +77,9 @@ def jobs_of(folder: Path) -> list[Job]:
     The list is empty without Slurm.
     """
     found = []
-    for line in _ask("squeue", "--me", "--noheader", "--format", FIELDS).splitlines():
+    for line in _output_of("squeue", "--me", "--noheader", "--format", FIELDS).splitlines():
         number, state, name, reason, comment, place = line.split("|", 5)
-        if name.startswith(NAME) and state not in OVER and Path(place) == folder.resolve():
+        if name.startswith(NAME) and state not in ENDED and Path(place) == folder.resolve():
             found.append(Job(number, state, reason, comment))
     return found
 
@@ -112,7 +112,7 @@ def cancel_orphans(folder: Path) -> None:
         time.sleep(1)
 
 
-def _ask(*command: str) -> str:
+def _output_of(*command: str) -> str:
     """Return a command's output, "" if the command is missing or fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
