@@ -120,7 +120,9 @@ def _load_weights(model: torch.nn.Module, run: Run, path: Path) -> None:
     except SafetensorError as error:
         raise UserError(f"{path}: damaged ({error}); delete it and train the run again") from None
     if digest != run.digest():
-        raise UserError(f"{path}: trained {_otherwise(run, path.parent, digest)}; train the run again")
+        raise UserError(
+            f"{path}: trained {_training_difference(run, path.parent, digest)}; train the run again"
+        )
     provenance.check_weights(path.parent)
     try:
         model.load_state_dict(state)
@@ -130,7 +132,7 @@ def _load_weights(model: torch.nn.Module, run: Run, path: Path) -> None:
         ) from None
 
 
-def _otherwise(run: Run, folder: Path, digest: str | None) -> str:
+def _training_difference(run: Run, folder: Path, digest: str | None) -> str:
     """Return how the training of a folder's weights, given their digest, differs from a run's settings."""
     epochs = read_json(folder / "provenance.json").get("epochs")
     if isinstance(epochs, int) and digest == run.digest(epochs):
