@@ -58,7 +58,7 @@ def make_parser() -> argparse.ArgumentParser:
         return sub
 
     def add_config(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("--config", type=Path, required=True, help="settings, such as config/demo.yaml")
+        sub.add_argument("--config", type=Path, required=True, help="settings file, such as config/demo.yaml")
         sub.add_argument("--dataset", required=True, help="the data set's name in the settings")
 
     def add_model(sub: argparse.ArgumentParser) -> None:
@@ -174,26 +174,26 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("-o", "--output", type=Path, required=True, help="a new folder")
 
     sub = add("bundle", commands.bundle)
-    sub.add_argument("--config", type=Path, required=True, help="settings, such as config/demo.yaml")
+    sub.add_argument("--config", type=Path, required=True, help="settings file, such as config/demo.yaml")
     sub.add_argument("--results", type=Path, help="the scale's results; default: results/<scale>")
     sub.add_argument("-o", "--output", type=Path, required=True, help="zip file")
 
     sub = add("complexity", commands.complexity)
-    sub.add_argument("--config", type=Path, nargs="+", required=True, help="settings, one file per scale")
+    sub.add_argument("--config", type=Path, nargs="+", required=True, help="settings files, one per scale")
     add_model(sub)
     sub.add_argument("-o", "--output", type=Path, required=True, help="CSV file")
     sub.add_argument("--orders", type=Path, help="CSV file for the costs of each order N = 1, 2, ...")
 
     sub = add("report", commands.report)
     sub.add_argument("what", choices=report_names())
-    sub.add_argument("--config", type=Path, required=True, help="settings, such as config/demo.yaml")
+    sub.add_argument("--config", type=Path, required=True, help="settings file, such as config/demo.yaml")
     add_model(sub)
     sub.add_argument("--dataset", default="", help="the data set's name, for reports on one data set")
     sub.add_argument("--results", type=Path, help="the scale's results; default: results/<scale>")
     sub.add_argument("-o", "--output", type=Path, help="folder for the files; default: the results' folder")
 
     sub = add("estimate", commands.estimate)
-    sub.add_argument("--config", type=Path, required=True, help="settings, such as config/paper.yaml")
+    sub.add_argument("--config", type=Path, required=True, help="settings file, such as config/paper.yaml")
     sub.add_argument(
         "--times",
         type=Path,
@@ -207,11 +207,11 @@ def make_parser() -> argparse.ArgumentParser:
     )
 
     sub = add("status", commands.status)
-    sub.add_argument("--config", type=Path, required=True, help="settings, such as config/paper.yaml")
+    sub.add_argument("--config", type=Path, required=True, help="settings file, such as config/paper.yaml")
     sub.add_argument("--results", type=Path, help="the scale's results; default: results/<scale>")
 
     sub = add("settings", commands.settings_digests)
-    sub.add_argument("--config", type=Path, required=True, help="settings, such as config/paper.yaml")
+    sub.add_argument("--config", type=Path, required=True, help="settings file, such as config/paper.yaml")
     sub.add_argument("-o", "--output", type=Path, required=True, help="JSON file")
 
     sub = add("forget", commands.archive)

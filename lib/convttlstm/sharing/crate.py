@@ -173,8 +173,8 @@ def describe(parts: dict[str, Part], runs: list[Run], origins: list[Origin], end
 
 def _description(runs: list[Run]) -> str:
     """Return a description with the label of each data set's results, such as synthetic stand-in data."""
-    proves = {run.dataset.title: source_label(run) for run in runs}
-    lines = [f"{title}: {said}." for title, said in proves.items()]
+    labels = {run.dataset.title: source_label(run) for run in runs}
+    lines = [f"{title}: {said}." for title, said in labels.items()]
     return " ".join(["Tables, figures, metrics and weights of a reproduction by Snakemake.", *lines])
 
 
