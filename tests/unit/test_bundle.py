@@ -216,7 +216,7 @@ def test_runs_of_other_settings_or_other_metrics_are_refused(project: Path, tmp_
     with pytest.raises(UserError, match=r"conv_lstm-seed0/metrics.json: does not belong to the config.json"):
         bundle(config, project / "results/tiny", output)
     config.write_text(SCALE + "training: {learning_rate: 0.5}\n")
-    with pytest.raises(UserError, match=r"config.json: of other settings than .*tiny.yaml"):
+    with pytest.raises(UserError, match=r"config.json: has other settings than .*tiny.yaml"):
         bundle(config, project / "results/tiny", output)
 
 

@@ -134,7 +134,7 @@ def test_tables_alone_say_whether_intervals_overlap(tmp_path: Path, errors) -> N
     assert (found.low, found.high, found.judged_on) == (None, None, TABLES)
     assert found.b == pytest.approx(11) and found.sure
     assert not line(tmp_path / "a", tmp_path / "b", "SSIM, paper protocol, 30 frames").sure
-    assert "get its runs/" in compare(tmp_path / "a", tmp_path / "b").to_text()
+    assert "need its runs/" in compare(tmp_path / "a", tmp_path / "b").to_text()
 
 
 def test_a_table_beside_runs_is_compared_by_both_intervals(sides, errors) -> None:
@@ -179,5 +179,5 @@ def test_what_cannot_be_compared_is_one_line(sides, tmp_path: Path) -> None:
     make_run(tmp_path / "c", "black")
     with pytest.raises(UserError, match=r"have no run in common; .* has moving_mnist_2/conv_lstm"):
         compare(sides[0], tmp_path / "c")
-    with pytest.raises(UserError, match=r"x\.pdf: a comparison is written as \.md or \.csv"):
+    with pytest.raises(UserError, match=r"x\.pdf: unknown suffix; name a \.md or \.csv"):
         compare(*sides).write(tmp_path / "x.pdf")

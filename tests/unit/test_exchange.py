@@ -214,7 +214,7 @@ def test_published_weights_that_are_not_as_described_are_refused(project: Projec
         hub.load(exported)
     weights.write_bytes(good)
     description.write_text(json.dumps(described | {"arguments": described["arguments"] | {"rank": 5}}))
-    with pytest.raises(UserError, match="not the weights that model"):
+    with pytest.raises(UserError, match="not the weights of the model in model"):
         hub.load(exported)
     description.write_text("{}")
     with pytest.raises(UserError, match="not a valid description of a model"):

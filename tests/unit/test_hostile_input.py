@@ -109,7 +109,7 @@ def test_a_lock_that_is_a_link_is_refused_and_its_target_kept(tmp_path: Path) ->
 
 def test_a_file_that_is_no_lock_is_not_truncated(tmp_path: Path) -> None:
     (tmp_path / ".lock").write_text("something else")
-    with pytest.raises(UserError, match="is no lock of a training process"), run_lock(tmp_path):
+    with pytest.raises(UserError, match="is not a lock file of a training process"), run_lock(tmp_path):
         pass
     assert (tmp_path / ".lock").read_text() == "something else"
 
