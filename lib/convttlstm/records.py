@@ -43,8 +43,7 @@ def restore(project: Path, kept: str, folders: Sequence[str]) -> None:
         kept: see `keep`; without this file only times are restored.
         folders: see `keep`.
 
-    If the file holds no valid records, which happens when it comes from elsewhere, it is renamed, and a line
-    says so.
+    A file without valid records is renamed, and a line says so.
     """
     path, stamp = project / kept, _stamp(project, kept)
     if path.is_file() and not (stamp.exists() and stamp.read_text() == _sha256_of(path)):
