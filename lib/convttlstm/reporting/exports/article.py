@@ -126,7 +126,7 @@ def _easy(scale: Scale, claims: pd.DataFrame) -> str:
     pairs = [
         (int(counts[name]) / 1e6, float(printed[[system.paper_row]].iloc[0]))
         for name, system in scale.settings.systems.items()
-        if name in counts and system.paper_row in printed and not system.model.recognises
+        if name in counts and system.paper_row in printed and not system.model.recognizes
     ]
     near = sum(abs(count / papers - 1) < NEAR for count, papers in pairs)
     counted = int((claims["group"] == "counting").sum())
