@@ -146,7 +146,7 @@ def write_orders(output: Path) -> None:
 
 
 def _lengths(settings: Settings, system: str, choice: Any) -> tuple[int, int]:
-    """Return the input frames and horizon to count at: of a model of one's own, those it is trained for."""
+    """Return the input frames and horizon to count at: for a user.s model, those it is trained for."""
     if isinstance(choice, ExternalModel):
         for dataset, experiment in settings.experiments.items():
             if system in experiment.systems():

@@ -66,7 +66,7 @@ class Recipe(ABC):
     def optimize(self, model: nn.Module, optimizer: Optimizer, loss: Tensor) -> Tensor:
         """Update a model once, with clipped gradients where the settings say so; return the loss.
 
-        A model of one's own may have an `extra_loss` after each call in training, a scalar that is added.
+        A user.s model may have an `extra_loss` after each call in training, a scalar that is added.
         """
         if (extra := getattr(model, "extra_loss", None)) is not None:
             loss = loss + extra
