@@ -133,7 +133,10 @@ def _parser() -> argparse.ArgumentParser:
     sub = add("predict", commands.predict)
     sub.add_argument("run", type=Path, help="the run's folder, or one of published weights")
     sub.add_argument(
-        "video", type=Path, nargs="?", help="any video file; Moving-MNIST: a test sequence if left out"
+        "video",
+        type=Path,
+        nargs="?",
+        help="a video, a folder of pictures, or an array; Moving-MNIST: a test sequence if left out",
     )
     sub.add_argument("--horizon", type=_positive, required=True, help="frames to predict")
     sub.add_argument(
