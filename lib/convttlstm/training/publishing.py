@@ -24,10 +24,7 @@ def publish(
     (folder / PARTIAL).unlink(missing_ok=True)
     with atomic_path(folder / WEIGHTS) as temporary:
         # One entry only: safetensors writes several in random order.
-        try:
-            save_file(best, temporary, {"digest": run.digest()})
-        except SafetensorError as error:  # that is how it reports a full disk
-            raise OSError(str(error)) from error
+        save_file(best, temporary, {"digest": run.digest()})
         made_by = {
             "run": run.id,
             **provenance.origin(),
