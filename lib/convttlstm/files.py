@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 
 class UserError(Exception):
     """An error that the user can fix; the message says what is wrong, where, and what to do, in one line."""
@@ -35,10 +37,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # safetensors' error, on a full disk
         raise UserError(
-            f"{path}: cannot be written ({error.strerror or error}); an earlier version is unchanged, "
-            "free space and run the same command again"
+            f"{path}: cannot be written ({getattr(error, 'strerror', None) or error}); an earlier version is "
+            "unchanged, free space and run the same command again"
         ) from error
     finally:
         if temporary is not None:

@@ -152,7 +152,10 @@ def make_parser() -> argparse.ArgumentParser:
     sub = add("predict", commands.predict)
     sub.add_argument("run", type=Path, help="the run's folder, or one of published weights")
     sub.add_argument(
-        "video", type=Path, nargs="?", help="a video file; default for Moving-MNIST: a test sequence"
+        "video",
+        type=Path,
+        nargs="?",
+        help="a video, a folder of pictures, or an array; default for Moving-MNIST: a test sequence",
     )
     sub.add_argument("--horizon", type=_positive, required=True, help="frames to predict")
     sub.add_argument(

@@ -71,6 +71,11 @@ class DatasetSettings(Strict):
         return False
 
     @property
+    def array_axes(self) -> str | None:
+        """What the axes of arrays are; see `Videos.axes`."""
+        return None
+
+    @property
     def stand_in(self) -> str:
         """What the data stand in for, "" if they are what they are called; shown beside every figure."""
         return ""

@@ -71,11 +71,6 @@ class VideoDataset(DatasetSettings):
         """Height and width of a frame in evaluation, pixels."""
         return sides(self.evaluation_size or self.size)
 
-    @property
-    def array_axes(self) -> str | None:
-        """What the axes of arrays are; see `Videos.axes`."""
-        return None
-
 
 Action = Literal["boxing", "handclapping", "handwaving", "jogging", "running", "walking"]
 ACTIONS: tuple[Action, ...] = ("boxing", "handclapping", "handwaving", "jogging", "running", "walking")

@@ -12,7 +12,7 @@ from convttlstm import hub
 from convttlstm.config import MovingMnist, Run, Split, read_run
 from convttlstm.data.clips import as_bytes, as_floats
 from convttlstm.data.digits import EMBEDDED, load_digits
-from convttlstm.data.frames import decode
+from convttlstm.data.frames import decode, is_sequence
 from convttlstm.data.moving_mnist import generate
 from convttlstm.evaluation.protocol import load_model
 from convttlstm.files import UserError
@@ -40,7 +40,8 @@ def predict(folder: Path, video: Path | None, horizon: int, start: int | None = 
 
     Args:
         folder: the run's folder, or one that `convttlstm export-weights` wrote.
-        video: any file that FFmpeg reads; None: the first test sequence, of a run on Moving-MNIST.
+        video: any file that FFmpeg reads, a folder of pictures or an array; None: the first test sequence,
+            of a run on Moving-MNIST.
         horizon: frames to predict.
         start: the first predicted frame, counted from 1 after the frame step; None: the one after the
             video's last, or after a test sequence's context.
@@ -76,11 +77,11 @@ def predict(folder: Path, video: Path | None, horizon: int, start: int | None = 
 
 
 def _decoded(run: Run, video: Path) -> Iterator[np.ndarray]:
-    if not video.is_file():
-        raise UserError(f"{video}: no such file")
+    if not is_sequence(video):
+        raise UserError(f"{video}: no such file, and no folder of pictures")
     dataset = run.dataset
     colour, step = dataset.channels == 3, dataset.frame_interval
-    return decode(str(video), dataset.test_shape, colour, step, dataset.cropped)
+    return decode(str(video), dataset.test_shape, colour, step, dataset.cropped, dataset.array_axes)
 
 
 def _test_sequence(run: Run, horizon: int) -> Iterator[np.ndarray]:

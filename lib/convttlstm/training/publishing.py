@@ -27,10 +27,7 @@ def publish(
     (folder / PARTIAL).unlink(missing_ok=True)
     with atomic_path(folder / WEIGHTS) as temporary:
         # One entry only: safetensors writes several in random order.
-        try:
-            save_file(best, temporary, {"digest": run.digest()})
-        except SafetensorError as error:  # raised for a full disk, among others
-            raise OSError(str(error)) from error
+        save_file(best, temporary, {"digest": run.digest()})
         made_by = {
             "run": run.id,
             **provenance.origin(),
