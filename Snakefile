@@ -1,6 +1,6 @@
-# From a clone; the workflow itself is workflow/Snakefile.
+# The workflow, for use from a clone.
 include: "workflow/Snakefile"
 
 
-# What is included has no default target.
+# An included workflow's default target is ignored.
 workflow.default_target = "all"

@@ -2,6 +2,7 @@
 
 import os
 import re
+import statistics
 import subprocess
 import sys
 import time
@@ -31,8 +32,13 @@ def result_path(folder: Path, measured: str, kind: str) -> Path:
         measured: such as "algorithms".
         kind: "cpu" or "cuda".
     """
-    device = re.sub(r"[^A-Za-z0-9.]+", "_", device_name(kind)).strip("_")
-    return folder / f"{measured}-{device}-torch{torch.__version__.split('+')[0]}"
+    return named_after(folder, measured, device_name(kind), torch.__version__)
+
+
+def named_after(folder: Path, measured: str, device: str, version: str) -> Path:
+    """Return a path without suffix that names what was measured, on which device, with which torch."""
+    device = re.sub(r"[^A-Za-z0-9.]+", "_", device).strip("_")
+    return folder / f"{measured}-{device}-torch{version.split('+')[0]}"
 
 
 def conditions(kind: str) -> str:
@@ -59,17 +65,35 @@ def publish(table: pd.DataFrame, folder: Path, measured: str, digits: int = 4, k
     print(f"wrote {path}")
 
 
-def seconds_of(work: Callable[[], object]) -> float:
-    """Return how long a call takes."""
+def finish(kind: str) -> None:
+    """Wait for the device."""
+    if kind == "cuda":
+        torch.cuda.synchronize()
+
+
+def seconds_of(work: Callable[[], object], kind: str = "cpu") -> float:
+    """Return how long a call takes on a device, "cpu" or "cuda"."""
+    finish(kind)
     started = time.perf_counter()
     work()
+    finish(kind)
     return time.perf_counter() - started
 
 
-def least_seconds(timed: Mapping[Key, Callable[[], float]], rounds: int) -> dict[Key, float]:
-    """Return the least of the seconds that each returns; they take turns, so that a slow minute meets all."""
+def in_turn(timed: Mapping[Key, Callable[[], float]], rounds: int) -> dict[Key, list[float]]:
+    """Return the seconds that each returns; they take turns, so that a slow minute meets all."""
     turns = [{key: measure() for key, measure in timed.items()} for _ in range(rounds)]
-    return {key: min(turn[key] for turn in turns) for key in timed}
+    return {key: [turn[key] for turn in turns] for key in timed}
+
+
+def least_seconds(timed: Mapping[Key, Callable[[], float]], rounds: int) -> dict[Key, float]:
+    """Return the least of the seconds that each returns, in turn."""
+    return {key: min(found) for key, found in in_turn(timed, rounds).items()}
+
+
+def median_seconds(timed: Mapping[Key, Callable[[], float]], rounds: int) -> dict[Key, float]:
+    """Return the median of the seconds that each returns, in turn."""
+    return {key: statistics.median(found) for key, found in in_turn(timed, rounds).items()}
 
 
 def link_project(folder: Path) -> None:

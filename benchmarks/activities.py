@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from benchmarks import RESULTS, ROOT, conditions, publish
+from benchmarks import RESULTS, ROOT, conditions, publish, seconds_of
 from convttlstm.config import Something, load_settings, resolve_run
 from convttlstm.data.activities import Activities
 from convttlstm.data.something import CLIPS, index_clips
@@ -88,14 +88,14 @@ def training(system: str) -> dict[str, object]:
     model = create_model(run.model.name, 3, **run.model_arguments())
     context, horizon = FRAMES // 2, run.dataset.horizon
     frames, label = torch.rand(1, context + horizon, 3, 224, 224), torch.tensor([0])
-    seconds = []
-    for _ in range(2):
-        started = time.perf_counter()
+
+    def step() -> None:
         outputs, logits = model(frames, context, horizon)
         loss = l1_l2(outputs, frames, context, horizon) + functional.cross_entropy(logits, label)
         loss.backward()
-        seconds.append(time.perf_counter() - started)
-    return {"what": f"train {run.title}", "samples_per_second": 1 / statistics.median(seconds)}
+
+    seconds = statistics.median(seconds_of(step) for _ in range(2))
+    return {"what": f"train {run.title}", "samples_per_second": 1 / seconds}
 
 
 if __name__ == "__main__":

@@ -9,9 +9,8 @@ are the same in both, are left out.
 """
 
 import argparse
-import statistics
-import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import RESULTS, conditions, result_path
+from benchmarks import RESULTS, conditions, median_seconds, result_path, seconds_of
 from convttlstm.files import write_text
 from convttlstm.reporting.drawing import GREY, STYLE, WIDTH, Look, label_ends, save
 
@@ -113,16 +112,11 @@ def multiplications(algorithm: str, order: int, size: int, **shape: int) -> int:
 def seconds(order: int, size: int, repetitions: int, device: str) -> dict[str, float]:
     """Return each algorithm's median time, measured in turn."""
     inputs = random_inputs(order, size, device=device)
-    times: dict[str, list[float]] = {name: [] for name in ALGORITHMS}
-    for repetition in range(repetitions + 1):
-        for name, compute in ALGORITHMS.items():
-            start = time.perf_counter()
-            compute(*inputs)
-            if device == "cuda":
-                torch.cuda.synchronize()
-            if repetition:  # the first one warms up
-                times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(measured) for name, measured in times.items()}
+    timed = {
+        name: partial(seconds_of, partial(compute, *inputs), device) for name, compute in ALGORITHMS.items()
+    }
+    median_seconds(timed, 1)  # warms up
+    return median_seconds(timed, repetitions)
 
 
 def measure(repetitions: int, device: str) -> pd.DataFrame:

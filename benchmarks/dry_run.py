@@ -8,13 +8,12 @@ turns, so that a machine that others slow down slows all of them; what counts is
 import argparse
 import re
 import tempfile
-import time
 from pathlib import Path
 
 import pandas as pd
 import yaml
 
-from benchmarks import RESULTS, conditions, link_project, publish, snakemake
+from benchmarks import RESULTS, conditions, link_project, publish, seconds_of, snakemake
 from convttlstm.provenance import device_name
 
 SIZES = [100, 500, 2000]
@@ -62,10 +61,10 @@ def scale(trainings: int) -> dict[str, object]:
 
 def plan(folder: Path, size: int) -> tuple[int, float]:
     """Return how many jobs the plan has and the seconds that it took."""
-    started = time.perf_counter()
-    printed = snakemake(folder, "--profile", "profiles/slurm", "-n", "all", "--config", f"scale=runs{size}")
-    seconds = time.perf_counter() - started
-    total = JOBS.search(printed)
+    printed: list[str] = []
+    arguments = ["--profile", "profiles/slurm", "-n", "all", "--config", f"scale=runs{size}"]
+    seconds = seconds_of(lambda: printed.append(snakemake(folder, *arguments)))
+    total = JOBS.search(printed[0])
     assert total, printed
     return int(total[1]), seconds
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from benchmarks import RESULTS, conditions, least_seconds, publish, seconds_of
 from convttlstm.evaluation import metrics
 from convttlstm.evaluation.lpips_metric import Lpips
-from convttlstm.evaluation.protocol import judge
+from convttlstm.evaluation.protocol import evaluate_frames
 from convttlstm.provenance import device_name
 
 SEQUENCES, HORIZON = 8, 10
@@ -50,7 +50,7 @@ def measure(name: str, size: int, lpips: Lpips, rounds: int) -> list[dict[str, o
     as_shipped = copy.deepcopy(lpips.network).to(memory_format=torch.contiguous_format)
     ways: dict[str, Callable[[Tensor, Tensor], dict[str, np.ndarray]]] = {
         "frame by frame": partial(frame_by_frame, network=as_shipped),
-        "ours": partial(judge, lpips=lpips),
+        "ours": partial(evaluate_frames, lpips=lpips),
     }
     results = [way(prediction, truth) for way in ways.values()]
     difference = max(float(np.abs(results[0][key] - results[1][key]).max()) for key in results[1])
@@ -72,7 +72,7 @@ def measure(name: str, size: int, lpips: Lpips, rounds: int) -> list[dict[str, o
 
 
 def frame_by_frame(prediction: Tensor, truth: Tensor, network: nn.Module) -> dict[str, np.ndarray]:
-    """Return what `judge` returns, as a loop over frames."""
+    """Return what `evaluate_frames` returns, as a loop over frames."""
     values: dict[str, list[float]] = {}
     for found, right in zip(prediction.flatten(0, 1), truth.flatten(0, 1), strict=True):
         x, y = found[0].double().numpy(), right[0].double().numpy()

@@ -22,11 +22,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from benchmarks import RESULTS, publish
+from benchmarks.variants import MODELS
 from convttlstm.evaluation.complexity import PAPER_SIZES, count_parameters
 from convttlstm.models import create_model
 from convttlstm.provenance import device_name
 
-MODELS = ["conv_lstm", "conv_tt_lstm"]
 CONTEXT, HORIZON = 10, 10
 GPUS = [16, 24, 40, 80, 141]  # GB
 RESERVED = 2.0  # GB

@@ -13,8 +13,8 @@ import pandas as pd
 import torch
 
 from benchmarks import RESULTS, conditions, least_seconds, publish, seconds_of
-from benchmarks.memory import MODELS, sequence_bytes
-from benchmarks.train_step import PRECISIONS, Work, training_step
+from benchmarks.memory import sequence_bytes
+from benchmarks.variants import MODELS, PRECISIONS, TrainingStep, Variant, Work
 from convttlstm.models import create_model
 from convttlstm.models.recurrent import Checkpointing, RecurrentPredictor
 from convttlstm.provenance import device_name
@@ -33,7 +33,7 @@ CHOICES: dict[str, Checkpointing] = {
 def main() -> None:
     """Measure and count, and write one CSV for this device."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--precisions", nargs="+", default=list(PRECISIONS), choices=PRECISIONS)
+    parser.add_argument("--precisions", nargs="+", default=["float32", "bf16"], choices=PRECISIONS)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder")
     options = parser.parse_args()
@@ -50,7 +50,9 @@ def main() -> None:
 def compare(name: str, precision: str, rounds: int) -> list[dict[str, object]]:
     """Return a line for each choice, for one model in one precision."""
     steps = {
-        choice: training_step(model(name, checkpointing), precision, Work())
+        choice: TrainingStep(
+            Variant(name, precision, "ours"), Work(settings={"checkpointing": checkpointing})
+        )
         for choice, checkpointing in CHOICES.items()
     }
     timed = {choice: partial(seconds_of, step) for choice, step in steps.items()}

@@ -9,14 +9,13 @@ the column `steps` tells.
 import argparse
 import math
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import torch
 
-from benchmarks import RESULTS, conditions, result_path
+from benchmarks import RESULTS, conditions, result_path, seconds_of
 from convttlstm.config import load_settings
 from convttlstm.evaluation.complexity import SIZES, step_cost
 from convttlstm.files import with_suffix, write_text
@@ -90,16 +89,9 @@ def time_system(
 
 def seconds(work: Callable[[], None], options: argparse.Namespace) -> float:
     """Return the median time of `work`; a GPU's first run, which also chooses its kernels, does not count."""
-    taken = []
-    for _ in range(options.repeats + (options.device == "cuda")):
-        if options.device == "cuda":
-            torch.cuda.synchronize()
-        started = time.perf_counter()
+    if options.device == "cuda":
         work()
-        if options.device == "cuda":
-            torch.cuda.synchronize()
-        taken.append(time.perf_counter() - started)
-    return statistics.median(taken[-options.repeats :])
+    return statistics.median(seconds_of(work, options.device) for _ in range(options.repeats))
 
 
 if __name__ == "__main__":

@@ -30,28 +30,37 @@ class SeparateConv(JointConv):
         return functional.conv2d(x, w, bias, padding="same") + functional.conv2d(v, k, padding="same")
 
 
+Classes = dict[type[nn.Module], type[nn.Module]]
 # The replacement for each of our classes; weights keep their names.
-TEXTBOOK: dict[type[nn.Module], type[nn.Module]] = {
-    ConvLstmCell: TextbookConvLstmCell,
-    PackedConvTtLstmCell: ConvTtLstmCell,
-    JointConv: SeparateConv,
-}
+READABLE: Classes = {ConvLstmCell: TextbookConvLstmCell, PackedConvTtLstmCell: ConvTtLstmCell}
+TEXTBOOK: Classes = READABLE | {JointConv: SeparateConv}
 
 
 def textbook(ours: RecurrentPredictor) -> RecurrentPredictor:
     """Return the same function, with the same weights, as an ordinary implementation has it."""
+    return _replaced(ours, TEXTBOOK).to(memory_format=torch.contiguous_format)
+
+
+def readable(ours: RecurrentPredictor) -> RecurrentPredictor:
+    """Return the same function, with the same weights, as the equations stand in the paper."""
+    return _replaced(ours, READABLE)
+
+
+def _replaced(ours: RecurrentPredictor, classes: Classes) -> RecurrentPredictor:
     model = copy.deepcopy(ours)
-    for block in model.stack.blocks:
-        for index, layer in enumerate(block):
-            block[index] = textbook_layer(layer)
-    return model.to(memory_format=torch.contiguous_format)
+    for layer in model.stack.cells():
+        _replace(layer, classes)
+    return model
 
 
 def textbook_layer(ours: nn.Module) -> nn.Module:
     """Return the same layer, with the same weights, as an ordinary implementation has it."""
-    layer = copy.deepcopy(ours)
+    return _replace(copy.deepcopy(ours), TEXTBOOK)
+
+
+def _replace(layer: nn.Module, classes: Classes) -> nn.Module:
     for part in (layer, layer.gates):
-        part.__class__ = TEXTBOOK.get(type(part), type(part))  # other methods on the same weights
+        part.__class__ = classes.get(type(part), type(part))  # other methods on the same weights
     return layer
 
 

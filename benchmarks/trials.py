@@ -31,7 +31,7 @@ from convttlstm.data.prepare import prepare
 from convttlstm.evaluation.complexity import count_parameters
 from convttlstm.evaluation.intervals import mean
 from convttlstm.evaluation.lpips_metric import Lpips
-from convttlstm.evaluation.protocol import judge, load_model
+from convttlstm.evaluation.protocol import evaluate_frames, load_model
 from convttlstm.files import with_suffix, write_text
 from convttlstm.reporting.drawing import STYLE, save
 from convttlstm.training.loop import train
@@ -151,7 +151,9 @@ def per_frame(run: Run, folder: Path, frames: torch.Tensor, lpips: Lpips) -> dic
     model = load_model(run, folder).eval()
     prediction = model(frames[:, :context], context, HORIZON)[:, -HORIZON:].clamp(0, 1)
     truth = frames[:, context : context + HORIZON]
-    parts = [judge(prediction[i : i + 10], truth[i : i + 10], lpips) for i in range(0, len(frames), 10)]
+    parts = [
+        evaluate_frames(prediction[i : i + 10], truth[i : i + 10], lpips) for i in range(0, len(frames), 10)
+    ]
     return {name: np.concatenate([part[name] for part in parts]) for name in METRICS}
 
 

@@ -1,6 +1,6 @@
 """Settings files with random faults: each must load, or be refused in one line.
 
-`python -m tests.fuzz 10000` tries so many and prints those that end otherwise.
+`python -m tests.fuzz 10000 [SEED]` tries so many and prints those that end otherwise.
 """
 
 import copy
@@ -106,12 +106,12 @@ def fault_of(content: bytes, folder: Path) -> str:
 
 
 def main() -> int:
-    """Try as many mutants as the command line says; return how many were taken wrongly."""
-    count, kinds = int(sys.argv[1]), dict[str, bytes]()
+    """Try as many mutants as the command line says; return how many kinds were taken wrongly."""
+    count, seed, kinds = int(sys.argv[1]), int([*sys.argv, "0"][2]), dict[str, bytes]()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "paper.yaml").write_text((ROOT / "config/paper.yaml").read_text())
-        for _, content in zip(range(count), mutants(seed=0), strict=False):
+        for _, content in zip(range(count), mutants(seed), strict=False):
             if fault := fault_of(content, folder):
                 kinds.setdefault(fault.strip().splitlines()[-1][:80], content)
                 print(fault, flush=True)

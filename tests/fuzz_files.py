@@ -1,6 +1,6 @@
 """Damaged files of every kind that is read: each is read, or refused in one line, and leaves nothing half.
 
-`python -m tests.fuzz_files 300` damages each kind so often and prints what ends otherwise.
+`python -m tests.fuzz_files 300 [SEED [KIND]]` damages each kind so often and prints what ends otherwise.
 """
 
 import contextlib
@@ -356,13 +356,13 @@ def _fault(path: Path, read: Read, folder: Path) -> str:
 
 def main() -> int:
     """Damage each kind so often as the command line says; return how many faults there were."""
-    count, only = int(sys.argv[1]), "".join(sys.argv[2:3])
+    count, seed, only = int(sys.argv[1]), int([*sys.argv, "0"][2]), "".join(sys.argv[3:4])
     np.seterr(all="ignore")
     seen: dict[str, int] = {}
     with tempfile.TemporaryDirectory() as name:
         project = make_project(Path(name))
         os.chdir(name)
-        for kind, _, said in faults(project, count, only=only):
+        for kind, _, said in faults(project, count, seed, only):
             key = f"{kind}: {said.strip().splitlines()[-1][:120]}"
             if key not in seen:
                 print(f"== {kind}\n{said}", flush=True)

@@ -2,15 +2,15 @@
 
 import sys
 
-from convttlstm.faults import mending
+from convttlstm.faults import remedy
 
 
 def main() -> int:
-    """Run a subcommand; where the libraries of all of them are missing, say in one line what to install."""
+    """Run a subcommand; if libraries are missing, print in one line what to install."""
     try:
         from convttlstm import cli
     except ModuleNotFoundError as error:
-        if not (said := mending(error)):
+        if not (said := remedy(error)):
             raise
         print(f"convttlstm: error: {said} ({error})", file=sys.stderr)
         return 1

@@ -1,4 +1,4 @@
-"""Animations of sequences: the truth and predictions, side by side."""
+"""Animations of sequences: the truth and predictions side by side."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,37 +9,37 @@ from PIL import Image, ImageDraw, ImageFont
 
 from convttlstm.files import atomic_path
 
-PANEL = 160  # pixels, about
+PANEL = 160  # approximate size in pixels
 PER_ROW = 5
 BORDER = 4
 GAP = 14
 HEAD = 26
 FOOT = 46
-LINE = 13  # from one line of the label to the next
+LINE = 13  # height of a line of the label
 FRAME_MS, LAST_MS = 200, 1500
 FPS = 1000 // FRAME_MS
-INPUT, PREDICTION = (0, 114, 178), (213, 94, 0)  # colours of the border
-GREYS = 32  # of a palette; few make small files
+INPUT, PREDICTION = (0, 114, 178), (213, 94, 0)  # colors of the border
+GREYS = 32  # in the palette; fewer make smaller files
 
 
 @dataclass(frozen=True)
 class Panel:
-    """What one panel shows under its title: uint8 (time, channels, height, width)."""
+    """A title and the frames below it, uint8 (time, channels, height, width)."""
 
     title: str
     frames: np.ndarray
 
 
 def draw_panels(panels: list[Panel], context: int, label: str) -> list[Image.Image]:
-    """Return one picture for each point in time.
+    """Return one picture for each time step.
 
-    While input is given, every panel has a blue border. Then it turns orange: the first panel goes on
-    with the truth, as far as it is known, the others with their predictions.
+    During the context, every panel has a blue border. Then it turns orange: the first panel continues with
+    the truth, as far as it is known, the others with their predictions.
 
     Args:
-        panels: the truth, then predictions that begin with the same input.
-        context: input frames.
-        label: a line beneath the panels.
+        panels: the truth, then predictions; all begin with the context.
+        context: number of context frames.
+        label: text below the panels.
     """
     pictures = []
     for t in range(max(len(panel.frames) for panel in panels)):
@@ -50,10 +50,10 @@ def draw_panels(panels: list[Panel], context: int, label: str) -> list[Image.Ima
 
 
 def write_gif(pictures: list[Image.Image], output: Path) -> None:
-    """Write an animated GIF, which begins anew after its end.
+    """Write an animated GIF that loops.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: the file cannot be written.
     """
     palette = None if _coloured(pictures[0]) else _grey_palette()
     first, *rest = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
@@ -73,9 +73,9 @@ def write_mp4(pictures: list[Image.Image], output: Path) -> None:
     """Write an MP4 video (H.264).
 
     Raises:
-        UserError: it cannot be written.
+        UserError: the file cannot be written.
     """
-    width, height = (side + side % 2 for side in pictures[0].size)  # its colour planes are halved
+    width, height = (side + side % 2 for side in pictures[0].size)  # the color planes have half the size
     with atomic_path(output) as temporary, av.open(str(temporary), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=FPS)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
@@ -88,7 +88,7 @@ def write_mp4(pictures: list[Image.Image], output: Path) -> None:
 
 
 def _coloured(picture: Image.Image) -> bool:
-    """Return whether there is another colour than the border's."""
+    """Return whether a picture has colors besides the border's."""
     pixels = np.asarray(picture).reshape(-1, 3)
     return bool((pixels.max(axis=1) != pixels.min(axis=1)).mean() > 0.2)
 
@@ -108,7 +108,7 @@ def _magnify(frame: np.ndarray, zoom: int) -> Image.Image:
 
 
 def _compose(panels: list[Panel], t: int, when: str, label: str, border: tuple[int, int, int]) -> Image.Image:
-    """Return one picture of the animation: titles, bordered panels in rows, and lines of text beneath."""
+    """Return one picture of the animation: titles, bordered panels in rows, and lines of text below."""
     zoom = max(1, round(PANEL / panels[0].frames.shape[-1]))
     inner = panels[0].frames.shape[-1] * zoom
     side = inner + 2 * BORDER
@@ -132,7 +132,7 @@ def _compose(panels: list[Panel], t: int, when: str, label: str, border: tuple[i
 
 
 def _wrap(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> list[str]:
-    """Return `text` in lines that fit into `width`, cut between words."""
+    """Return `text` broken between words into lines of at most `width`."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()

@@ -1,4 +1,4 @@
-"""What users can mend of what libraries and the file system raise, or of their absence, in one line."""
+"""One-line advice for errors of libraries and the file system that users can fix."""
 
 import errno
 import re
@@ -7,8 +7,8 @@ MEMORY = (
     "out of memory; lower training.batch_size or evaluation.batch_size, set checkpointing: true in the "
     "model, or precision: bf16-mixed"
 )
-# Parts of PyTorch's messages, and what to do.
-MENDABLE = {
+# Patterns of PyTorch's messages, and advice.
+REMEDIES = {
     "out of memory|not enough memory|can.?t allocate memory|cannot allocate memory": MEMORY,
     "no kernel image is available": "this PyTorch was not built for this GPU; install one that was, or set "
     "compute.accelerator: cpu",
@@ -18,20 +18,21 @@ MENDABLE = {
     "deterministic implementation|deterministic behavior": "an operation has no deterministic algorithm "
     "here; set compute.deterministic: false",
 }
-# Libraries that the models do without, by the optional group of pyproject.toml that brings them.
+# Optional libraries, by the group of pyproject.toml that installs them.
 EXTRAS = {
     "train": ["av", "lightning_fabric", "pandas", "PIL", "pydantic", "pydantic_core", "tqdm", "yaml"],
     "evaluate": ["lpips", "scipy", "torchvision"],
     "report": ["jinja2", "markupsafe", "matplotlib", "seaborn"],
     "workflow": ["rocrate"],
+    "hdf5": ["h5py"],
 }
 
-# What is wrong with a path, and not with this program.
+# Errors of paths, not of this program.
 PATHS = {errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.EROFS}
 
 
-def mending(error: BaseException) -> str:
-    """Return what is wrong and what to do about it, "" for an error that users cannot mend."""
+def remedy(error: BaseException) -> str:
+    """Return an explanation with advice, "" for an error that users cannot fix."""
     if isinstance(error, MemoryError):
         return MEMORY
     if isinstance(error, ModuleNotFoundError):
@@ -42,5 +43,5 @@ def mending(error: BaseException) -> str:
         return "a path cannot be used"
     if not isinstance(error, RuntimeError):
         return ""
-    found = (said for pattern, said in MENDABLE.items() if re.search(pattern, str(error), re.IGNORECASE))
+    found = (said for pattern, said in REMEDIES.items() if re.search(pattern, str(error), re.IGNORECASE))
     return next(found, "")

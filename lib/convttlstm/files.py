@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, and errors that fit on one line."""
+"""Atomic writes, checked reads, and errors on one line."""
 
 import contextlib
 import hashlib
@@ -9,22 +9,24 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 
 class UserError(Exception):
-    """Something that the user can mend; the message says what, where and what to do, in one line."""
+    """An error that the user can fix; the message says what is wrong, where, and what to do, in one line."""
 
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it is synced and renamed to `path`, else removed.
+    """Yield a temporary path next to `path`; on success it is synced and renamed to `path`, else removed.
 
     Raises:
-        UserError: the disk is full, the file-size limit is reached, the folder cannot be written, or `path`
-            is no regular file.
+        UserError: the disk is full, the file-size limit is reached, the folder is not writable, or `path` is
+            not a regular file.
     """
     temporary: Path | None = None
     if path.exists() and not path.is_file():
-        raise UserError(f"{path}: is a folder or a device; name a file to write to")
+        raise UserError(f"{path}: is not a regular file; name a file to write to")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
@@ -35,10 +37,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # safetensors' error, on a full disk
         raise UserError(
-            f"{path}: cannot be written ({error.strerror or error}); an earlier version is untouched, "
-            "make room and give the same command again"
+            f"{path}: cannot be written ({getattr(error, 'strerror', None) or error}); an earlier version is "
+            "unchanged, free space and run the same command again"
         ) from error
     finally:
         if temporary is not None:
@@ -46,7 +48,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def _umask() -> int:
-    """Return the permissions that new files must not have."""
+    """Return the process's umask."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
@@ -58,7 +60,7 @@ def with_suffix(stem: Path, suffix: str) -> Path:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Return the first five of some names, and how many more there are."""
+    """Return the first five names, and how many more there are."""
     more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
     return ", ".join(names[:5]) + more
 
@@ -83,28 +85,28 @@ def read_text(path: Path) -> str:
     """Return the content of a text file in UTF-8, with or without a byte-order mark.
 
     Raises:
-        UserError: the file is missing, is no regular file, cannot be read, or has another encoding.
+        UserError: the file is missing, is not a regular file, cannot be read, or has another encoding.
     """
     try:
         if path.exists() and not path.is_file():
-            raise UserError(f"{path}: is a folder or a device; name a file")
+            raise UserError(f"{path}: is not a regular file; name a file")
         return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except UnicodeDecodeError:
         raise UserError(f"{path}: is not UTF-8 text; save it as UTF-8") from None
-    except (OSError, ValueError) as error:  # a path may hold a null character
+    except (OSError, ValueError) as error:  # a path may contain a null character
         raise UserError(f"{path}: cannot be read ({shortened(error)})") from None
 
 
 def shortened(value: Any) -> str:
-    """Return what an exception says, or what another value is, in one line of at most 200 characters."""
+    """Return an exception's message, or another value's repr, in one line of at most 200 characters."""
     text = " ".join((str(value) if isinstance(value, Exception) else repr(value)).split())
     return cut(text or type(value).__name__, 200)
 
 
 def cut(text: str, length: int) -> str:
-    """Return a text without control characters, and its first letters only if it is too long."""
+    """Return a text without control characters, cut to `length` characters."""
     text = "".join(letter if letter.isprintable() else "?" for letter in text)
     return text if len(text) <= length else f"{text[: length - 3]}..."
 
@@ -113,13 +115,15 @@ def read_json(path: Path) -> Any:
     """Return the content of a JSON file.
 
     Raises:
-        UserError: the file is missing or is not JSON.
+        UserError: the file is missing or not JSON.
     """
     text = read_text(path)
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not valid JSON ({shortened(error)}); delete it and make it anew") from error
+        raise UserError(
+            f"{path}: not valid JSON ({shortened(error)}); delete it and make it again"
+        ) from error
 
 
 def sha256_of(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""A prediction in a video of one's own, as an animation or an array."""
+"""Write a prediction as an animation or an array."""
 
 from pathlib import Path
 
@@ -17,12 +17,12 @@ def write_forecast(run: Run, truth: np.ndarray, prediction: np.ndarray, output: 
 
     Args:
         run: the settings of the run that predicted.
-        truth: uint8 (time, channels, height, width), the input and what followed it, as far as is known.
+        truth: uint8 (time, channels, height, width), the context and the frames after it, as far as known.
         prediction: uint8 (horizon, channels, height, width).
-        output: the file; its suffix decides the kind.
+        output: the file; its suffix decides the format.
 
     Raises:
-        UserError: the suffix is none of these, or the file cannot be written.
+        UserError: the suffix is not one of these, or the file cannot be written.
     """
     check_suffix(output)
     if output.suffix == ".npy":
@@ -37,10 +37,10 @@ def write_forecast(run: Run, truth: np.ndarray, prediction: np.ndarray, output: 
 
 
 def check_suffix(output: Path) -> None:
-    """Check that the file's kind is known.
+    """Check the output's suffix.
 
     Raises:
-        UserError: it is not.
+        UserError: it is not one of SUFFIXES.
     """
     if output.suffix not in SUFFIXES:
-        raise UserError(f"{output}: expected a name that ends in {', '.join(SUFFIXES)}")
+        raise UserError(f"{output}: unknown suffix; use {', '.join(SUFFIXES)}")

@@ -1,4 +1,4 @@
-"""Tables as Markdown and LaTeX; page/macros.html has their HTML."""
+"""Tables as Markdown and LaTeX; page/macros.html makes their HTML."""
 
 import itertools
 import re
@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-# What `to_latex` writes needs these.
+# Packages that the output of `to_latex` needs.
 LATEX_HEAD = r"% \usepackage{booktabs, graphicx, rotating}"
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -37,9 +37,9 @@ LATEX = {
     "“": "``",
     "”": "''",
 }
-# Letters to a line: of text, of sentences and of a heading.
+# Characters per line of text, sentences and headings.
 TEXT_WIDTH, SENTENCE_WIDTH, HEAD_WIDTH = 22, 40, 11
-# So many letters, shrunk from 8 points to 5, fill a page 5.5 inches wide; so many lines, one on its side.
+# Characters that fill a page 5.5 inches wide, shrunk from 8 points to 5; lines that fit a sideways page.
 PAGE_WIDTH, SIDE_LINES = 160, 32
 BEST, SECOND = "best", "second"
 MARKDOWN_MARKS = {BEST: "**{}**", SECOND: "*{}*"}
@@ -48,11 +48,11 @@ LATEX_MARKS = {BEST: r"\textbf{{{}}}", SECOND: r"\underline{{{}}}"}
 
 @dataclass(frozen=True)
 class Row:
-    """The cells of one line; `ours` tells reproduced lines from the paper's.
+    """The cells of one row; `ours` is whether it is reproduced, not the paper's.
 
     Attributes:
-        runs: ids of the runs shown, behind their data set and a slash where a table has several.
-        marks: BEST or SECOND, by the column of a figure that is one of the two in its group.
+        runs: names of the runs shown, as <data set>/<run> if a table has several data sets.
+        marks: BEST or SECOND, by column, for the best two values of a group.
     """
 
     cells: list[str]
@@ -63,9 +63,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Plain text under (group, name) headings; equal neighbouring groups belong together.
+    """A table of plain text with (group, name) headings; equal adjacent groups are merged.
 
-    `align` has one letter a column: l, r, or w for sentences, which LaTeX gets wider lines for.
+    `align` has one letter per column: l, r, or w for sentences, which have longer lines in LaTeX.
     """
 
     title: str
@@ -75,21 +75,21 @@ class Table:
     rows: list[Row]
 
     def bodies(self) -> list[tuple[str, list[Row]]]:
-        """Return the paper's rows and ours, each under a name, if they do not alternate; else all as one."""
+        """Return the paper's rows and ours, each with a name, if they form two blocks; else all rows."""
         parts = [(ours, list(rows)) for ours, rows in itertools.groupby(self.rows, lambda row: row.ours)]
         if len(parts) != 2:
             return [("", self.rows)]
         return [("Reproduced here" if ours else "The paper", rows) for ours, rows in parts]
 
     def groups(self) -> list[tuple[str, int]]:
-        """Return each run of equal group names with its length."""
+        """Return the groups of adjacent columns, with their lengths."""
         runs = itertools.groupby(group for group, _ in self.header)
         return [(group, len(list(members))) for group, members in runs]
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a reproduced row comes from: facts in words, and the commands that made it."""
+    """The provenance of a reproduced row: a sentence, and the commands that made it."""
 
     method: str
     facts: str
@@ -98,15 +98,15 @@ class Origin:
 
 @dataclass(frozen=True)
 class Document:
-    """Tables, with what is said above and below them.
+    """Tables, with text above and below them.
 
     Attributes:
-        tables: at least one.
-        title: of all of them; "" where the first table's is enough.
+        tables: the tables, at least one.
+        title: title of the document; "" to use the first table's.
         lead: Markdown above the tables.
         notes: reservations about the paper's rows.
-        origins: of the reproduced rows.
-        printed: the tables for LaTeX, if they are others.
+        origins: provenance of the reproduced rows.
+        printed: the tables for LaTeX, if they differ.
     """
 
     tables: list[Table]
@@ -128,7 +128,7 @@ class Document:
         if self.notes:
             lines += ["", "## Notes on the paper's rows", "", *(f"- {note}" for note in self.notes)]
         text = "\n".join(lines).rstrip() + "\n"
-        # Titles come from users: no elements of HTML, no links.
+        # Titles come from users: escape HTML and links.
         return re.sub(r"<(?=[A-Za-z/!?])", r"\\<", text).replace("](", r"]\(")
 
     def to_latex(self) -> str:
@@ -144,7 +144,7 @@ class Document:
 
 
 def latex(text: str) -> str:
-    """Return `text` with everything that LaTeX would read as a command escaped, and with curly quotes."""
+    """Return `text` escaped for LaTeX, with curly quotes."""
     return _escaped(re.sub(r'"([^"]*)"', r"“\1”", text))
 
 
@@ -153,7 +153,7 @@ def _escaped(text: str) -> str:
 
 
 def latex_code(text: str) -> str:
-    """Return a command line or path in typewriter, breakable at slashes and underscores."""
+    """Return a command line or path in typewriter font, breakable at slashes and underscores."""
     escaped = _escaped(text).replace("--", "-{}-").replace(LATEX["~"], r"\textasciitilde{}")
     for mark in ("/", r"\_", ","):
         escaped = escaped.replace(mark, mark + r"\allowbreak{}")
@@ -161,7 +161,7 @@ def latex_code(text: str) -> str:
 
 
 def to_markdown(table: Table) -> str:
-    """Return the table under a heading, its columns padded so that the source reads well too."""
+    """Return the table with a heading, its columns padded so that the source is readable too."""
     heads = [f"{group} {name}".strip() for group, name in table.header]
     cells = [heads] + [
         [_marked(cell.replace("|", r"\|"), row.marks.get(i)) for i, cell in enumerate(row.cells)]
@@ -186,16 +186,16 @@ def to_markdown(table: Table) -> str:
 
 
 def _marked(cell: str, mark: str | None) -> str:
-    """Return a cell in Markdown, its figure in bold or italics if it is the best or the second best."""
+    """Return a cell in Markdown, its value in bold or italics if it is best or second best."""
     figure, *interval = cell.partition(" [")
     return (MARKDOWN_MARKS[mark].format(figure) if mark else figure) + "".join(interval)
 
 
 def to_latex(table: Table) -> str:
-    """Return a table for the booktabs package, a rule between the paper's lines and ours.
+    """Return a table for the booktabs package, with a rule between the paper's rows and ours.
 
-    So that its text stays readable at a page's width, an interval stands below its figure and text is
-    wrapped. A table that is still too wide, and not too long, lies on its side, by the rotating package.
+    To stay readable at a page's width, intervals are below their values and text is wrapped. A table that is
+    still too wide, and not too long, is turned sideways with the rotating package.
     """
     head = [_wrapped(name, HEAD_WIDTH) for _, name in table.header]
     deepest = max(map(len, head))
@@ -209,7 +209,7 @@ def to_latex(table: Table) -> str:
             body.append(r"\midrule")
         body += _latex_rows(lines, row.marks)
     columns = zip(head, *bodies, strict=True)
-    # Beside its letters each column takes the space of two.
+    # The space between columns has the width of two characters.
     width = sum(2 + max(len(line) for lines in column for line in lines) for column in columns)
     kind = "sidewaystable" if width > PAGE_WIDTH and len(body) <= SIDE_LINES else "table"
     return "\n".join(
@@ -234,7 +234,7 @@ def to_latex(table: Table) -> str:
 
 
 def _latex_groups(table: Table) -> list[str]:
-    """Return the line of group names and the rules below them, none if no group has a name."""
+    """Return the row of group names and the rules below it, nothing if no group has a name."""
     spans, rules, column = [], "", 1
     for group, width in table.groups():
         spans.append(rf"\multicolumn{{{width}}}{{c}}{{{latex(group)}}}")
@@ -244,7 +244,7 @@ def _latex_groups(table: Table) -> list[str]:
 
 
 def _latex_lines(cell: str, letter: str) -> list[str]:
-    """Return the lines of a cell: wrapped text, or a figure above its interval."""
+    """Return the lines of a cell: wrapped text, or a value above its interval."""
     if letter == "r":
         figure, bracket, bounds = cell.partition(" [")
         return [figure, f"[{bounds}"] if bracket else [cell]
@@ -256,12 +256,12 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def _latex_rows(cells: list[list[str]], marks: Mapping[int, str] | None = None) -> list[str]:
-    """Return the lines of a row whose cells have several, set apart from the next row if they do."""
+    """Return the LaTeX lines of a row; if cells have several lines, space follows the row."""
     lines = [[latex(text) for text in line] for line in itertools.zip_longest(*cells, fillvalue="")]
     for column, mark in (marks or {}).items():
         lines[0][column] = LATEX_MARKS[mark].format(lines[0][column])
     rows = [" & ".join(line) for line in lines]
-    # Behind a line's end LaTeX would take a bracket or star for an option of its own.
+    # After a line's end LaTeX would read a bracket or star as an option.
     rows = [f"{{}}{row}" if row.startswith(("[", "*")) else row for row in rows]
     ends = [r" \\"] * (len(rows) - 1) + [r" \\[2pt]" if len(rows) > 1 else r" \\"]
     return [row + end for row, end in zip(rows, ends, strict=True)]

@@ -1,4 +1,4 @@
-"""The metrics of predicted frames: every fact about them that tables, figures and claims use."""
+"""The metrics of predicted frames: names, scales, units and digits for tables, figures and claims."""
 
 from dataclasses import dataclass
 
@@ -9,11 +9,11 @@ class Metric:
 
     Attributes:
         key: its name in metrics.json, per_frame.csv and per_sequence.csv.
-        symbol: what it is called.
-        scale: what tables and figures multiply it by.
+        symbol: its short name.
+        scale: factor in tables and figures.
         lower: whether lower is better.
-        unit: "" if it has none.
-        protocol: "paper" or "standard"; "" if it is the same under both.
+        unit: its unit, "" if it has none.
+        protocol: "paper" or "standard"; "" if it is the same by both.
         printed: its column in the paper's tables, without the horizon; "" if the paper has none.
         digits: decimals in tables.
     """
@@ -39,12 +39,12 @@ class Metric:
 
     @property
     def arrow(self) -> str:
-        """The heading of its column: symbol and direction."""
+        """The heading of its column: symbol, and an arrow for the better direction."""
         return f"{self.symbol} {'↓' if self.lower else '↑'}"
 
     @property
     def scaled(self) -> str:
-        """The symbol with what values are multiplied by, or in front of it their unit."""
+        """The symbol with its scale, or after its unit."""
         return f"{self.symbol} x 1000" if self.scale == 1e3 else f"{self.unit} {self.symbol}".strip()
 
     @property

@@ -1,4 +1,4 @@
-"""Where a number comes from: command, commit, source, versions, device."""
+"""Provenance of a result: command, commit, source, versions and device."""
 
 import hashlib
 import importlib.metadata
@@ -17,7 +17,7 @@ _VERSIONED = ["convttlstm", "torch", "numpy", "lightning-fabric", "lpips", "torc
 
 
 def source_digest() -> str:
-    """Return a SHA-256 over the package's source files, names and contents."""
+    """Return a SHA-256 over names and contents of the package's source files."""
     digest = hashlib.sha256()
     for path in sorted(PACKAGE.rglob("*.py")):
         digest.update(f"{path.relative_to(PACKAGE).as_posix()}\0".encode())
@@ -26,7 +26,7 @@ def source_digest() -> str:
 
 
 def sources() -> dict[str, str]:
-    """Return a checksum of each of the package's source files that this process has imported."""
+    """Return a checksum for each source file of the package that this process has imported."""
     found = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
     files = {Path(file) for file in found if file}
     own = sorted(path.relative_to(PACKAGE) for path in files if path.is_relative_to(PACKAGE))
@@ -34,7 +34,7 @@ def sources() -> dict[str, str]:
 
 
 def changed_sources(recorded: Mapping[str, str]) -> list[str]:
-    """Return which of the `sources` that a run was made by are others today, or gone."""
+    """Return the recorded `sources` of a run that have changed or no longer exist."""
     return [
         name
         for name, checksum in recorded.items()
@@ -43,10 +43,10 @@ def changed_sources(recorded: Mapping[str, str]) -> list[str]:
 
 
 def check_weights(folder: Path) -> str:
-    """Return the SHA-256 of a run's best.safetensors, if it is what its provenance.json says.
+    """Return the SHA-256 of a run's best.safetensors; check it against provenance.json.
 
     Raises:
-        UserError: it is not, or one of the files is missing.
+        UserError: they differ, or one of the files is missing.
     """
     path, made_by = folder / "best.safetensors", read_json(folder / "provenance.json")
     if not path.is_file():
@@ -54,16 +54,16 @@ def check_weights(folder: Path) -> str:
     found, recorded = sha256_of(path), made_by.get("weights_sha256")
     if found != recorded:
         raise UserError(
-            f"{path}: is not what training wrote (SHA-256 {found}, not {recorded}); "
-            "`dvc checkout` may bring that back; or delete the file and give the same command again"
+            f"{path}: has changed since training (SHA-256 {found}, was {recorded}); "
+            "restore it with `dvc checkout`, or delete it and run the same command again"
         )
     return found
 
 
 def origin() -> dict[str, Any]:
-    """Return the command as typed, the commit, whether the source differs from it, and versions.
+    """Return the command as typed, the commit, whether there are uncommitted changes, and versions.
 
-    Outside a git checkout the commit is None; the source's digest still tells versions apart.
+    Outside a git checkout the commit is None; the source's digest still identifies the version.
     """
     commit = _git("rev-parse", "HEAD")
     changes = _git("status", "--porcelain", "--", str(PACKAGE))
@@ -79,7 +79,7 @@ def origin() -> dict[str, Any]:
 
 
 def device_name(kind: str) -> str:
-    """Return the processor's name, for `kind` "cpu", or the GPU's."""
+    """Return the name of the processor, for `kind` "cpu", or of the GPU."""
     if kind == "cuda":
         import torch
 

@@ -1,6 +1,6 @@
-"""Random numbers that depend on what they are for and on nothing drawn before.
+"""Counter-based random numbers, which depend on seed, purpose and index only.
 
-Any process can draw the numbers of any sequence, in any order, and gets the same ones.
+Any process can draw the numbers of any sequence, in any order, and gets the same numbers.
 """
 
 from enum import IntEnum
@@ -11,7 +11,7 @@ WORD = 2**64
 
 
 class Stream(IntEnum):
-    """What numbers are drawn for; a value, once used, must never change."""
+    """The purposes of random numbers; a value that was used must never change."""
 
     TRAIN = 0
     VALIDATION = 1
@@ -24,17 +24,17 @@ class Stream(IntEnum):
 
 
 def uniform(seed: int, stream: int, *index: int, count: int) -> np.ndarray:
-    """Return `count` float64 numbers in [0, 1), others for every (seed, stream, index).
+    """Return `count` float64 numbers in [0, 1), different for every (seed, stream, index).
 
     They are the words of Philox4x64-10 (Salmon et al. 2011) with key (seed, stream) and counter
-    (1, 2, ..; index; number of indices), so (5,) and (5, 0) differ. Raw words are used because
-    NumPy promises them for all versions, and its distributions for none.
+    (1, 2, ..; index; number of indices), so (5,) and (5, 0) differ. Raw words are used because NumPy
+    guarantees them for all versions, unlike its distributions.
 
     Args:
         seed: 64 bits.
         stream: a `Stream`, 64 bits.
-        index: one or two numbers of 64 bits, such as a sequence's or (epoch, sample).
-        count: how many numbers; fewer are a prefix of more.
+        index: one or two numbers of 64 bits, such as a sequence's number or (epoch, sample).
+        count: how many numbers; a smaller count gives a prefix.
 
     Raises:
         ValueError: a value is negative or too large, or there are not one or two indices.

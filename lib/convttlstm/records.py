@@ -1,12 +1,11 @@
-"""Snakemake's records of how files were made, in one file beside the results, so that both travel together.
+"""Save Snakemake's records of how files were made in one file next to the results, and restore them.
 
 For each file Snakemake writes a record into .snakemake/metadata: its rule, parameters, time, inputs and
-their checksums. Without them it takes files that were copied, or pulled by DVC, for outdated, since their
-times say nothing; or for up to date, where DVC has copied them since; and it would not notice a setting
-that has changed since they were made.
+their checksums. Without the records, modification times mislead it after files were copied or pulled by DVC:
+it treats current files as outdated or outdated ones as current, and misses changed settings.
 
-Another workflow can take this file as it is: it imports nothing but Python's own library. docs/records.md of
-the convttlstm repository says how.
+Other workflows can copy this module: it imports only the standard library. docs/records.md of the convttlstm
+repository explains how.
 """
 
 import hashlib
@@ -24,8 +23,8 @@ def keep(project: Path, kept: str, folders: Sequence[str]) -> None:
 
     Args:
         project: the folder that Snakemake runs in.
-        kept: the file, a path below it, such as results/records.json.
-        folders: paths below it. What is made in them is known elsewhere, as far as it travels.
+        kept: the file to write, relative to `project`, such as results/records.json.
+        folders: folders whose records are saved, relative to `project`.
     """
     path, records = project / kept, _own_records(project, folders)
     if _kept_records(path) != records:
@@ -34,17 +33,17 @@ def keep(project: Path, kept: str, folders: Sequence[str]) -> None:
 
 
 def restore(project: Path, kept: str, folders: Sequence[str]) -> None:
-    """Make Snakemake see files as they were made, after they were copied or pulled.
+    """Restore Snakemake's records and modification times after files were copied or pulled.
 
-    The kept records replace Snakemake's own, unless they are those that `keep` left here. Files that are
-    still what later ones were made from, by checksum, get back the times that they were made at.
+    The saved records replace Snakemake's own, unless `keep` saved them in this folder. Files whose checksum
+    is still the one that later files were made from get their old modification times back.
 
     Args:
-        project: the folder that Snakemake will run in; then as in `keep`.
-        kept: the file; without it, times alone are restored.
-        folders: paths below the project.
+        project: the folder that Snakemake will run in.
+        kept: see `keep`; without this file only times are restored.
+        folders: see `keep`.
 
-    A file that holds no such records is set aside, with a line that says so: it may come from anywhere.
+    A file without valid records is renamed, and a line says so.
     """
     path, stamp = project / kept, _stamp(project, kept)
     if path.is_file() and not (stamp.exists() and stamp.read_text() == _sha256_of(path)):
@@ -52,18 +51,18 @@ def restore(project: Path, kept: str, folders: Sequence[str]) -> None:
         if records is None:
             aside = path.with_name(f"{path.name}.damaged")
             path.replace(aside)
-            print(f"{path}: holds no records of Snakemake's; set aside as {aside.name}", file=sys.stderr)
+            print(f"{path}: holds no valid records of Snakemake; renamed to {aside.name}", file=sys.stderr)
             return
         for name, record in records.items():
             _write(project / ".snakemake/metadata" / name, json.dumps(record))
-        # Without this folder Snakemake would take the records for those of an older version of itself.
+        # Without this folder Snakemake assumes that an older version wrote the records.
         (project / ".snakemake/incomplete").mkdir(exist_ok=True)
         _write(stamp, _sha256_of(path))
     _restore_times(project, _own_records(project, folders))
 
 
 def _kept_records(path: Path) -> dict[str, Any] | None:
-    """Return the records in a file, None if it is missing or one of them is no record of a file of ours."""
+    """Return the records in a file, None if it is missing or one of its records is not valid."""
     content = _read(path)
     if not isinstance(content, dict) or not all(map(_is_record, content, content.values())):
         return None
@@ -71,7 +70,7 @@ def _kept_records(path: Path) -> dict[str, Any] | None:
 
 
 def _is_record(name: str, record: Any) -> bool:
-    """Return whether a record has the form that is relied on, and stays in the folder of the records."""
+    """Return whether a record has the expected form, and its name stays inside the folder of records."""
     parts = PurePosixPath(name)
     if parts.is_absolute() or ".." in parts.parts or str(parts) != name or "\0" in name:
         return False
@@ -111,9 +110,9 @@ def _own_records(project: Path, folders: Sequence[str]) -> dict[str, Any]:
 
 
 def _subject(name: str) -> str:
-    """Return the file that a record is about, which its name encodes, "" if it encodes none.
+    """Return the file that a record belongs to, decoded from the record's name, "" if that is not possible.
 
-    Long names are cut into folders.
+    Long names are split into folders.
     """
     try:
         return urlsafe_b64decode(name.replace("@", "").replace("/", "")).decode()
@@ -122,12 +121,12 @@ def _subject(name: str) -> str:
 
 
 def _stamp(project: Path, kept: str) -> Path:
-    """Return where the checksum of the kept records stands that are in use here."""
+    """Return the path of the file with the checksum of the saved records that are in use here."""
     return project / ".snakemake" / f"{kept.replace('/', '-')}.sha256"
 
 
 def _read(path: Path) -> Any:
-    """Return the content of a JSON file, None if there is none."""
+    """Return the content of a JSON file, None if it is missing or damaged."""
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError, RecursionError):
@@ -135,7 +134,7 @@ def _read(path: Path) -> Any:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file by rename, so that it is whole or absent."""
+    """Write a file atomically, by rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(".records.tmp")
     temporary.write_text(text)

@@ -1,13 +1,12 @@
-"""When a run's weights can be had again bit for bit.
+"""Conditions under which training again gives the same weights, bit for bit.
 
-- On a CPU: with the same processor model, PyTorch version, number of processes and threads, and precision,
-  however often the run was interrupted.
-- On a GPU: only with `compute.deterministic: true`, and the same GPU model, driver, PyTorch version,
-  number of GPUs and precision. Without it some sums are taken in another order each time.
+- On a CPU: the same processor model, PyTorch version, number of processes and threads, and precision,
+  however often the run is interrupted.
+- On a GPU: `compute.deterministic: true`, and the same GPU model, driver, PyTorch version, number of GPUs and
+  precision. Otherwise the order of some sums varies.
 
-A run that goes on under other conditions gives weights that are as good, but not the same bits.
-provenance.json records the conditions, and in `bit_exact` whether the run kept to one set of them that is
-repeatable.
+A run that resumes under other conditions gives equivalent weights, but not the same bits. provenance.json
+records the conditions, and `bit_exact`: whether they were repeatable and did not change during the run.
 """
 
 import os
@@ -21,26 +20,26 @@ from convttlstm.files import UserError
 
 
 def device_kind(accelerator: str) -> str:
-    """Return where a run is computed, "cuda" or "cpu".
+    """Return the device that a run is computed on, "cuda" or "cpu".
 
-    "auto" is an NVIDIA GPU, or an AMD one by ROCm, if PyTorch sees one, else the CPU. Apple's GPUs have no
-    float64, in which losses are summed, and are not used.
+    "auto" is an NVIDIA GPU, or an AMD GPU with ROCm, if PyTorch finds one, else the CPU. Apple's GPUs are not
+    used: they lack float64, in which losses are summed.
 
     Raises:
-        UserError: "cuda" is asked for, and there is no such device.
+        UserError: `accelerator` is "cuda", but there is no such device.
     """
     if accelerator == "cpu" or (accelerator == "auto" and not torch.cuda.is_available()):
         return "cpu"
     if not torch.cuda.is_available():
         raise UserError(
-            "compute.accelerator is cuda, but PyTorch sees no CUDA device here: check nvidia-smi and the "
+            "compute.accelerator is cuda, but PyTorch finds no CUDA device here: check nvidia-smi and the "
             "driver, or set it to cpu or auto"
         )
     return "cuda"
 
 
 def set_arithmetic(tf32: bool = False, deterministic: bool = False) -> None:
-    """Choose how this process computes on a GPU.
+    """Set this process's arithmetic on a GPU.
 
     Args:
         tf32: whether float32 convolutions and matrix products may round their inputs to 10 bits.
@@ -49,19 +48,19 @@ def set_arithmetic(tf32: bool = False, deterministic: bool = False) -> None:
     torch.backends.cudnn.allow_tf32 = tf32
     torch.backends.cuda.matmul.allow_tf32 = tf32
     if deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # which cuBLAS asks for
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required by cuBLAS
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
         torch.use_deterministic_algorithms(True)
 
 
 def conditions(run: Run, kind: str, processes: int) -> dict[str, Any]:
-    """Return all that decides the bits besides settings and data.
+    """Return the conditions, besides settings and data, that decide a run's weights bit for bit.
 
     Args:
-        run: its settings.
-        kind: of the device, "cpu" or "cuda".
-        processes: that train the run together.
+        run: the run's settings.
+        kind: kind of device, "cpu" or "cuda".
+        processes: number of processes that train the run.
     """
     return {
         "device": provenance.device_name(kind),
@@ -75,6 +74,6 @@ def conditions(run: Run, kind: str, processes: int) -> dict[str, Any]:
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Return in words which conditions are no longer the same."""
+    """Return a phrase for each condition that has changed."""
     changed = {name: value for name, value in now.items() if before.get(name) != value}
     return [f"{name} is {value} now and was {before.get(name)}" for name, value in changed.items()]

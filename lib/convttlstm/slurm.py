@@ -1,4 +1,4 @@
-"""The Slurm cluster that a process runs on, if it does: its own job, and all jobs of a folder."""
+"""Slurm: the job of this process, if there is one, and all jobs of a folder."""
 
 import os
 import subprocess
@@ -9,21 +9,21 @@ from pathlib import Path
 
 from convttlstm.files import UserError
 
-NAME = "convttlstm"  # begins the names of all jobs; profiles/slurm says so
-# What a job asks for must not contain the separator; Snakemake's comments do not.
+NAME = "convttlstm"  # prefix of all job names, as in profiles/slurm
+# The format of squeue; the working folder is last since it may contain the separator.
 FIELDS = "%i|%T|%j|%r|%k|%Z"
-OVER = ("CANCELLED", "COMPLETED", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT")
+ENDED = ("CANCELLED", "COMPLETED", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT")
 
 
 def seconds_left() -> float | None:
-    """Return how long Slurm lets the job of this process run; None outside Slurm, or without a limit."""
+    """Return the seconds until the time limit of this process's job; None without Slurm or limit."""
     job = os.environ.get("SLURM_JOB_ID")
-    said = _ask("squeue", "--noheader", "--jobs", job, "--format", "%L") if job else ""
+    said = _output_of("squeue", "--noheader", "--jobs", job, "--format", "%L") if job else ""
     return parse_duration(said.strip())
 
 
 def parse_duration(text: str) -> float | None:
-    """Return the seconds of [days-][hours:]minutes:seconds, None of anything else, such as UNLIMITED."""
+    """Return the seconds of [days-][hours:]minutes:seconds, None for anything else, such as UNLIMITED."""
     days, dash, clock = text.rpartition("-")
     parts = clock.split(":")
     if not all(part.isdigit() for part in [*parts, *([days] if dash else [])]) or len(parts) not in (2, 3):
@@ -35,13 +35,12 @@ def parse_duration(text: str) -> float | None:
 
 
 def requeue() -> bool:
-    """Put the job of this process back into Slurm's queue, under the same number.
+    """Requeue the job of this process, with the same number.
 
-    Slurm then ends all its processes, this one too. Of several processes the first asks; the others are
-    told the same.
+    Slurm then ends all its processes, including this one. Of several processes only the first requeues.
 
     Returns:
-        Whether there is such a job, and Slurm will start it again.
+        Whether there is a job and Slurm will start it again.
     """
     job = os.environ.get("SLURM_JOB_ID")
     if not job:
@@ -51,7 +50,7 @@ def requeue() -> bool:
     try:
         subprocess.run(["scontrol", "requeue", job], check=True, capture_output=True, timeout=60)
     except (OSError, subprocess.SubprocessError):
-        return False  # not a batch job, or the cluster forbids it
+        return False  # not a batch job, or requeueing is forbidden
     return True
 
 
@@ -60,10 +59,10 @@ class Job:
     """A job in Slurm's queue.
 
     Attributes:
-        number: Slurm's.
-        state: such as RUNNING.
+        number: its number in Slurm.
+        state: its state, such as RUNNING.
         reason: why it waits, such as Resources.
-        comment: what Snakemake wrote to it: its rule and wildcards.
+        comment: Snakemake's comment: its rule and wildcards.
     """
 
     number: str
@@ -73,33 +72,33 @@ class Job:
 
 
 def jobs_of(folder: Path) -> list[Job]:
-    """Return the jobs of this project, waiting or running, that were submitted from `folder`.
+    """Return this project's waiting and running jobs that were submitted from `folder`.
 
-    There are none where there is no Slurm.
+    The list is empty without Slurm.
     """
     found = []
-    for line in _ask("squeue", "--me", "--noheader", "--format", FIELDS).splitlines():
+    for line in _output_of("squeue", "--me", "--noheader", "--format", FIELDS).splitlines():
         number, state, name, reason, comment, place = line.split("|", 5)
-        if name.startswith(NAME) and state not in OVER and Path(place) == folder.resolve():
+        if name.startswith(NAME) and state not in ENDED and Path(place) == folder.resolve():
             found.append(Job(number, state, reason, comment))
     return found
 
 
 def cancel_orphans(folder: Path) -> None:
-    """Cancel the jobs that were submitted from `folder`, and wait for their end; training saves first.
+    """Cancel the jobs that were submitted from `folder`, and wait until they end; training saves first.
 
-    To be called by what is about to submit them anew.
+    Call it before submitting them again.
 
     Raises:
-        UserError: some do not end within five minutes.
+        UserError: a job does not end within five minutes.
     """
     orphans = jobs_of(folder)
     if not orphans:
         return
     running = sum(job.state != "PENDING" for job in orphans)
     print(
-        f"{len(orphans)} jobs of an earlier Snakemake are still there, {running} of them running: "
-        "cancelled; what they trained is saved and goes on from there",
+        f"{len(orphans)} jobs of an earlier Snakemake are still in the queue, {running} of them running: "
+        "cancelling them; training is saved and resumes",
         file=sys.stderr,
     )
     subprocess.run(["scancel", *(job.number for job in orphans)], check=True)
@@ -107,12 +106,14 @@ def cancel_orphans(folder: Path) -> None:
     while left := jobs_of(folder):
         if time.monotonic() > deadline:
             numbers = ", ".join(job.number for job in left)
-            raise UserError(f"Slurm's jobs {numbers} do not end; see `scontrol show job {left[0].number}`")
+            raise UserError(
+                f"Slurm's jobs {numbers} do not end; see `scontrol show job {left[0].number}` and cancel them"
+            )
         time.sleep(1)
 
 
-def _ask(*command: str) -> str:
-    """Return what a command prints, "" if there is none or it fails."""
+def _output_of(*command: str) -> str:
+    """Return a command's output, "" if the command is missing or fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     except (OSError, subprocess.SubprocessError):

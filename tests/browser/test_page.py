@@ -198,8 +198,10 @@ def test_where_it_comes_from_opens_and_closes_by_keyboard(
     link = {
         "row": page.locator(PAPER_TABLE).get_by_role("link", name="Conv-TT-LSTM, seed 0"),
         "claim": page.locator("#claim-mse a.origin"),
-        "figure": page.locator("figure.drawing a.origin").first,
+        "figure": page.locator("figure.drawing a.origin >> visible=true").first,
     }[from_where]
+    if from_where == "claim":
+        page.locator("#claims-training summary").first.press("Enter")
     link.focus()
     page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog")
@@ -225,6 +227,33 @@ def test_where_it_comes_from_opens_and_closes_by_keyboard(
     page.keyboard.press("Escape")
     assert not dialog.is_visible()
     assert link.evaluate("link => link === document.activeElement")
+
+
+def test_details_are_folded_and_open_by_keyboard(reader: Reader) -> None:
+    page = reader.open()
+    folded = page.locator("main details")
+    assert folded.count() > 10 and folded.evaluate_all("all => all.every(one => !one.open)")
+    for title in ("Film strip", "Gallery", "Both metric protocols", "Loss curves"):
+        summary = page.locator("summary").get_by_text(title, exact=True)
+        summary.press("Enter")
+        assert summary.locator("xpath=../figure").locator("img").is_visible()
+    claims = page.locator("#claims-training")
+    claims.locator("summary").first.press("Enter")
+    assert page.locator("#claim-mse").is_visible()
+
+
+def test_narrow_figures_stand_side_by_side_where_there_is_room(reader: Reader) -> None:
+    def places(width: int) -> tuple[dict[str, float], dict[str, float]]:
+        boxes = [
+            reader.open(width).get_by_text(text, exact=True).locator("xpath=ancestor::figure").bounding_box()
+            for text in ("Every training.", "Curves by frame.")
+        ]
+        return boxes[0], boxes[1]
+
+    first, second = places(1280)
+    assert second["x"] > first["x"] + first["width"] and abs(second["y"] - first["y"]) < 1
+    first, second = places(390)
+    assert second["x"] == first["x"] and second["y"] > first["y"] + first["height"]
 
 
 def test_figures_enlarge_and_the_focus_returns(reader: Reader) -> None:
@@ -286,8 +315,13 @@ def test_narrow_screens_scroll_down_only(reader: Reader, width: int) -> None:
 
 def test_everything_can_be_read_without_javascript(reader: Reader, results: Path) -> None:
     page = reader.open(java_script_enabled=False)
-    for text in ("Which claims hold", "The paper's own figures contradict it.", "Film strip."):
+    for text in ("Which claims hold", "What was not tested", "What counts and times show."):
         assert page.locator("main").get_by_text(text).first.is_visible()
+    for text in ("The paper's own figures contradict it.", "Film strip."):
+        said = page.locator("main").get_by_text(text).first
+        assert not said.is_visible()
+        said.locator("xpath=ancestor::details[1]").locator("summary").first.click()
+        assert said.is_visible()
     assert methods(page)[-1] == "Conv-TT-LSTM, seed 0"
     assert page.locator("noscript p").is_visible()
     assert page.locator("button:visible").count() == 0

@@ -15,7 +15,7 @@ from convttlstm.models.conv_lstm import ConvLstmCell
 from convttlstm.models.conv_tt_lstm import ConvTtLstmCell, PackedConvTtLstmCell
 from convttlstm.models.recurrent import JointConv
 from tests import oracle
-from tests.unit.test_conv_tt_lstm import as_arrays
+from tests.layers import hidden_by_oracle
 
 
 @pytest.mark.parametrize("size, order", [(3, 1), (3, 2), (3, 4), (5, 3), (1, 3)])
@@ -121,33 +121,21 @@ def test_a_layer_of_the_textbook_and_ours_equal_the_oracle(make):
     for step in (-STEP, STEP):
         moved = make().double()
         vector_to_parameters(weights + step * direction, moved.parameters())
-        ends.append(np.square(by_oracle(moved, x.numpy())).sum())
+        ends.append(np.square(by_oracle(moved, x)).sum())
     for layer in (ours, textbook.textbook_layer(ours)):
         state = layer.initial_state(x[0])
         for frame in x:
             hidden, state = layer(frame, state)
         hidden = hidden[0, :, MARGIN:-MARGIN, MARGIN:-MARGIN]
-        np.testing.assert_allclose(hidden.detach(), by_oracle(ours, x.numpy()), atol=1e-10)
+        np.testing.assert_allclose(hidden.detach(), by_oracle(ours, x), atol=1e-10)
         gradients = torch.autograd.grad(hidden.square().sum(), list(layer.parameters()))
         slope = parameters_to_vector(gradients) @ direction
         np.testing.assert_allclose(slope, (ends[1] - ends[0]) / 2 / STEP, rtol=1e-6)
 
 
-def by_oracle(layer: ConvLstmCell | ConvTtLstmCell, x: np.ndarray) -> np.ndarray:
+def by_oracle(layer: ConvLstmCell | ConvTtLstmCell, x: torch.Tensor) -> np.ndarray:
     """The last hidden state, (hidden, height, width), away from the border."""
-    cell = np.zeros((HIDDEN, SIDE, SIDE))
-    history = [cell] * HISTORY
-    for frame in x[:, 0]:
-        if isinstance(layer, ConvTtLstmCell):
-            weights = as_arrays(layer, 1)
-            inputs = oracle.windows(history, weights["p"], weights["p_biases"])
-            kernels = weights["w"], weights["factors"], weights["factor_biases"]
-        else:
-            w, k, bias = (part.detach().numpy() for part in layer.gates.kernels())
-            inputs, kernels = history[:1], (w, [k], [bias])
-        hidden, cell = oracle.lstm(oracle.preactivations(frame, inputs, *kernels), cell)
-        history = [hidden, *history[:-1]]
-    return hidden[:, MARGIN:-MARGIN, MARGIN:-MARGIN]
+    return hidden_by_oracle(layer, x[:, 0])[:, MARGIN:-MARGIN, MARGIN:-MARGIN]
 
 
 def test_gradient_of_one_layer_by_hand():

@@ -37,6 +37,7 @@ DATASET = "moving_mnist_2"
 SEQUENCES = 40
 COLUMNS = ["claim", "group", "topic", "place", "statement", "paper", "paper_holds", "paper_note", "verdict"]
 COLUMNS += ["why", "measured", "seeds", "sequences", "dataset", "horizon", "runs", "needs"]
+COLUMNS += ["effect_of", "effect", "effect_low", "effect_high", "effect_paper", "effect_others"]
 
 # Read off the printed tables by hand, not by the code.
 AGAINST = {
@@ -116,7 +117,7 @@ def test_the_shipped_claims_are_valid_and_cover_all_topics() -> None:
 def test_the_papers_own_figures_contradict_what_was_found_by_hand() -> None:
     claims = catalogue()
     paper = Paper(PAPER, claims)
-    found = {claim.id: paper.figures(claim).holds for claim in claims.claims.claims}
+    found = {claim.id: paper.printed_values(claim).holds for claim in claims.claims.claims}
     assert {name for name, holds in found.items() if holds is False} == AGAINST
     assert {name for name, holds in found.items() if holds} == AGREES
 
@@ -124,7 +125,7 @@ def test_the_papers_own_figures_contradict_what_was_found_by_hand() -> None:
 def test_the_papers_figures_are_shown_digit_by_digit_and_the_optimized_codes_noted() -> None:
     claims = catalogue()
     paper = Paper(PAPER, claims)
-    figures = {claim.id: paper.figures(claim) for claim in claims.claims.claims}
+    figures = {claim.id: paper.printed_values(claim) for claim in claims.claims.claims}
     assert "LPIPS, 30 frames: 90.38 < 140.1 of ConvLSTM (baseline)" in figures["mnist-beats-baseline"].text
     note = figures["mnist-beats-baseline"].note
     assert "28.15 > 27.21" in note and "99.83" not in note
@@ -700,6 +701,36 @@ def test_values_are_compared_at_the_papers_scale_only(tmp_path: Path) -> None:
         assert line["measured"].startswith(f"{mean_mse:.3g} [") and "the paper has 25.81" in line["measured"]
 
 
+def test_the_size_of_an_effect_is_its_weakest_lead_in_margins(tmp_path: Path) -> None:
+    settings = scale()
+    results = make_results(tmp_path / "laptop", settings, runs_with(np.full(SEQUENCES, -0.001)))
+    both = LOWER_MSE | {"horizons": [10, 30]}
+    line = decide(tmp_path, results, settings, [both])
+    # At 10 frames both are equal; the paper has its smallest lead there, of which the margin is 0.01.
+    margin = 0.01 * (18.17 - 12.96)
+    assert float(line["effect"]) == 0
+    assert float(line["effect_paper"]) == pytest.approx(1 / 0.01)
+    assert float(line["effect_others"]) == pytest.approx(1 / margin, rel=1e-4)
+    line = decide(tmp_path, results, settings, [LOWER_MSE])
+    ends = [float(line[name]) for name in ("effect_low", "effect", "effect_high")]
+    assert ends == pytest.approx([1 / margin] * 3, rel=1e-4)
+    assert float(line["effect_paper"]) == pytest.approx((33.08 - 25.81) / margin, rel=1e-4)
+    assert line["effect_of"].startswith("MSE at 30 frames, Conv-TT-LSTM against ConvLSTM")
+
+
+def test_the_size_of_a_count_is_the_share_below_the_bound(tmp_path: Path) -> None:
+    settings = scale()
+    results = make_results(tmp_path / "laptop", settings, runs_with(0 * BASE))
+    fewer = {"kind": "count", "what": "parameters", "dataset": "moving_mnist_2", "factor": 0.5}
+    line = decide(
+        tmp_path, results, settings, [fewer | {"better": "conv_tt_lstm", "than": ["conv_lstm", "predrnn_pp"]}]
+    )
+    # The fixture gives PredRNN++ as many parameters as ours.
+    assert line["verdict"] == "fails" and float(line["effect"]) == pytest.approx(1 - 2)
+    assert float(line["effect_paper"]) == pytest.approx(1 - 2.69 / (0.5 * 15.05), rel=1e-4)
+    assert float(line["effect_others"]) == pytest.approx(1 - 2687281 / (0.5 * 3973201), rel=1e-4)
+
+
 def test_windows_of_one_video_are_not_independent(tmp_path: Path) -> None:
     """The same values decide where sequences are drawn one by one, and not where they are of four videos."""
     settings = scale()
@@ -731,7 +762,7 @@ def test_claims_that_mix_training_and_counts_are_refused(tmp_path: Path) -> None
     settings = scale()
     results = make_results(tmp_path / "laptop", settings, runs_with(0 * BASE))
     fewer = {"kind": "count", "what": "parameters", "dataset": "kth", "better": "conv_tt_lstm"}
-    with pytest.raises(UserError, match="claim 'it': mixes training, counts and times; make a claim of each"):
+    with pytest.raises(UserError, match="claim 'it': mixes training, counts and times; split it into"):
         decide(tmp_path, results, settings, [LOWER_MSE, fewer | {"than": ["conv_lstm"]}])
 
 
@@ -748,7 +779,7 @@ def test_claims_that_mix_training_and_counts_are_refused(tmp_path: Path) -> None
         ),
         ({"than": ["alon"]}, r"claim 'it': comparisons\.0\.than: system 'alon' is not defined; .*'alone'"),
         ({"horizon": [30]}, r"claim 'it': comparisons\.0\.horizon: unknown setting; did you mean 'horizons'"),
-        ({"horizons": [20]}, r"claim 'it': comparisons\.0: moving_mnist_2 is not judged at 20 frames"),
+        ({"horizons": [20]}, r"claim 'it': comparisons\.0: moving_mnist_2 is not evaluated at 20 frames"),
         ({"dataset": "khth"}, r"claim 'it': comparisons\.0\.dataset: data set 'khth' .*'kth'"),
         ({"kind": "metrics"}, r"claim 'it': comparisons\.0: .*metric"),
     ],
@@ -772,8 +803,8 @@ def test_groups_ids_and_empty_claims_are_checked(tmp_path: Path) -> None:
         "groups": ["Tearin"],
     }
     for claims, message in [
-        ([claim], "claim 'it': needs either comparisons, or in undecidable why there are none"),
-        ([claim | {"undecidable": "so"}] * 2, "claim 'it': is there twice"),
+        ([claim], "claim 'it': has both or neither of comparisons and undecidable"),
+        ([claim | {"undecidable": "so"}] * 2, "claim 'it': the id occurs twice"),
         ([claim | {"comparisons": [accuracy]}], "group 'Tearin' is not defined; did you mean 'Tearing'"),
         ([{"id": "it"}], "claim 'it': topic: Field required"),
         ([], "claims: List should have at least 1 item"),

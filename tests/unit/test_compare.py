@@ -94,7 +94,7 @@ def test_what_only_trains_otherwise_leaves_the_test_sequences_alone(sides) -> No
     edit(config, "dataset", "train", "sequences", value=99)
     edit(config, "training", "epochs", value=77)
     assert line(*sides).judged_on == SAME
-    (settings,) = [table for table in compare(*sides).tables() if table.title == "What else differs"]
+    (settings,) = [table for table in compare(*sides).tables() if table.title == "Other differences"]
     cells = {row.cells[0]: row.cells[1:] for row in settings.rows}
     assert cells["training.epochs"] == ["8", "77", "all"]
     assert cells["dataset.train.sequences"][1] == "99"
@@ -134,7 +134,7 @@ def test_tables_alone_say_whether_intervals_overlap(tmp_path: Path, errors) -> N
     assert (found.low, found.high, found.judged_on) == (None, None, TABLES)
     assert found.b == pytest.approx(11) and found.sure
     assert not line(tmp_path / "a", tmp_path / "b", "SSIM, paper protocol, 30 frames").sure
-    assert "get its runs/" in compare(tmp_path / "a", tmp_path / "b").to_text()
+    assert "need its runs/" in compare(tmp_path / "a", tmp_path / "b").to_text()
 
 
 def test_a_table_beside_runs_is_compared_by_both_intervals(sides, errors) -> None:
@@ -151,7 +151,9 @@ def test_a_table_beside_runs_is_compared_by_both_intervals(sides, errors) -> Non
 def test_seeds_that_were_judged_differently_are_one_line(tmp_path: Path, errors) -> None:
     judged(tmp_path / "a", "conv_lstm-seed0", errors[0])
     judged(tmp_path / "a", "conv_lstm-seed1", errors[0][:-1])
-    with pytest.raises(UserError, match="conv_lstm-seed0: its seeds were judged on different test sequences"):
+    with pytest.raises(
+        UserError, match="conv_lstm-seed0: its seeds were evaluated on different test sequences"
+    ):
         compare(tmp_path / "a", tmp_path / "a")
 
 
@@ -177,5 +179,5 @@ def test_what_cannot_be_compared_is_one_line(sides, tmp_path: Path) -> None:
     make_run(tmp_path / "c", "black")
     with pytest.raises(UserError, match=r"have no run in common; .* has moving_mnist_2/conv_lstm"):
         compare(sides[0], tmp_path / "c")
-    with pytest.raises(UserError, match=r"x\.pdf: a comparison is written as \.md or \.csv"):
+    with pytest.raises(UserError, match=r"x\.pdf: unknown suffix; name a \.md or \.csv"):
         compare(*sides).write(tmp_path / "x.pdf")

@@ -166,7 +166,7 @@ def test_titles_that_break_a_line_or_its_order_are_refused(overlay, title):
 
 
 def test_a_missing_scale_lists_those_there_are():
-    with pytest.raises(UserError, match="no such scale; there are demo, gpu, laptop, paper"):
+    with pytest.raises(UserError, match="no such scale; there are demo, gpu, h100, laptop, paper"):
         load_settings(ROOT / "config/dmeo.yaml")
 
 
@@ -310,7 +310,7 @@ def defaults() -> dict[str, object]:
             value = field.get_default(call_default_factory=True)
             if isinstance(value, BaseModel):
                 groups.append(type(value))
-            elif not field.is_required() and name not in group.__dict__.get("judged_only", ()):
+            elif not field.is_required() and name not in group.__dict__.get("evaluation_only", ()):
                 found[f"{group.__name__}.{name}"] = json.loads(json.dumps(value, default=dict))
     return found
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from convttlstm.models.conv_tt_lstm import ConvTtLstmCell, PackedConvTtLstmCell
 from tests import oracle
+from tests.layers import as_arrays
 
 SETTINGS = [  # S, N, C, M, and the size of every G(i)
     (3, 1, 2, 1),
@@ -37,22 +38,6 @@ def random_cell(make, size, order, rank, steps, factor_size, inputs=2, hidden=3)
     for weight in cell.parameters():
         torch.nn.init.normal_(weight, std=0.3)  # biases too, or they would not be tested
     return cell
-
-
-def as_arrays(cell: ConvTtLstmCell, in_channels: int) -> dict[str, list[np.ndarray] | np.ndarray]:
-    """The cell's weights by the names of the paper's equations."""
-    w, first, bias = (part.detach().numpy() for part in cell.gates.kernels())
-    assert w.shape[1] == in_channels
-    factors = [factor.weight.detach().numpy() for factor in cell.factors]
-    biases = [factor.bias.detach().numpy() for factor in cell.factors]
-    p = cell.window_weight.detach().numpy()
-    return {
-        "w": w,
-        "factors": [first, *factors],
-        "factor_biases": [bias, *biases],
-        "p": [np.concatenate(list(weight), axis=1) for weight in p],
-        "p_biases": list(cell.window_bias.detach().numpy()),
-    }
 
 
 def windows_of(cell: ConvTtLstmCell, states: list[Tensor]) -> list[Tensor]:

@@ -67,7 +67,7 @@ def test_pictures_stand_upright(tmp_path: Path, matrix: tuple[int, ...], quarter
     stored = np.ascontiguousarray(np.rot90(upright, quarters))
     path = write(tmp_path / "phone.mp4", [stored] * 3)
     turn(path, matrix)
-    for frame in decode(str(path), 32, colour):
+    for frame in decode(str(path), (32, 32), colour):
         assert frame.shape == (3 if colour else 1, 32, 32)
         np.testing.assert_allclose(frame[:, 2:14, 2:14], 128, atol=6)
         np.testing.assert_allclose(frame[:, 2:14, 18:30], 255, atol=6)
@@ -82,7 +82,7 @@ def test_ten_to_sixteen_bits_keep_their_brightness(tmp_path: Path, pix_fmt: str)
         "ffv1",
         pix_fmt,
     )
-    assert [round(float(frame.mean())) for frame in decode(str(path), 16)] == pytest.approx(
+    assert [round(float(frame.mean())) for frame in decode(str(path), (16, 16))] == pytest.approx(
         [0, 128, 255], abs=1
     )
 
@@ -93,7 +93,7 @@ def test_moments_without_a_picture_are_no_damage(tmp_path: Path) -> None:
     path = write(tmp_path / "dropped.avi", frames)
     with av.open(str(path)) as container:
         assert container.streams.video[0].frames == 30
-    assert sum(1 for _ in decode(str(path), 32)) == sum(frame is not None for frame in frames) == 26
+    assert sum(1 for _ in decode(str(path), (32, 32))) == sum(frame is not None for frame in frames) == 26
 
 
 @pytest.mark.parametrize("suffix", CODECS)

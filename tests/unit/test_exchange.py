@@ -2,16 +2,19 @@
 
 import hashlib
 import json
+import resource
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from convttlstm import hub
 from convttlstm.config import read_run
+from convttlstm.evaluation.predict import predict
 from convttlstm.files import UserError
 from convttlstm.models import create_model
 from convttlstm.sharing.released import from_released
@@ -174,7 +177,7 @@ def test_importing_says_that_the_file_does_not_tell_of_a_sigmoid(project: Projec
         assert "sigmoid" not in import_weights(project, tmp_path / "other").stdout
         assert project.evaluate(tmp_path / "other").returncode == 0
         refused = project.evaluate(tmp_path / "run")
-        assert "under other settings than today's (model.output is 'sigmoid', was 'linear')" in refused.stderr
+        assert "with other settings (model.output is 'sigmoid', was 'linear')" in refused.stderr
     finally:
         project.configure()
 
@@ -188,6 +191,37 @@ def test_published_weights_predict_as_the_run_does(project: Project, tmp_path: P
     for folder, output in zip((run, exported), outputs, strict=True):
         assert project.call("predict", folder, video, "--horizon", 5, "-o", output).returncode == 0
     np.testing.assert_array_equal(*map(np.load, outputs))
+
+
+def test_pictures_and_arrays_are_predicted_in_as_videos_are(project: Project, tmp_path: Path):
+    run, frames = tmp_path / "run", np.random.default_rng(0).integers(0, 256, (9, 16, 16), np.uint8)
+    assert import_weights(project, run).returncode == 0
+    inputs = [tmp_path / name for name in ("video.avi", "array.npy", "pictures")]
+    write_video(inputs[0], frames)
+    np.save(inputs[1], frames)
+    inputs[2].mkdir()
+    for number, frame in enumerate(frames):
+        Image.fromarray(frame).save(inputs[2] / f"{number}.png")
+    found = [predict(run, path, 5).prediction for path in inputs]
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+    with pytest.raises(UserError, match=r"nowhere: no such file, and no folder of pictures"):
+        predict(run, tmp_path / "nowhere", 5)
+
+
+def test_a_full_disk_leaves_no_weights_and_one_line(project: Project, tmp_path: Path):
+    """safetensors has an error of its own for it."""
+    path = project.folder / "release.pt"
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    arguments = ["--config", project.config, "--dataset", "moving_mnist_2", RUN, path, "--sha256", digest]
+
+    def full() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # less than the weights
+
+    done = project.spawn("import-weights", *arguments, "-o", tmp_path, preexec_fn=full)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
+    assert "best.safetensors: cannot be written" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
 
 
 def test_without_a_video_the_first_test_sequence_is_predicted(project: Project, tmp_path: Path):
@@ -214,10 +248,10 @@ def test_published_weights_that_are_not_as_described_are_refused(project: Projec
         hub.load(exported)
     weights.write_bytes(good)
     description.write_text(json.dumps(described | {"arguments": described["arguments"] | {"rank": 5}}))
-    with pytest.raises(UserError, match="not the weights that model"):
+    with pytest.raises(UserError, match="not the weights of the model in model"):
         hub.load(exported)
     description.write_text("{}")
-    with pytest.raises(UserError, match="not a model's description"):
+    with pytest.raises(UserError, match="not a valid description of a model"):
         hub.load(exported)
     weights.unlink()
     with pytest.raises(UserError, match="no such file"):
@@ -236,12 +270,12 @@ def test_what_cannot_be_imported_is_one_line_and_writes_nothing(project: Project
     torch.save({"model_state_dict": misshapen}, project.folder / "misshapen.pt")
     torch.save(dict.fromkeys(released(3, 3, 8, 3), 1.5), project.folder / "numbers.pt")
     for options, reason in [
-        ({"digest": "0" * 64}, "it is not read"),
+        ({"digest": "0" * 64}, "it was not read"),
         ({"file": "harmful.pt"}, "holds more than weights"),
-        ({"file": "misshapen.pt"}, "not of the authors' layout"),
-        ({"file": "numbers.pt"}, "not of the authors' layout"),
-        ({"run": "conv_tt_lstm-N2-seed0"}, "wants"),
-        ({"run": "conv_lstm-seed0"}, "wants"),
+        ({"file": "misshapen.pt"}, "do not have the authors' layout"),
+        ({"file": "numbers.pt"}, "do not have the authors' layout"),
+        ({"run": "conv_tt_lstm-N2-seed0"}, "needs"),
+        ({"run": "conv_lstm-seed0"}, "needs"),
     ]:
         done = import_weights(project, tmp_path / "run", **options)
         assert done.returncode == 1 and reason in done.stderr

@@ -8,8 +8,11 @@ import pytest
 import torch
 
 from convttlstm.config import load_settings, resolve_run, table_runs, with_model
+from convttlstm.evaluation.complexity import write_complexity
 from convttlstm.files import UserError
 from convttlstm.models import create_model
+from convttlstm.reporting.tables import complexity
+from convttlstm.results import Scale
 from tests.conftest import ROOT, Project
 
 MODEL = '''
@@ -116,6 +119,33 @@ def test_a_change_of_the_file_is_another_run(model_file):
     assert digest() == before
     model_file.write_text(MODEL + "# changed\n")
     assert digest() != before
+
+
+BLOCKS = MODEL.replace(
+    "steps = ",
+    """if frames.shape[-1] % 64:
+            raise ValueError("frames cannot be cut into blocks")
+        if context != 10:
+            raise ValueError("made for ten frames")
+        steps = """,
+)
+
+
+def test_what_it_costs_is_counted_where_it_can_be(tmp_path, capsys):
+    """At the lengths that it is trained for; the rest of the table is made all the same."""
+    path = tmp_path / "fading.py"
+    path.write_text(BLOCKS)
+    settings = with_model(load_settings(ROOT / "config/demo.yaml"), f"{path}:Fading")
+    write_complexity({"demo": settings}, tmp_path / "complexity.csv")
+    scale = Scale("demo", settings, tmp_path, ROOT / "data/paper", tmp_path)
+    table = complexity.rows(scale, "", [])
+    (row,) = table[table["system"] == "fading"].to_dict("records")
+    assert row["parameters"] == "1" and row["multiplications_64"] == row["multiplications_128"] == "0"
+    assert row["multiplications_120"] == row["activation_bytes_120"] == ""
+    assert "not counted at 120 x 120 pixels: frames cannot be cut into blocks" in capsys.readouterr().out
+    shown = complexity.document(scale, "", table).to_markdown()
+    (line,) = (line for line in shown.splitlines() if line.startswith("| Fading"))
+    assert [cell.strip() for cell in line.split("|")].count("-") == 2
 
 
 @pytest.mark.slow

@@ -4,7 +4,8 @@ import json
 import re
 import subprocess
 import sys
-from itertools import pairwise
+from dataclasses import replace
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +19,14 @@ from convttlstm.config import Settings, load_settings
 from convttlstm.files import UserError
 from convttlstm.planning.costs import measures_from
 from convttlstm.reporting.drawing import COLOURS, COLUMN, DASHES, MARKERS, SMALL, Series, ink, series_of
-from convttlstm.reporting.figures.figure2 import bubbles_of, draw_figure2
+from convttlstm.reporting.figures.figure2 import Bubble, bubbles_of, draw_figure2
 from convttlstm.reporting.figures.loss import draw_loss_curves
 from convttlstm.reporting.figures.orders import REPORT as ORDERS_FIGURE
 from convttlstm.reporting.figures.per_frame import draw_per_frame
 from convttlstm.reporting.figures.protocols import draw_protocols, standings, swapped
 from convttlstm.reporting.figures.ratios import runtime_figure
 from convttlstm.reporting.figures.seeds import draw_seeds, paper_values
-from convttlstm.results import Scale, read_table
+from convttlstm.results import Interval, Scale, read_table
 from tests.reports import load_results, write_report
 from tests.unit.test_reporting import COMPLEXITY, DATASET, MSE, ORDERS, PAPER, ROOT, make_run
 
@@ -157,7 +158,7 @@ def test_figure2_has_one_bubble_a_system_at_the_mean_of_table2(results: Path, tm
     published = read_table(PAPER / "table2.csv", ["dataset"])
     published = published[published["dataset"] == DATASET]
     bubbles = bubbles_of(series_of(loaded), published)
-    figure = draw_figure2(bubbles, [("both", {False, True})], loaded[0].config)
+    figure = draw_figure2(bubbles, loaded[0].config)
     for axes, horizon in zip(figure.axes, (10, 30), strict=True):
         dots = [line for line in axes.lines if len(line.get_xdata()) == 1]
         hollow = [dot for dot in dots if dot.get_markerfacecolor() == "none"]
@@ -181,6 +182,29 @@ def test_figure2_has_one_bubble_a_system_at_the_mean_of_table2(results: Path, tm
             assert found[0] <= found[1] and found == pytest.approx(list(row[columns].astype(float)), rel=1e-4)
 
 
+def test_names_in_figure2_touch_nothing(results: Path) -> None:
+    """Nine systems of similar values, of which no name may cover another's, or a bubble."""
+    loaded = load_results(results, DATASET, RUNS)
+    published = read_table(PAPER / "table2.csv", ["dataset"])
+    look = replace(series_of(loaded)[-1].look, name="ConvLSTM (classic TTD) *")
+    noise, bubbles = np.random.default_rng(0), bubbles_of(series_of(loaded), published[:0])
+    for horizon in (10, 30):
+        for _ in range(7):
+            ssim, lpips = (0.8 + 0.03 * noise.random(), 150 + 30 * noise.random())
+            ends = [Interval(mean=m, low=m * 0.99, high=m * 1.01) for m in (ssim, lpips)]
+            bubbles.append(Bubble(horizon, look, *ends, 2.2, ours=True))
+    figure = draw_figure2(bubbles, loaded[0].config)
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        boxes = [text.get_window_extent() for text in axes.texts]
+        assert len(boxes) >= 9
+        assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+        dots = [line for line in axes.lines if len(line.get_xdata()) == 1]
+        centres = [axes.transData.transform((d.get_xdata()[0], d.get_ydata()[0])) for d in dots]
+        assert not any(box.contains(*centre) for box in boxes for centre in centres)
+        assert all(axes.bbox.padded(1).contains(*corner) for box in boxes for corner in box.corners())
+
+
 @pytest.mark.parametrize("scale", ["demo", "paper"])
 def test_seeds_are_dots_and_the_papers_values_stand_beside_them_at_its_scale(
     tmp_path: Path, scale: str
@@ -189,8 +213,7 @@ def test_seeds_are_dots_and_the_papers_values_stand_beside_them_at_its_scale(
     settings = load_settings(ROOT / f"config/{scale}.yaml")
     trained = series_of(load_results(results, DATASET, RUNS[1:]))
     write_report("seeds", results, DATASET, RUNS, tmp_path / "seeds", settings)
-    # Matplotlib notes each line of text beside its outlines.
-    note = " ".join(re.findall(r"<!-- (.*?) -->", (tmp_path / "seeds.svg").read_text()))
+    note = (tmp_path / "seeds.txt").read_text()
     assert ("hollow: the paper" in note) == (scale == "paper")
     assert ("of another scale" in note) == (scale != "paper")
     printed = paper_values(Scale(scale, settings, results, PAPER), trained, DATASET)

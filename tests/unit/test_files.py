@@ -24,8 +24,8 @@ def test_a_full_device_is_one_line_that_says_what_to_do(tmp_path: Path):
     with pytest.raises(UserError) as error, atomic_path(path):
         Path("/dev/full").write_text("x")
     assert str(error.value) == (
-        f"{path}: cannot be written (No space left on device); an earlier version is untouched, "
-        "make room and give the same command again"
+        f"{path}: cannot be written (No space left on device); an earlier version is unchanged, "
+        "free space and run the same command again"
     )
     assert not list(tmp_path.iterdir())
 

@@ -1,13 +1,18 @@
 """Sequences as people have them beside videos: folders of pictures, and arrays of several layouts."""
 
+import sys
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
 from pydantic import ValidationError
 
+from convttlstm.cli import main
 from convttlstm.config import Videos
 from convttlstm.data.clips import Windows
 from convttlstm.data.frames import decode
@@ -39,7 +44,7 @@ def write_pictures(folder: Path, frames: np.ndarray, suffix: str = ".png") -> No
 
 
 def frames_of(path: Path, **how: Any) -> np.ndarray:
-    return np.stack(list(decode(str(path), SIZE, **how)))
+    return np.stack(list(decode(str(path), (SIZE, SIZE), **how)))
 
 
 @pytest.mark.parametrize("colour", [False, True])
@@ -73,13 +78,26 @@ def stored(layout: str, clips: np.ndarray) -> np.ndarray:
     return kept.transpose([letters.index(letter) for letter in layout])
 
 
-@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def write_hdf5(path: Path, array: np.ndarray) -> None:
+    with h5py.File(path, "w") as file:
+        file.create_dataset("some/group/frames", data=array, chunks=True, compression="gzip")
+
+
+WRITERS: dict[str, Callable[[Path, np.ndarray], None]] = {
+    ".npy": np.save,
+    ".npz": np.savez,
+    ".h5": write_hdf5,
+    ".hdf5": write_hdf5,
+}
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
 @pytest.mark.parametrize("axes", ["tshw", "sthw", "stchw", "sthwc", "tchw", "thw"])
 def test_arrays_of_all_layouts_hold_the_same_frames(tmp_path: Path, axes: str, suffix: str) -> None:
     clips = np.random.default_rng(0).integers(256, size=(3, 5, 3, SIZE, SIZE), dtype=np.uint8)
     expected, colour = (clips, True) if "c" in axes else (clips[:, :, :1], False)
     path = tmp_path / f"clips{suffix}"
-    (np.save if suffix == ".npy" else np.savez)(path, stored(axes, clips))
+    WRITERS[suffix](path, stored(axes, clips))
     expected = (expected if "s" in axes else expected[:1])[:, ::2].reshape(-1, *expected.shape[2:])
     assert np.array_equal(frames_of(path, colour=colour, step=2, axes=axes), expected)
 
@@ -93,12 +111,27 @@ def test_numbers_of_other_types_become_bytes(tmp_path: Path, kind: str) -> None:
     assert np.array_equal(frames_of(tmp_path / "x.npy")[:, 0], frames)
 
 
-def test_windows_stay_within_the_sequences_of_an_array(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", [".npy", ".h5"])
+@pytest.mark.parametrize("kind", ["uint8", "float32"])
+def test_a_long_array_is_never_in_memory_as_a_whole(tmp_path: Path, suffix: str, kind: str) -> None:
+    path = tmp_path / f"long{suffix}"
+    array = np.zeros((6000, 32, 32), kind)
+    WRITERS[suffix](path, array)
+    frames_of(path)  # imports
+    tracemalloc.start()
+    assert sum(1 for _ in decode(str(path), (8, 8))) == 6000
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < array.nbytes / 5
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".h5"])
+def test_windows_stay_within_the_sequences_of_an_array(tmp_path: Path, suffix: str) -> None:
     """As in mnist_test_seq.npy, time comes first."""
     for number, split in enumerate(SPLITS):
         (tmp_path / "raw" / split).mkdir(parents=True)
         clips = noise(7 * 4, SIZE, number).reshape(7, 4, SIZE, SIZE)
-        np.save(tmp_path / f"raw/{split}/mnist.npy", clips)
+        WRITERS[suffix](tmp_path / f"raw/{split}/mnist{suffix}", clips)
     folder = prepared(settings(tmp_path / "raw", axes="tshw"), tmp_path / "out")
     train = Windows(folder, "train", frames=4, stride=1)
     assert len(train) == 4 * (7 - 4 + 1)
@@ -163,6 +196,43 @@ def test_wide_frames_are_cut_around_their_middle(tmp_path: Path, kind: str, colo
     assert np.array_equal(found, middle.transpose(0, 3, 1, 2) if colour else middle[:, None])
 
 
+KINDS = {"video": "x.avi", "pictures": "x", "array": "x.npy"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("crop", [False, True])
+def test_frames_keep_the_height_and_width_of_the_settings(tmp_path: Path, kind: str, crop: bool) -> None:
+    """Frames of that size are left as they are; higher ones are cut, or squashed."""
+    wide = np.concatenate([noise(3, SIZE, 0), noise(3, SIZE, 1)], axis=2)
+    writers = {"video": write_video, "pictures": write_pictures, "array": np.save}
+    for name, frames in (("as", wide), ("high", wide.repeat(2, axis=1))):
+        path = tmp_path / name / KINDS[kind]
+        path.parent.mkdir()
+        writers[kind](path, frames)
+        found = np.stack(list(decode(str(path), (SIZE, 2 * SIZE), crop=crop)))[:, 0]
+        if name == "as":
+            assert np.array_equal(found, wide)
+        elif crop:
+            assert np.array_equal(found, frames[:, SIZE // 2 : -SIZE // 2])
+        else:  # the mean of the rows that each new one covers, and a little of their neighbours
+            rows = wide.astype(float)
+            expected = 0.75 * rows[:, 1:-1] + 0.125 * (rows[:, :-2] + rows[:, 2:])
+            np.testing.assert_allclose(found[:, 1:-1], expected, atol=1)
+
+
+@pytest.mark.parametrize("size", [0, -3, [8], [8, 0], [8, 12, 3], "8", [8.5, 4], True, None, [[8, 8], 8]])
+def test_a_size_that_is_none_is_refused_in_one_line(size: Any) -> None:
+    with pytest.raises(ValidationError) as error:
+        Videos.model_validate(SETTINGS | {"folder": "x", "size": size})
+    (only,) = error.value.errors()
+    assert only["loc"] == ("size",) and "neither a number of pixels nor [height, width]" in only["msg"]
+
+
+def test_equal_sides_are_one_size() -> None:
+    assert settings(Path("x"), size=[SIZE, SIZE]) == settings(Path("x"))
+    assert settings(Path("x"), size=[8, 12]).frame_shape == (8, 12)
+
+
 def test_cropping_is_a_setting_and_has_arrays_of_its_own(tmp_path: Path) -> None:
     for number, split in enumerate(SPLITS):
         path = tmp_path / f"raw/{split}/x.avi"
@@ -201,6 +271,39 @@ def test_arrays_that_are_none_are_refused_in_one_line(tmp_path: Path, made: Any,
     made(tmp_path / "x.npy")
     with pytest.raises(UserError, match=said):
         frames_of(tmp_path / "x.npy")
+
+
+def test_hdf5_files_that_hold_no_single_array_are_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "x.h5"
+    for names, said in (((), "holds 0 arrays; keep one"), ("ab", r"holds 2 arrays \(a, b\); keep one")):
+        with h5py.File(path, "w") as file:
+            for name in names:
+                file[name] = noise(4, SIZE, 0)
+        with pytest.raises(UserError, match=said):
+            frames_of(path)
+    write_hdf5(path, noise(40, 64, 0))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="no HDF5 file that can be read"):
+        frames_of(path)
+    middle = len(whole) // 2
+    path.write_bytes(whole[:middle] + bytes(2000) + whole[middle + 2000 :])
+    with pytest.raises(UserError, match="sequence 1 cannot be read"):
+        frames_of(path)
+
+
+def test_hdf5_without_its_library_is_refused_in_one_line(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, split in enumerate(SPLITS):
+        (project.folder / "raw" / split).mkdir(parents=True)
+        write_hdf5(project.folder / f"raw/{split}/clips.h5", noise(6, SIZE, number))
+    project.configure(datasets={"clips": SETTINGS | {"folder": str(project.folder / "raw")}})
+    monkeypatch.chdir(project.folder)
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    assert main(["prepare", "--config", str(project.config), "--dataset", "clips", "-o", "out"]) == 1
+    said = capsys.readouterr().err
+    assert "pip install 'convttlstm[hdf5]'" in said and said.count("\n") == 1
 
 
 def test_pictures_that_are_none_are_refused_in_one_line(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from convttlstm.config import Settings, digests, grid_runs, load_settings, resolve_run
-from convttlstm.config.models import HYPER
+from convttlstm.config.models import SYMBOLS
 from convttlstm.evaluation.complexity import ModelCounts
 from convttlstm.evaluation.selection import select
 from convttlstm.files import UserError
@@ -23,7 +23,7 @@ from convttlstm.planning.estimate import to_text as estimate_text
 from convttlstm.planning.status import status
 from convttlstm.planning.status import to_text as status_text
 from convttlstm.slurm import Job
-from convttlstm.training.locks import forget
+from convttlstm.training.locks import archive
 from tests.reports import write_report
 
 ROOT = Path(__file__).parents[2]
@@ -90,12 +90,12 @@ def test_halving_takes_fewer_hours_for_the_same_points(paper: Settings) -> None:
     assert list(found[0].searches.values()) == pytest.approx(hours)
     text = estimate_text(found[1], TIMES, None)
     said = f"{hours[0]:,.0f} in rounds and {hours[1]:,.0f} every point to its end"
-    assert said in text and "1 selected runs copy" in text
+    assert said in text and "1 selected runs are copies" in text
 
 
 def test_estimate_names_its_device_and_what_it_leaves_out(paper: Settings) -> None:
     text = estimate_text(estimate(only(paper, table=["conv_tt_lstm", "vpn"]), "paper", TIMES), TIMES, None)
-    assert "AMD EPYC" in text and "the hours of 1 evaluations" in text
+    assert "AMD EPYC" in text and "1 evaluations, of videos" in text
 
 
 @pytest.mark.parametrize("content, reason", [(None, "no such file"), ("device,size\nx,64\n", "not a table")])
@@ -123,8 +123,8 @@ def held(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_run_that_is_being_trained_is_not_forgotten(held: Path) -> None:
     (held / "config.json").write_text("{}")
-    with pytest.raises(UserError, match="is being trained; stop that first"):
-        forget(held)
+    with pytest.raises(UserError, match="a process is training this run; stop it first"):
+        archive(held)
     assert held.is_dir()
 
 
@@ -191,10 +191,10 @@ def test_status_tells_runs_apart(held: Path, tmp_path: Path, paper: Settings, mo
     (again,) = (x for x in status(settings, "paper", tmp_path, queue) if x.run == done.name)
     assert (again.state, again.epoch) == ("to do", 4)
     text = status_text(list(lines.values()), queue, saved)
-    assert f"{DATASET}: 7 trainings: 1 done, 1 running, 1 waiting, 3 failed, 1 to do" in text
+    assert f"{DATASET}: 7 runs: 1 done, 1 running, 1 waiting, 3 failed, 1 to do" in text
     assert "epoch    4/500  best 2.00000  ends" in text
     assert "the loss is nan" in text and "Exceeded job memory limit" in text
-    assert "trained, not judged: convttlstm: error: LPIPS needs AlexNet's weights" in text
+    assert "trained, not evaluated: convttlstm: error: LPIPS needs AlexNet's weights" in text
     assert text.endswith("other jobs in Slurm's queue: 1 evaluate, 1 complexity")
 
 
@@ -234,7 +234,7 @@ def test_the_grid_s_table_holds_every_point_best_first(searched) -> None:
     for row in rows:
         run = resolve_run(settings, "demo", DATASET, row["run"])
         values = run.model.hyper()
-        assert all(int(row[symbol]) == values[name] for name, symbol in HYPER.items() if values.get(name))
+        assert all(int(row[symbol]) == values[name] for name, symbol in SYMBOLS.items() if values.get(name))
         model = create_model(run.model.name, 1, **values)
         assert int(row["parameters"]) == sum(value.numel() for value in model.parameters())
         assert float(row["validation_loss"]) == losses[row["run"]] and row["epoch"] == "1"

@@ -27,7 +27,7 @@ from convttlstm.records import restore
 from convttlstm.reporting.cells import capital
 from convttlstm.reporting.drawing import save, styled
 from convttlstm.training.history import best_epoch
-from convttlstm.training.locks import forget, run_lock
+from convttlstm.training.locks import archive, run_lock
 from tests.conftest import Project
 from tests.fuzz import fault_of, mutants
 from tests.fuzz_files import faults as damages
@@ -77,7 +77,7 @@ def test_records_that_are_none_are_set_aside_and_write_nothing(
     write_text(path, json.dumps(records))
     before = {found for found in tmp_path.rglob("*")}
     restore(project, *TRAVELS)
-    assert "set aside as records.json.damaged" in capsys.readouterr().err
+    assert "renamed to records.json.damaged" in capsys.readouterr().err
     assert {found for found in tmp_path.rglob("*")} - before == {path.with_name("records.json.damaged")}
     assert not Path("/tmp/evil-record").exists()
     restore(project, *TRAVELS)  # nothing is left that could be in the way
@@ -109,7 +109,7 @@ def test_a_lock_that_is_a_link_is_refused_and_its_target_kept(tmp_path: Path) ->
 
 def test_a_file_that_is_no_lock_is_not_truncated(tmp_path: Path) -> None:
     (tmp_path / ".lock").write_text("something else")
-    with pytest.raises(UserError, match="is no lock of a training process"), run_lock(tmp_path):
+    with pytest.raises(UserError, match="is not a lock file of a training process"), run_lock(tmp_path):
         pass
     assert (tmp_path / ".lock").read_text() == "something else"
 
@@ -155,7 +155,7 @@ def test_a_run_can_be_set_aside_by_a_relative_path(tmp_path: Path, monkeypatch: 
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("{}")
     monkeypatch.chdir(folder.parent)
-    assert forget(Path("r")) == tmp_path / "results/tiny/forgotten/d/r-1"
+    assert archive(Path("r")) == tmp_path / "results/tiny/forgotten/d/r-1"
 
 
 # Settings

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from convttlstm.data.clips import Clips
-from convttlstm.faults import mending
+from convttlstm.faults import remedy
 from convttlstm.files import UserError
 from convttlstm.repeatability import device_kind
 from tests.conftest import ENVIRONMENT, RUN, Project
@@ -28,7 +28,7 @@ def test_an_apple_gpu_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert device_kind("auto") == device_kind("cpu") == "cpu"
-    with pytest.raises(UserError, match="sees no CUDA device here"):
+    with pytest.raises(UserError, match="finds no CUDA device here"):
         device_kind("cuda")
 
 
@@ -52,7 +52,7 @@ def test_a_cuda_device_is_chosen_unless_the_cpu_is_asked_for(monkeypatch: pytest
     ],
 )
 def test_what_users_can_mend_is_said(error: BaseException, says: str) -> None:
-    assert says in mending(error) and bool(says) == bool(mending(error))
+    assert says in remedy(error) and bool(says) == bool(remedy(error))
 
 
 @pytest.mark.slow

@@ -59,7 +59,7 @@ def test_test_sequences_can_be_taken_from_a_file_and_train_nothing_anew(
     for split in ("train", "validation"):
         drawn, taken = (tmp_path / f"{folder}/{split}.npy" for folder in ("drawn", "taken"))
         assert drawn.read_bytes() == taken.read_bytes()
-    assert set(there) <= MovingMnist.judged_only
+    assert set(there) <= MovingMnist.evaluation_only
     other = dataset.model_copy(update={"size": 16})
     with pytest.raises(UserError, match=r"53 sequences of 20 frames, 32 x 32, .* say 53 of 20, 16 x 16"):
         prepare("bounce", other, digits, tmp_path / "other", tmp_path / "checksums.json")

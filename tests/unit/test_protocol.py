@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from convttlstm.config import Evaluation, Run, load_settings, resolve_run
 from convttlstm.data.clips import Subset
 from convttlstm.evaluation.lpips_metric import Lpips
-from convttlstm.evaluation.protocol import Pass, evaluate
+from convttlstm.evaluation.protocol import EvaluationSet, evaluate
 from convttlstm.files import UserError
 
 CONFIG = Path(__file__).parents[2] / "config/demo.yaml"
@@ -76,8 +76,8 @@ def judge(output: Path, lpips: Lpips | None = None, model: nn.Module | None = No
 def judge_run(
     run: Run, output: Path, lpips: Lpips | None = None, model: nn.Module | None = None
 ) -> dict[str, Any]:
-    passes = [Pass(run.dataset.test_horizons, Bytes())]
-    return evaluate(run, model or Drift(), passes, output, lpips, "cpu", PROVENANCE)
+    sets = [EvaluationSet(run.dataset.test_horizons, Bytes())]
+    return evaluate(run, model or Drift(), sets, output, lpips, "cpu", PROVENANCE)
 
 
 FILES = (("per", ""), ("training", "s"))
@@ -128,8 +128,8 @@ def test_agrees_with_brute_force(tmp_path: Path, reconstructs: bool) -> None:
 
 def test_frames_before_the_first_that_counts_are_in_no_mean(tmp_path: Path) -> None:
     run = settings(evaluation=Evaluation(batch_size=3, first_frame=2))
-    passes, training = [Pass(HORIZONS, Bytes())], Pass([min(HORIZONS)], Bytes())
-    result = evaluate(run, Drift(), passes, tmp_path, None, "cpu", PROVENANCE, training)
+    sets, training = [EvaluationSet(HORIZONS, Bytes())], EvaluationSet([min(HORIZONS)], Bytes())
+    result = evaluate(run, Drift(), sets, tmp_path, None, "cpu", PROVENANCE, training)
     for name, values in brute_force().items():
         for horizon in HORIZONS:
             expected = values[:, 1:horizon].mean()
@@ -161,9 +161,9 @@ def test_all_files_tell_the_same(tmp_path: Path) -> None:
 
 def test_training_sequences_are_evaluated_as_test_sequences_are(tmp_path: Path) -> None:
     """As many as there are test sequences, evenly spread; here they are the same ones."""
-    passes = [Pass(HORIZONS, Bytes())]
-    training = Pass([min(HORIZONS)], Bytes())
-    evaluate(settings(), Drift(), passes, tmp_path, None, "cpu", PROVENANCE, training)
+    sets = [EvaluationSet(HORIZONS, Bytes())]
+    training = EvaluationSet([min(HORIZONS)], Bytes())
+    evaluate(settings(), Drift(), sets, tmp_path, None, "cpu", PROVENANCE, training)
     on_test, on_training = (columns(tmp_path / f"{name}_sequence{s}.csv") for name, s in FILES)
     shortest = on_test["horizon"] == min(HORIZONS)
     np.testing.assert_array_equal(on_training["sequence"], range(SEQUENCES))
@@ -176,7 +176,7 @@ def test_windows_of_one_video_share_their_group(tmp_path: Path) -> None:
     """Seven windows of two videos: the interval is Student's with one degree of freedom."""
     clips = Bytes()
     clips.labels = {"video": np.array(list("aaaabbb"))}
-    result = evaluate(settings(), Drift(), [Pass([2], clips)], tmp_path, None, "cpu", PROVENANCE)
+    result = evaluate(settings(), Drift(), [EvaluationSet([2], clips)], tmp_path, None, "cpu", PROVENANCE)
     values = columns(tmp_path / "per_sequence.csv", text=("video",))["mse"]
     sums = np.array([(values - values.mean())[i].sum() for i in (slice(0, 4), slice(4, 7))])
     error = np.sqrt(2 * (sums**2).sum()) / SEQUENCES
@@ -252,8 +252,8 @@ def test_sequences_that_are_too_short_are_refused(tmp_path: Path) -> None:
 def test_each_horizon_of_videos_has_sequences_of_its_own(tmp_path: Path) -> None:
     """As if judged alone; frame by frame and in examples.npz it is the longest one that counts."""
     run = settings()
-    passes = [Pass([5], Bytes()), Pass([2], Subset(Bytes(), np.arange(3)))]
-    result = evaluate(run, Drift(), passes, tmp_path, None, "cpu", PROVENANCE)
+    sets = [EvaluationSet([5], Bytes()), EvaluationSet([2], Subset(Bytes(), np.arange(3)))]
+    result = evaluate(run, Drift(), sets, tmp_path, None, "cpu", PROVENANCE)
     assert result["sequences"] == result["available"] == {"5": SEQUENCES, "2": 3}
     whole = judge(tmp_path / "whole")["horizons"]
     assert result["horizons"]["5"] == whole["5"] and result["horizons"]["2"] != whole["2"]

@@ -81,16 +81,16 @@ def test_the_squared_error_is_of_frames_from_minus_one_to_one():
 def test_the_discriminators_layers():
     """Four 5x5 convolutions of stride 2, batch norms after all but the first, and a linear layer."""
     with torch.device("meta"):
-        discriminator = Discriminator(20, size=64)
+        discriminator = Discriminator(20, (64, 64))
     convolutions = (20 * 25 + 1) * 64 + (64 * 25 + 1) * 128 + (128 * 25 + 1) * 256 + (256 * 25 + 1) * 512
     norms, linear = 2 * (128 + 256 + 512), 512 * 4 * 4 + 1
     assert sum(weight.numel() for weight in discriminator.parameters()) == convolutions + norms + linear
     assert not list(discriminator.buffers())
 
 
-@pytest.mark.parametrize("size", [8, 16, 40, 64])
-def test_the_discriminator_takes_the_size_it_was_made_for(size):
-    logits = Discriminator(6, size, channels=2)(torch.rand(3, 2, 3, size, size))
+@pytest.mark.parametrize("shape", [(8, 8), (16, 24), (40, 40), (64, 33)])
+def test_the_discriminator_takes_the_size_it_was_made_for(shape):
+    logits = Discriminator(6, shape, channels=2)(torch.rand(3, 2, 3, *shape))
     assert logits.shape == (3, 1)
     assert logits.isfinite().all()
 

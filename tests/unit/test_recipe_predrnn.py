@@ -29,7 +29,15 @@ class Scaled(nn.Module):
         return frames[:, : context + horizon - 1] * self.factor
 
 
-def make_recipe(updates: int = 8) -> PredRnnRecipe:
+class Pulled(Scaled):
+    """The same, with a term of the loss that wants the multiple to be -3."""
+
+    def forward(self, frames: Tensor, context: int, horizon: int, sampling: Tensor | None = None) -> Tensor:
+        self.extra_loss = 100 * (self.factor + 3) ** 2
+        return super().forward(frames, context, horizon, sampling)
+
+
+def make_recipe(updates: int = 8, model: type[Scaled] = Scaled) -> PredRnnRecipe:
     settings = load_settings(ROOT / "config/paper.yaml")
     run: Run = resolve_run(settings, "paper", "moving_mnist_2", "predrnn_pp-seed0").model_copy(
         update={
@@ -44,13 +52,20 @@ def make_recipe(updates: int = 8) -> PredRnnRecipe:
             ),
         }
     )
-    return PredRnnRecipe(run, Fabric(accelerator="cpu", devices=1), Scaled())
+    return PredRnnRecipe(run, Fabric(accelerator="cpu", devices=1), model())
 
 
 def make_batch(epoch: int = 1, size: int = 4, frames: int = 9) -> Batch:
     """Sequences with more frames than context and horizon ask for."""
     pixels = torch.rand(size, frames, 1, 2, 2, generator=torch.Generator().manual_seed(epoch))
     return Batch(pixels, np.arange(size), epoch)
+
+
+def test_a_model_s_own_term_is_added_in_training_alone():
+    plain, pulled, batch = make_recipe(), make_recipe(model=Pulled), make_batch()
+    assert pulled.validate(batch) == plain.validate(batch)
+    assert pulled.step(batch) > 100 * 3.4**2 > plain.step(batch)
+    assert pulled.model.factor < 0.5 < plain.model.factor
 
 
 def test_the_share_of_true_frames_falls_evenly_to_nothing():

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from markupsafe import escape
 from PIL import Image, ImageSequence
 
 from convttlstm.animation import BORDER, GAP, HEAD
@@ -25,9 +26,9 @@ from convttlstm.reporting.drawing import spread
 from convttlstm.reporting.page import ENVIRONMENT
 from convttlstm.reporting.page.scrubber import animation, sheet
 from convttlstm.reporting.page.texts import headline, standouts
-from convttlstm.reporting.page.verdicts import SHAPES
+from convttlstm.reporting.replication import draw_claims
 from convttlstm.reporting.runs import short_names, without_short
-from convttlstm.reporting.tables.claims import COLUMNS
+from convttlstm.reporting.tables.claims import COLUMNS, SHAPES
 from convttlstm.results import read_table
 from tests.reports import load_results, settings_with, write_report
 
@@ -156,6 +157,7 @@ def make_training_files(folder: Path, by: dict[str, Any]) -> None:
         "epochs": 10,
         "minutes_per_10000_samples": 3.25,
         "interruptions": 0,
+        "finished": "2026-11-05",
         "bit_exact": True,
     }
     (folder / "provenance.json").write_text(json.dumps(provenance))
@@ -178,13 +180,20 @@ def write_claims(results: Path) -> None:
     """Write a claims table with every verdict, one of a claim that the paper's own figures contradict."""
     both = "moving_mnist_2/conv_tt_lstm-seed0 moving_mnist_2/conv_lstm-seed0"
     measured = {"measured": "-1.9 [-2.4, -1.3] MSE x 1000", "seeds": "1", "sequences": "200", "runs": both}
+    measured |= {"effect_of": "MSE", "effect": "1.9", "effect_low": "1.3", "effect_high": "2.4"}
     claims = [
         {"claim": "mse", "verdict": "reproduced", "paper": "25.81 < 33.08", "paper_holds": "yes"} | measured,
         {"claim": "best", "verdict": "contradicted", "paper": "12.96 > 10.29", "paper_holds": "no"}
         | measured,
         {"claim": "lpips", "verdict": "undecided"} | measured,
         {"claim": "ssim", "verdict": "no difference"} | measured,
-        {"claim": "size", "group": "counting", "verdict": "holds", "measured": "2 < 3 parameters"},
+        {
+            "claim": "size",
+            "group": "counting",
+            "verdict": "holds",
+            "measured": "2 < 3 parameters",
+            "effect": "0.33",
+        },
         {"claim": "time", "group": "timing", "verdict": "fails", "measured": "2 s; on A CPU"},
         {"claim": "crisp", "group": "undecidable", "verdict": "not decidable"},
         {"claim": "kth", "group": "lacking", "verdict": "not tested", "needs": "about 310 GPU-hours"}
@@ -335,7 +344,7 @@ def test_seeds_and_settings_are_told_apart(tmp_path: Path) -> None:
     runs = ["black", "conv_tt_lstm-seed0", "conv_tt_lstm-N2-seed1"]
     results = make_results(tmp_path / "demo", runs)
     write_report("table2", results, DATASET, runs, results / f"tables/table2_{DATASET}")
-    assert "| Conv-TT-LSTM, N2, seed 1 " in table2(results, ".md")
+    assert "| Conv-TT-LSTM, N = 2, seed 1 " in table2(results, ".md")
 
 
 @pytest.mark.parametrize(
@@ -500,7 +509,7 @@ def test_rows_cut_short_say_so_and_prove_nothing(short_results: tuple[Path, list
     write_report("per_frame", results, DATASET, runs, results / "curves")
     curves = (results / "curves.svg").read_text()  # matplotlib notes each text beside its outlines
     assert curves.count("<!-- Conv-TT-LSTM -->") == 3 and "<!-- VPN (baseline) * -->" not in curves
-    assert "few updates only: VPN (baseline) -->" in " ".join(curves.split())
+    assert "few updates only: VPN (baseline)." in (results / "curves.txt").read_text()
 
 
 def test_table4_puts_runs_beneath_the_papers_rows(short_results: tuple[Path, list[str]]) -> None:
@@ -596,6 +605,76 @@ def test_page_shows_each_verdict_as_a_word_with_its_basis(results: Path) -> None
     assert "The paper: 2 comparisons</summary><ul><li>28.36 &gt; 27.58</li><li>0.907 &gt; 0.903</li>" in page
 
 
+def test_the_page_answers_what_a_reader_asks_first(results: Path) -> None:
+    page = " ".join((results / "index.html").read_text().split())
+    answers = page[page.index('<dl class="answers">') : page.index('<h3 id="claims">')]
+    for question, said in {
+        "What is claimed": "8 claims in all. The paper's own figures contradict 1 of them.",
+        "What held here": "tests 4 of 5 claims: it reproduces 1 (mse)",
+        "How sure": "rest on 1 seed of each model and 200 test sequences",
+        "What was not tested": "1 claim (1 on Moving-MNIST-2), as this scale lacks the runs, and 1 that no",
+        "How to run it at the paper's scale": "snakemake --profile slurm all",
+    }.items():
+        answer = answers[answers.index(f"<dt>{question}</dt>") :].partition("</div>")[0]
+        assert said in answer.replace("&#39;", "'"), answer
+    assert "figures/replication_costs.svg" in answers
+    assert "Trained on 2026-11-05." in page
+
+
+def test_a_scale_that_judges_nothing_has_no_plot_of_training(results: Path) -> None:
+    settings = load_settings(ROOT / "config/laptop.yaml")
+    replication = find_reports()["replication"]
+    assert replication.made_for(settings) == [""]
+    assert replication.made_for(load_settings(ROOT / "config/demo.yaml")) == []
+    assert not (results / "figures/replication.svg").exists()
+
+
+def test_the_replication_plot_has_a_line_a_claim_and_the_papers_hollow(results: Path) -> None:
+    table = read_table(results / "tables/claims.csv", COLUMNS)
+    table.loc[table["claim"] == "mse", "effect_paper"] = "5"
+    figure = draw_claims(table[table["group"] == "training"], "margins")
+    (axes,) = figure.axes
+    dots = [line for line in axes.lines if line.get_marker() == "o"]
+    assert [dot.get_xdata()[0] for dot in dots] == [1.9] * 4
+    assert [tuple(c.get_segments()[0][:, 0]) for c in axes.collections if len(c.get_segments())] == [
+        (1.3, 2.4)
+    ] * 4
+    hollow = [line for line in axes.lines if line.get_marker() == "D" and line.get_xdata()[0] == 5]
+    assert len(hollow) == 1 and hollow[0].get_markerfacecolor() == "white"
+    heads = [text.get_text() for text in axes.texts if text.get_fontweight() == "bold"]
+    assert heads == ["✓ reproduced: 1", "= no difference: 1", "≈ undecided: 1", "✗ contradicted: 1"]
+
+
+def test_the_article_and_its_manifest_name_what_is_there(results: Path) -> None:
+    text = (results / "report.md").read_text()
+    for head in ("Scope", "What was claimed", "Method", "Results", "What was easy", "What was hard"):
+        assert f"\n## {head}\n" in text
+    assert "## What it would take\n\nThe first claim that was not tested takes about 310 GPU-hours." in text
+    assert "| Conv-TT-LSTM (Ours) " in text and "| Conv-TT-LSTM, seed 0 " in text
+    for picture in re.findall(r"\]\((figures/[^)]*)\)", text):
+        assert (results / picture).is_file()
+    manifest = (results / "codecheck.yml").read_text()
+    assert manifest.startswith("---\n")
+    content = yaml.safe_load(manifest)
+    # What CODECHECK's configuration 1.0 and 2.0 ask of authors.
+    assert content["version"] == "https://codecheck.org.uk/spec/config/1.0/"
+    assert content["paper"]["title"] and content["paper"]["reference"].startswith("https://")
+    assert all(author["name"] for author in content["paper"]["authors"])
+    files = [item["file"] for item in content["manifest"]]
+    assert len(files) == len(set(files)) > 15 and all((results / name).is_file() for name in files)
+    assert {"tables/claims.csv", f"figures/figure2_{DATASET}.svg"} <= set(files)
+
+
+def test_captions_stand_beside_figures_and_on_the_page(results: Path) -> None:
+    page = (results / "index.html").read_text()
+    captions = list((results / "figures").glob("*.txt"))
+    assert len(captions) == len(list((results / "figures").glob("*.svg")))
+    for path in captions:
+        text = path.read_text().strip()
+        assert text.endswith((".", "?")) and "\n" not in text and len(text) > 40
+        assert str(escape(text)) in page, path
+
+
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
@@ -670,7 +749,7 @@ def test_catalogue_rows_are_in_the_papers_table() -> None:
     named = {settings.systems[name].paper_row for name in settings.experiments["something_25"].table}
     assert named == recognisers
     for system in settings.systems.values():
-        rows = recognisers if system.model.recognises else set(table["method"])
+        rows = recognisers if system.model.recognizes else set(table["method"])
         assert system.paper_row is None or system.paper_row in rows
     shown = [settings.systems[name].paper_row for name in settings.experiments[DATASET].table]
     printed = table[(table["dataset"] == DATASET) & (table["where"] == "Table 2")]["method"]

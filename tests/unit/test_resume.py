@@ -131,11 +131,13 @@ def test_a_signal_saves_and_exits_with_75(trained, number):
     process.send_signal(number)
     _, stderr = process.communicate()
     assert process.poll() == 75
-    assert re.fullmatch(rf".*stopped by {number.name} after .* the same command goes on from there\n", stderr)
+    assert re.fullmatch(
+        rf".*stopped by {number.name} after .* run the same command again to resume\n", stderr
+    )
     assert not (folder / "best.safetensors").exists()
     done = project.train(folder)
     assert done.returncode == 0
-    assert "goes on after epoch" in done.stdout
+    assert "resumes after epoch" in done.stdout
     assert_same_run(folder, undisturbed)
 
 
@@ -151,7 +153,7 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(trained):
     done = project.train(folder)
     assert done.returncode == 0
     assert done.stdout.count("unusable checkpoint") == 1
-    assert "set aside as last.ckpt.corrupt" in done.stdout
+    assert "renamed to last.ckpt.corrupt" in done.stdout
     assert_same_run(folder, undisturbed)
 
 
@@ -164,7 +166,7 @@ def test_flipped_bits_are_noticed(trained):
     (folder / "last.ckpt").write_bytes(content)
     first = project.train(folder)
     assert first.returncode == 1
-    assert first.stderr.count("\n") == 1 and "no checkpoint can be used" in first.stderr
+    assert first.stderr.count("\n") == 1 and "no readable checkpoint is left" in first.stderr
     assert project.train(folder).returncode == 0
     assert_same_run(folder, undisturbed)
 
@@ -228,7 +230,7 @@ def test_more_epochs_go_on_to_the_weights_of_one_long_training(trained):
     assert (folder / "best.safetensors").read_bytes() == shorter and not (folder / "metrics.json").exists()
     done = project.train(folder)
     assert done.returncode == 0, done.stderr
-    assert "goes on after epoch 2, step 0" in done.stdout and "epoch 2/6" not in done.stdout
+    assert "resumes after epoch 2, step 0" in done.stdout and "epoch 2/6" not in done.stdout
     assert_same_run(folder, undisturbed)
     assert project.evaluate(folder).returncode == 0
 
@@ -240,7 +242,7 @@ def test_fewer_epochs_than_a_run_has_had_are_refused(trained):
     project.configure(**with_epochs(4))
     done = project.train(folder)
     assert done.returncode == 1 and done.stderr.count("\n") == 1
-    assert "is trained for 6 epochs already, training.epochs is 4; set it to 6, or" in done.stderr
+    assert "has 6 epochs already, but training.epochs is 4; set it to 6, or" in done.stderr
     assert weights(folder) == weights(undisturbed)
     (folder / "best.safetensors").unlink()  # as Snakemake does before the job
     project.configure(**LONG)
@@ -327,14 +329,14 @@ def test_two_writers_never_meet(trained):
     project, undisturbed, folder = trained
     first = start(project, folder)
     second = project.start("train", *project.run_arguments(folder, RUN))
-    waits = f"process {first.pid} on {socket.gethostname()} trains this run; waiting for its end\n"
+    waits = f"process {first.pid} on {socket.gethostname()} is training this run; waiting until it ends\n"
     while waits not in (second.stdout.read_text() if second.stdout.exists() else ""):
         assert first.poll() is None and second.poll() is None
         time.sleep(0.002)
     first.send_signal(signal.SIGKILL)
     first.communicate()
     said, _ = second.communicate()
-    assert second.poll() == 0 and "goes on after epoch" in said
+    assert second.poll() == 0 and "resumes after epoch" in said
     assert_same_run(folder, undisturbed)
 
 

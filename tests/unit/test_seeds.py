@@ -10,6 +10,7 @@ import yaml
 
 from convttlstm.config import ablation_runs, load_settings, table_runs
 from convttlstm.files import UserError
+from convttlstm.training.schedules import Plateau
 from tests.reports import write_report
 from tests.unit.test_reporting import COMPLEXITY, DATASET, ROOT, make_run
 
@@ -104,10 +105,23 @@ def test_ablations_are_trained_with_every_seed(tmp_path: Path) -> None:
     assert shared == {f"{system}-seed{seed}" for system in ("conv_lstm", "conv_tt_lstm") for seed in (0, 4)}
 
 
-def test_the_laptops_systems_are_trained_equally() -> None:
-    settings = load_settings(ROOT / "config/laptop.yaml")
+@pytest.mark.parametrize("scale, seeds", [("laptop", 5), ("h100", 3)])
+def test_a_scales_systems_are_trained_equally(scale: str, seeds: int) -> None:
+    settings = load_settings(ROOT / f"config/{scale}.yaml")
     assert settings.judges_claims
     systems = settings.experiments[DATASET].systems()
     trained = [name for name in systems if settings.systems[name].trained]
     assert len({settings.training_of(DATASET, name).samples for name in trained}) == 1
-    assert settings.experiments[DATASET].seeds == [0, 1, 2, 3, 4]
+    assert settings.experiments[DATASET].seeds == list(range(seeds))
+
+
+def test_the_h100_scale_has_the_papers_models() -> None:
+    paper, own = (load_settings(ROOT / f"config/{scale}.yaml") for scale in ("paper", "h100"))
+    for name in ("conv_lstm", "conv_tt_lstm"):
+        assert own.systems[name] == paper.systems[name]
+    assert own.training.samples == 20_160
+    plateau = Plateau(own.training)
+    for _ in range(own.training.epochs):
+        plateau.finish_epoch(1.0)
+    assert plateau.sampling_ratio == 0  # both schedules come to their ends
+    assert plateau.learning_rate < 0.2 * own.training.learning_rate

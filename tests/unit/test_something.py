@@ -16,7 +16,7 @@ from torch import nn
 
 from convttlstm.config import Something, load_settings, resolve_run
 from convttlstm.config.something import read_categories
-from convttlstm.data.activities import Activities, judging_plan, training_plan
+from convttlstm.data.activities import Activities, evaluation_plan, training_plan
 from convttlstm.data.something import (
     CLIPS,
     fetch_something,
@@ -202,14 +202,14 @@ def test_training_batches_share_a_context_and_use_every_clip_once(raw):
 
 def test_judging_sees_exactly_the_fraction_of_every_clip(raw):
     clips = activities(raw, "test")
-    parts = [part for batch in judging_plan(clips, 0.5, 3) for part in batch]
+    parts = [part for batch in evaluation_plan(clips, 0.5, 3) for part in batch]
     assert sorted(part.clip for part in parts) == list(range(10))
     assert all(part.context == part.seen == clips.part(part.clip, 0.5).seen for part in parts)
 
 
 def test_the_number_of_workers_changes_nothing(raw):
     clips = activities(raw)
-    plan = judging_plan(clips, 0.25, 4)
+    plan = evaluation_plan(clips, 0.25, 4)
     alone = list(clips.batches(plan, workers=0))
     for batch, other in zip(clips.batches(plan, workers=2), alone, strict=True):
         assert batch.frames.equal(other.frames) and batch.labels.equal(other.labels)

@@ -64,22 +64,22 @@ def test_frames_come_out_as_they_were_encoded(tmp_path: Path, colour: bool) -> N
     frames = noise(8, SIZE, 0, colour)
     path = tmp_path / "noise.mkv"
     write_video(path, frames)
-    found = np.stack(list(decode(str(path), SIZE, colour)))
+    found = np.stack(list(decode(str(path), (SIZE, SIZE), colour)))
     assert np.array_equal(found, frames.transpose(0, 3, 1, 2) if colour else frames[:, None])
-    assert np.array_equal(np.stack(list(decode(str(path), SIZE, colour, step=3))), found[::3])
+    assert np.array_equal(np.stack(list(decode(str(path), (SIZE, SIZE), colour, step=3))), found[::3])
 
 
 def test_frames_are_squashed_to_squares(tmp_path: Path) -> None:
     """Halving both sides of a picture of squares of two pixels loses nothing."""
     small = noise(2, SIZE, 0)
     write_video(tmp_path / "x.avi", small.repeat(4, axis=1).repeat(2, axis=2))
-    found = np.stack(list(decode(str(tmp_path / "x.avi"), SIZE)))[:, 0].astype(int)
+    found = np.stack(list(decode(str(tmp_path / "x.avi"), (SIZE, SIZE))))[:, 0].astype(int)
     # Bilinear filters reach half a pixel beyond a square's border.
     assert np.abs(found - small).mean() < 40
     assert np.corrcoef(found.ravel(), small.ravel())[0, 1] > 0.9
     flat = np.full((1, 2 * SIZE, 4 * SIZE), 77, np.uint8)
     write_video(tmp_path / "flat.avi", flat)
-    assert (np.stack(list(decode(str(tmp_path / "flat.avi"), SIZE))) == 77).all()
+    assert (np.stack(list(decode(str(tmp_path / "flat.avi"), (SIZE, SIZE)))) == 77).all()
 
 
 def windows_by_hand(split: str, frames: int, stride: int) -> list[np.ndarray]:

@@ -22,6 +22,7 @@ from convttlstm import hub
 from convttlstm.config import Halving, load_settings
 from convttlstm.data.frames import decode
 from tests.conftest import ENVIRONMENT, RUN, Project
+from tests.outputs import undescribed
 from tests.video_files import noise, write_video
 
 RUNS = "results/tiny/runs/moving_mnist_2"
@@ -69,7 +70,7 @@ def test_the_slurm_profile_plans_the_papers_scale(project):
         "evaluate": shown + 2 * 2 + ablations + winners,
         "count_costs": 1,
         **dict.fromkeys(["complexity", "orders", "runtime", "ratios"], 1),
-        "claims": 1,
+        **dict.fromkeys(["claims", "replication_costs", "article"], 1),
         "table2": 2,
         "table4": 1,
         **dict.fromkeys(["figure2", "loss", "per_frame", "figure3", "appendix_gallery"], 2),
@@ -81,13 +82,28 @@ def test_the_slurm_profile_plans_the_papers_scale(project):
         "summary": 1,
         "page": 1,
         "all": 1,
-        "total": 407,
+        "total": 409,
     }
+
+
+def test_runs_that_were_trained_elsewhere_are_not_trained_again(project):
+    """As benchmarks/README.md says of scale h100: data first, then the runs."""
+    data = project.folder / "data/processed/h100/moving_mnist_2"
+    runs = project.folder / "results/h100/runs/moving_mnist_2"
+    names = [f"{model}-seed{seed}" for model in ("conv_lstm", "conv_tt_lstm") for seed in range(3)]
+    made = [data / f"{name}.npy" for name in ("train", "validation", "test")] + [data / "manifest.json"]
+    carried = ("best.safetensors", "history.csv", "provenance.json")
+    for path in made + [runs / name / file for name in names for file in carried]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    planned = dry_run(project, "-n", "--config", "scale=h100")
+    assert planned.keys().isdisjoint({"prepare", "train"}) and planned["evaluate"] == 2 + 6
 
 
 def test_any_scale_runs_under_any_profile(project):
     assert dry_run(project, "-n")["train"] == 11 + 7 + 3
     assert dry_run(project, "-n", "--config", "scale=paper")["train"] == 108
+    assert dry_run(project, "-n", "--config", "scale=h100")["train"] == 2 * 3
     assert (
         dry_run(project, "--profile", "slurm", "-n", "all", "--config", "scale=demo")["train"] == 11 + 7 + 3
     )
@@ -137,7 +153,11 @@ def test_from_digits_to_the_page_and_then_nothing_to_do(project):
         "tables/grid_moving_mnist_2": ["csv", "md", "tex"],
     }.items():
         assert {f"{stem}.{suffix}" for suffix in suffixes} <= made
-    assert "index.html" in made
+    assert {"index.html", "report.md", "codecheck.yml", "figures/figure2_moving_mnist_2.txt"} <= made
+    prepared = (path for path in project.data.rglob("*") if path.is_file())
+    written = [*results.rglob("*"), *prepared]
+    files = [str(path.relative_to(project.folder)) for path in written if path.is_file()]
+    assert undescribed(files) == []
     # Two grid points were trained, one of which is Table 2's; only Table 2's runs met the test split.
     folders = {path.parent.name for path in results.rglob("best.safetensors")}
     assert folders == {"conv_lstm-seed0", "conv_tt_lstm-seed0", "conv_tt_lstm-C2-seed0"}
@@ -172,8 +192,8 @@ KTH = {
     "kind": "kth",
     "source": "synthetic",
     "title": "KTH (synthetic stand-in)",
-    "size": 16,
-    "evaluation_size": 24,
+    "size": [12, 16],
+    "evaluation_size": [18, 24],
     "train_persons": [1],
     "validation_persons": [15],
     "test_persons": [17, 18],
@@ -211,8 +231,8 @@ def test_kth_goes_from_archives_to_tables_figures_and_a_prediction(project):
         assert done.returncode == 0, done.stderr
     with Image.open(project.folder / "ahead.gif") as gif:
         assert gif.n_frames == 3 + 4
-    assert len(list(decode(str(project.folder / "known.mp4"), 16))) == 3 + 4
-    assert np.load(project.folder / "array.npy").shape == (4, 1, 24, 24)
+    assert len(list(decode(str(project.folder / "known.mp4"), (16, 16)))) == 3 + 4
+    assert np.load(project.folder / "array.npy").shape == (4, 1, 18, 24)
     done = project.call("predict", run, video, "--horizon", 4, "--start", 3, "-o", project.folder / "x.gif")
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert "the first predicted frame can be 4 to 13" in done.stderr
@@ -252,7 +272,7 @@ def test_videos_may_move_or_go_and_more_epochs_train_on(project):
     assert dry_run(elsewhere, "-n", "--config", "scale=tiny", "--", target) == {}
     assert planned("there", epochs=3) == {"train": 1, "evaluate": 1, "total": 2}
     done = project.snakemake("--cores", "1", "--", target)
-    assert done.returncode == 0 and "goes on after epoch 2" in done.stdout
+    assert done.returncode == 0 and "resumes after epoch 2" in done.stdout
     assert planned("here", epochs=3) == {}
     replaced = places["there"] / "test/take {1}.avi"
     found = replaced.stat()
@@ -289,7 +309,7 @@ def test_a_killed_job_loses_nothing_and_the_same_command_goes_on(project):
 
     done = project.snakemake("--cores", "1", "--", target)
     assert done.returncode == 0, done.stdout
-    assert "goes on after epoch" in done.stdout
+    assert "resumes after epoch" in done.stdout
     undisturbed = project.run_folder(name="undisturbed")
     assert project.train(undisturbed).returncode == 0
     assert (project.folder / target).read_bytes() == (undisturbed / "best.safetensors").read_bytes()

@@ -24,7 +24,7 @@ SCALE: dict[str, Any] = {
             "title": "Something-Something V2 (synthetic stand-in)",
             "source": "synthetic",
             "categories": "data/categories/ssv2_drawn_10.csv",
-            "size": 16,
+            "size": [16, 24],
             "horizon": 3,
             "test_horizons": [3],
             "synthetic_clips": [4, 2],
@@ -92,7 +92,7 @@ def test_an_interrupted_run_leaves_no_process_and_ends_with_the_same_weights(pre
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 75, errors
-    assert "all saved; the same command goes on" in errors and "Traceback" not in errors
+    assert "all saved; run the same command again to resume" in errors and "Traceback" not in errors
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
 
     assert prepared.call("train", *arguments(prepared, folder)).returncode == 0

@@ -16,7 +16,7 @@ from tests.workflow.test_recognition import SCALE
 pytestmark = pytest.mark.slow
 
 DATASET = "moving_mnist_2"
-REPORT = ["tables", "figures", "plots", "index.html"]
+REPORT = ["tables", "figures", "plots", "index.html", "report.md", "codecheck.yml"]
 
 
 @pytest.fixture(scope="module")

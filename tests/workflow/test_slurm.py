@@ -158,7 +158,7 @@ def assert_nothing_lost(project: Project, run: str) -> str:
     assert weights == (project.run_folder(run, "undisturbed") / "best.safetensors").read_bytes()
     log = (project.folder / FOLDER / run / "train.log").read_text()
     assert log.count(": finished;") == 1 and log.count(f"epoch {EPOCHS}/{EPOCHS}:") == 1
-    assert "goes on after epoch" in log
+    assert "resumes after epoch" in log
     return log
 
 
@@ -167,7 +167,7 @@ def test_jobs_that_end_early_go_on(project: Project):
     snakemake = Snakemake(project, *published(*RUNS))
     snakemake.until_trained_further(*RUNS)
     said = project.call("status", "--config", project.config).stdout
-    assert "2 trainings: 2 running" in said and said.count("running  slow-seed") == 2, said
+    assert "2 runs: 2 running" in said and said.count("running  slow-seed") == 2, said
     subprocess.run(["scancel", job_of(snakemake, RUNS[0])], check=True)
     holder = (project.folder / FOLDER / RUNS[1] / ".lock").read_text().split()[1]
     os.kill(int(holder), signal.SIGKILL)
@@ -227,7 +227,7 @@ def test_jobs_of_a_killed_snakemake_are_ended_first(project: Project):
     finally:
         scontrol("update", node, "State=resume")
     output = snakemake.finish()
-    assert "1 jobs of an earlier Snakemake are still there, 1 of them running: cancelled" in output
+    assert "1 jobs of an earlier Snakemake are still in the queue, 1 of them running: cancelling" in output
     assert "stopped by SIGTERM" in assert_nothing_lost(project, RUN)
     assert output.count("has been submitted") == 1 + 2, output
 

@@ -1,4 +1,4 @@
-# Names and settings that all rules share.
+# Names, settings and functions that the rules share.
 import json
 import shlex
 
@@ -17,22 +17,22 @@ from convttlstm.deployment import is_clone, supply
 from convttlstm.files import UserError
 from convttlstm.records import restore
 from convttlstm.reporting import find_reports
-from convttlstm.reporting.report import predicted, recognised, searched
+from convttlstm.reporting.report import predicted, recognized, searched
 from convttlstm.results import Scale
 
 if unknown := sorted(set(config) - {"scale", "model"}):
-    sys.exit(f"Error: --config {unknown[0]}: unknown; known are scale and model")
+    sys.exit(f"Error: --config {unknown[0]}: unknown; use scale or model")
 SCALE = str(config.get("scale", "demo"))
 CONFIG = f"config/{SCALE}.yaml"
 RESULTS = f"results/{SCALE}"
 LPIPS = "data/raw/lpips/alexnet.safetensors"
 
-# A model of one's own, `--config model=path/to/file.py:Class`: one more row of every Table 2.
+# Your own model, `--config model=path/to/file.py:Class`: one more row in every Table 2.
 MODEL = str(config.get("model", ""))
 MODEL_FLAG = f"--model {shlex.quote(MODEL)}" if MODEL else ""
 
 try:
-    # Deployed to another folder, the workflow brings what its rules read.
+    # If the workflow is deployed to another folder, copy the files that its rules read.
     if workflow.is_main_process:
         supply(Path.cwd())
     SETTINGS = settings_of_scale(SCALE)
@@ -40,7 +40,7 @@ try:
 except UserError as error:
     sys.exit(f"Error: {error}")
 
-# Of results that were made elsewhere, Snakemake's own records come with them.
+# Snakemake's records, which come with results that were made elsewhere.
 MADE = [RESULTS, f"data/processed/{SCALE}", "data/raw"]
 RECORDS = Path.cwd(), f"{RESULTS}/records.json", MADE
 if workflow.is_main_process:
@@ -49,7 +49,7 @@ if workflow.is_main_process:
 DATASETS = list(SETTINGS.experiments)
 GENERATED = [name for name, found in SETTINGS.datasets.items() if found.generated]
 LABELLED = [name for name, found in SETTINGS.datasets.items() if found.recognition]
-# What the clips that lie there must be listed in.
+# Files of labels in which clips must be listed.
 LICENSED_LABELS = sorted(
     {
         labels
@@ -62,15 +62,15 @@ LICENSED_LABELS = sorted(
     }
 )
 VIDEOS = [name for name in SETTINGS.datasets if name not in GENERATED + LABELLED]
-# In some experiments frames are predicted, in the others activities recognised.
-RECOGNISED, PREDICTED = recognised(SETTINGS), predicted(SETTINGS)
+# Data sets for recognition, and for prediction of frames.
+RECOGNIZED, PREDICTED = recognized(SETTINGS), predicted(SETTINGS)
 GROUPED = [name for name in DATASETS if SETTINGS.datasets[name].grouped]
 SEARCHED = searched(SETTINGS)
-# One rule each.
+# Each report becomes a rule.
 REPORTS = find_reports()
 RESULTS_OF_SCALE = Scale(SCALE, SETTINGS, Path(RESULTS))
 GPUS = SETTINGS.compute.accelerator != "cpu"
-# Processes that train one run together. On one machine the first starts the others; Slurm wants to.
+# Processes that train one run. On one machine the first process starts the others; on Slurm, srun does.
 DEVICES, NODES = SETTINGS.compute.devices, SETTINGS.compute.nodes
 TRAINERS = DEVICES * NODES
 SEVERAL, LAUNCH = {}, ""
@@ -81,8 +81,8 @@ if TRAINERS > 1:
         f" --cpus-per-task={SETTINGS.compute.threads} --kill-on-bad-exit}}"
     )
 
-# PYTHONPATH also serves a rule's conda environment, where the package itself is not installed. Signals
-# that ask a job to save and stop reach all its processes; what writes its log must outlive the job.
+# A rule's conda environment does not include the package itself, so set PYTHONPATH. Signals to save and stop
+# reach all processes of a job; the one that writes the log must ignore them.
 shell.prefix(
     f"set -euo pipefail;{' export PYTHONPATH=lib;' if is_clone(Path.cwd()) else ''}"
     " write_log() {{ trap '' INT TERM USR1; exec tee \"$@\"; }};"
@@ -95,8 +95,8 @@ wildcard_constraints:
     run="[A-Za-z0-9_-]+",
 
 
-def growing(amount):
-    """More with every attempt: what killed a job was too little of it, or does not depend on it."""
+def per_attempt(amount):
+    """Return a resource that grows with every attempt, since too little of it may have killed the job."""
     return lambda wildcards, attempt: attempt * amount
 
 
@@ -108,7 +108,7 @@ def resolved(wildcards):
 
 
 def selection_for(wildcards):
-    """Which run a selected run is, this file says when the job runs."""
+    """Return the file that says which configuration won, for a selected run."""
     path = f"{RESULTS}/selection/{wildcards.dataset}.json"
     return path if is_selected(wildcards.run) else []
 
@@ -145,14 +145,14 @@ def selections_of(datasets):
 
 
 def histories_of(wildcards):
-    """What a full search of the grid is judged by; halving has files of its own."""
+    """Return the histories that a full search of the grid compares; halving has other files."""
     if SETTINGS.experiments[wildcards.dataset].halving:
         return []
     return run_files("history.csv", grid_runs)(wildcards)
 
 
 def tried_of(wildcards):
-    """What is known after all rounds of successive halving, or after the one that a wildcard names."""
+    """Return the results of all rounds of successive halving, or up to the round in the wildcards."""
     experiment = SETTINGS.experiments[wildcards.dataset]
     if not experiment.halving:
         return []
@@ -174,7 +174,7 @@ def ranking_before(wildcards):
     return [] if number < 0 else f"{folder}/rung{number}.json"
 
 
-def named(report):
+def log_name(report):
     """Return the name of a report's log, with a wildcard if it is made for each data set."""
     return f"{report.name}_{{dataset}}" if report.each else report.name
 
@@ -201,7 +201,7 @@ def outputs_of(report):
 
 
 def any_of(names):
-    return "|".join(names) or "(?!)"  # the latter matches nothing
+    return "|".join(names) or "(?!)"  # (?!) matches nothing
 
 
 def raw_files(wildcards):
@@ -210,15 +210,15 @@ def raw_files(wildcards):
     return getattr(rules, made_by).output if made_by else dataset.raw_files()
 
 
-def stated(wildcards):
-    """What a data set is made by; which videos of one's own there are, `videos_of` tells."""
+def preparation_settings(wildcards):
+    """Return the settings that a data set is made from, without paths of videos; see `videos_of`."""
     dataset = SETTINGS.datasets[wildcards.dataset]
     places = set() if dataset.raw_rule else set(dataset.places)
     return dataset.model_dump_json(exclude=places, exclude_defaults=True)
 
 
 def videos_of(wildcards):
-    """Which videos of one's own there are, by checksum, wherever they lie; KTH's have a receipt."""
+    """Return checksums of your own videos, wherever they are; KTH's are in archives.json instead."""
     if wildcards.dataset in GROUPED:
         return ""
     from convttlstm.data.inventory import inventory
@@ -235,7 +235,7 @@ def threads_of(wildcards):
 
 
 def clips_of(wildcards):
-    """What clips of activities are decoded from, anew in each training; a manifest holds their checksums."""
+    """Return the raw clips, which training decodes; the manifest holds their checksums."""
     return ancient(raw_files(wildcards) if wildcards.dataset in LABELLED else [])
 
 
@@ -244,7 +244,7 @@ def categories_of(wildcards):
 
 
 def arrays(*splits):
-    """A manifest holds the arrays' checksums and tells changes; videos have an array each."""
+    """Return a function for a data set's arrays; ancient, since the manifest holds their checksums."""
 
     def paths(wildcards):
         made = splits if wildcards.dataset in GENERATED else []

@@ -14,13 +14,13 @@ rule mnist:
     conda:
         "../envs/convttlstm.yml"
     resources:
-        mem_mb=growing(1000),
-        runtime=growing(60),
+        mem_mb=per_attempt(1000),
+        runtime=per_attempt(60),
         gpu=0,
     params:
         folder=subpath(output[0], parent=True),
     message:
-        "Downloading MNIST's files, whose digits the sequences are made of"
+        "Downloading MNIST, whose digits the sequences show"
     shell:
         "python -m convttlstm fetch mnist"
         " --output {params.folder}"
@@ -37,18 +37,18 @@ rule lpips_weights:
     conda:
         "../envs/convttlstm.yml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(60),
+        mem_mb=per_attempt(2000),
+        runtime=per_attempt(60),
         gpu=0,
     message:
-        "Fetching AlexNet's weights, which LPIPS compares frames with"
+        "Fetching AlexNet's weights for LPIPS"
     shell:
         "python -m convttlstm fetch lpips"
         " --output {output}"
         " 2>&1 | write_log {log}"
 
 
-# The archives themselves are no output: Snakemake would delete those that were put there by hand.
+# The archives themselves are not outputs: Snakemake would delete archives that a user put there.
 rule kth:
     output:
         "data/raw/kth/archives.json",
@@ -59,13 +59,13 @@ rule kth:
     conda:
         "../envs/convttlstm.yml"
     resources:
-        mem_mb=growing(1000),
-        runtime=growing(240),
+        mem_mb=per_attempt(1000),
+        runtime=per_attempt(240),
         gpu=0,
     params:
         folder=subpath(output[0], parent=True),
     message:
-        "Fetching KTH's archives, or taking those that are there"
+        "Fetching KTH's archives, unless they are there"
     shell:
         "python -m convttlstm fetch kth"
         " --output {params.folder}"
@@ -84,15 +84,15 @@ rule synthetic_kth:
     conda:
         "../envs/convttlstm.yml"
     resources:
-        mem_mb=growing(1000),
-        runtime=growing(60),
+        mem_mb=per_attempt(1000),
+        runtime=per_attempt(60),
         gpu=0,
     params:
         config=CONFIG,
         folder=subpath(output[0], parent=True),
-        settings=stated,
+        settings=preparation_settings,
     message:
-        "Drawing and encoding videos that stand in for KTH's archives: synthetic"
+        "Drawing and encoding synthetic videos in place of KTH"
     shell:
         "python -m convttlstm synthesize"
         " --config {params.config}"
@@ -101,7 +101,7 @@ rule synthetic_kth:
         " 2>&1 | write_log {log}"
 
 
-# Clips and labels are behind a licence: they are put there by hand, and are no rule's output.
+# Clips and labels need a license: users put them there, so they are not an output.
 rule something:
     output:
         "data/raw/something/clips.json",
@@ -112,8 +112,8 @@ rule something:
     conda:
         "../envs/convttlstm.yml"
     resources:
-        mem_mb=growing(1000),
-        runtime=growing(240),
+        mem_mb=per_attempt(1000),
+        runtime=per_attempt(240),
         gpu=0,
     params:
         folder=subpath(output[0], parent=True),
@@ -141,15 +141,15 @@ rule synthetic_something:
     conda:
         "../envs/convttlstm.yml"
     resources:
-        mem_mb=growing(1000),
-        runtime=growing(60),
+        mem_mb=per_attempt(1000),
+        runtime=per_attempt(60),
         gpu=0,
     params:
         config=CONFIG,
         folder=subpath(output[0], parent=True),
-        settings=stated,
+        settings=preparation_settings,
     message:
-        "Drawing and encoding clips that stand in for Something-Something V2: synthetic"
+        "Drawing and encoding synthetic clips in place of Something-Something V2"
     shell:
         "python -m convttlstm synthesize"
         " --config {params.config}"
@@ -158,7 +158,7 @@ rule synthetic_something:
         " 2>&1 | write_log {log}"
 
 
-# Clips are decoded anew whenever they are trained on: all frames would be hundreds of gigabytes.
+# Training decodes clips each time: all decoded frames would take hundreds of gigabytes.
 rule index_clips:
     input:
         raw_files,
@@ -175,16 +175,16 @@ rule index_clips:
         "../envs/convttlstm.yml"
     threads: 8
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(240),
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(240),
         gpu=0,
     params:
         config=CONFIG,
         folder=subpath(output[0], parent=True),
         raw=subpath(input[0], parent=True),
-        settings=stated,
+        settings=preparation_settings,
     message:
-        "Decoding the clips of {wildcards.dataset} once, and listing those that serve"
+        "Decoding the clips of {wildcards.dataset} once, and listing those long enough"
     shell:
         "python -m convttlstm prepare"
         " --config {params.config}"
@@ -213,15 +213,15 @@ rule prepare:
     conda:
         "../envs/convttlstm.yml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(60),
+        mem_mb=per_attempt(2000),
+        runtime=per_attempt(60),
         gpu=0,
     params:
         config=CONFIG,
         folder=subpath(output[0], parent=True),
-        settings=stated,
+        settings=preparation_settings,
     message:
-        "Making the sequences of {wildcards.dataset} that every system is trained and judged on"
+        "Generating the sequences of {wildcards.dataset} for training and evaluation"
     shell:
         "python -m convttlstm prepare"
         " --config {params.config}"
@@ -230,8 +230,7 @@ rule prepare:
         " 2>&1 | write_log {log}"
 
 
-# Each video's array is written whole by a process of its own and is no output: what a killed job has
-# finished is not decoded again.
+# The videos' arrays are not outputs, so that a job that was killed keeps those that it has finished.
 rule prepare_videos:
     input:
         raw_files,
@@ -247,8 +246,8 @@ rule prepare_videos:
         "../envs/convttlstm.yml"
     threads: 8
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(240),
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(240),
         gpu=0,
     params:
         config=CONFIG,
@@ -256,7 +255,7 @@ rule prepare_videos:
         raw=lambda wildcards, input: (
             f"--raw {Path(input[0]).parent}" if wildcards.dataset in GROUPED else ""
         ),
-        settings=stated,
+        settings=preparation_settings,
         videos=videos_of,
     message:
         "Decoding the videos of {wildcards.dataset}"

@@ -1,4 +1,4 @@
-# runs -> metrics on the test split; and what each system costs
+# runs -> metrics on the test split; and costs of each model
 
 
 rule evaluate:
@@ -7,7 +7,7 @@ rule evaluate:
         selection=selection_for,
         manifest=f"data/processed/{SCALE}/{{dataset}}/manifest.json",
         arrays=arrays("train", "test"),
-        lpips=ancient(LPIPS) if SETTINGS.evaluation.lpips else [],  # pinned by checksum
+        lpips=ancient(LPIPS) if SETTINGS.evaluation.lpips else [],  # its checksum is fixed
     output:
         metrics=f"{RESULTS}/runs/{{dataset}}/{{run}}/metrics.json",
         per_frame=f"{RESULTS}/runs/{{dataset}}/{{run}}/per_frame.csv",
@@ -24,8 +24,8 @@ rule evaluate:
         "../envs/convttlstm.yml"
     threads: SETTINGS.compute.threads
     resources:
-        mem_mb=growing(8000 if GPUS else 2000),
-        runtime=growing(240),
+        mem_mb=per_attempt(8000 if GPUS else 2000),
+        runtime=per_attempt(240),
         gpu=int(GPUS),
     params:
         config=CONFIG,
@@ -68,13 +68,13 @@ rule recognise:
     benchmark:
         f"{RESULTS}/benchmarks/evaluate/{{dataset}}/{{run}}.tsv"
     wildcard_constraints:
-        dataset=any_of(RECOGNISED),
+        dataset=any_of(RECOGNIZED),
     conda:
         "../envs/convttlstm.yml"
     threads: threads_of
     resources:
-        mem_mb=growing(8000 if GPUS else 2000),
-        runtime=growing(240),
+        mem_mb=per_attempt(8000 if GPUS else 2000),
+        runtime=per_attempt(240),
         gpu=int(GPUS),
     params:
         config=CONFIG,
@@ -85,7 +85,7 @@ rule recognise:
             exclude_defaults=True
         ),
     message:
-        "Naming the activities of {wildcards.dataset}'s test clips by {wildcards.run}"
+        "Evaluating {wildcards.run} on the test clips of {wildcards.dataset}"
     shell:
         "python -m convttlstm evaluate"
         " --config {params.config}"
@@ -115,14 +115,14 @@ rule publish:
     conda:
         "../envs/convttlstm.yml"
     resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
+        mem_mb=per_attempt(1000),
+        runtime=per_attempt(10),
         gpu=0,
     params:
         run=subpath(input.weights, parent=True),
         folder=subpath(output[0], parent=True),
     message:
-        "Publishing the weights of {wildcards.run} on {wildcards.dataset}"
+        "Exporting the weights of {wildcards.run} on {wildcards.dataset}"
     shell:
         "python -m convttlstm export-weights"
         " --output {params.folder}"
@@ -141,15 +141,15 @@ rule count_costs:
     conda:
         "../envs/convttlstm.yml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        mem_mb=per_attempt(2000),
+        runtime=per_attempt(10),
         gpu=0,
     params:
         configs=list(dict.fromkeys(["config/paper.yaml", CONFIG])),
         model=MODEL_FLAG,
         systems=SETTINGS.model_dump_json(include={"systems"}, exclude_defaults=True),
     message:
-        "Counting parameters and multiplications, of the paper's sizes and of this scale's"
+        "Counting parameters and multiplications at the paper's and this scale's sizes"
     shell:
         "python -m convttlstm complexity"
         " --config {params.configs}"

@@ -1,6 +1,6 @@
 # metrics -> tables, figures and the page
 #
-# Each report is declared in lib/convttlstm/reporting; this makes a rule of each.
+# Reports are declared in lib/convttlstm/reporting; each becomes a rule.
 
 
 for made in REPORTS.values():
@@ -14,17 +14,17 @@ for made in REPORTS.values():
             output:
                 outputs_of(made),
             log:
-                f"{RESULTS}/logs/report/{named(made)}.log",
+                f"{RESULTS}/logs/report/{log_name(made)}.log",
             benchmark:
-                f"{RESULTS}/benchmarks/report/{named(made)}.tsv"
+                f"{RESULTS}/benchmarks/report/{log_name(made)}.tsv"
             wildcard_constraints:
                 dataset=any_of(made.made_for(SETTINGS)),
             localrule: True
             conda:
                 "../envs/convttlstm.yml"
             resources:
-                mem_mb=growing(1000),
-                runtime=growing(30),
+                mem_mb=per_attempt(1000),
+                runtime=per_attempt(30),
                 gpu=0,
             params:
                 config=CONFIG,
@@ -33,7 +33,7 @@ for made in REPORTS.values():
                 report=made.name,
                 title=made.title,
                 caption=made.caption,
-                # All that a report may say of the scale.
+                # Settings that a report may show.
                 settings=report_digest(SETTINGS),
             message:
                 "Making {rule} {wildcards}"

@@ -1,4 +1,4 @@
-# runs -> selection.json, by validation figures only
+# runs -> selection/<dataset>.json, by validation loss only
 
 
 rule select:
@@ -14,15 +14,15 @@ rule select:
     conda:
         "../envs/convttlstm.yml"
     resources:
-        mem_mb=growing(1500),
-        runtime=growing(30),
+        mem_mb=per_attempt(1500),
+        runtime=per_attempt(30),
         gpu=0,
     params:
         config=CONFIG,
         runs=f"{RESULTS}/runs/{{dataset}}",
         points=lambda wildcards: grid_runs(SETTINGS, wildcards.dataset),
     message:
-        "Choosing the configuration for {wildcards.dataset} by validation loss"
+        "Choosing the best configuration for {wildcards.dataset} by validation loss"
     shell:
         "python -m convttlstm select"
         " --config {params.config}"
@@ -33,8 +33,8 @@ rule select:
         " 2>&1 | write_log {log}"
 
 
-# Successive halving, where a scale asks for it. Which runs a round has is known when the one before is
-# ranked; the plan has places for them.
+# Successive halving, if a scale sets it. The runs of a round are known only after the round before is ranked,
+# so the jobs are numbered by place.
 rule try_place:
     input:
         manifest=f"data/processed/{SCALE}/{{dataset}}/manifest.json",
@@ -52,7 +52,7 @@ rule try_place:
     threads: threads_of
     resources:
         **SEVERAL,
-        mem_mb=growing(TRAINERS * (8000 if GPUS else 1500)),
+        mem_mb=per_attempt(TRAINERS * (8000 if GPUS else 1500)),
         runtime=2880,
         gpu=TRAINERS if GPUS else 0,
     params:
@@ -69,7 +69,7 @@ rule try_place:
         ],
         rounds=lambda wildcards: str(rungs(SETTINGS, wildcards.dataset, wildcards.role)),
     message:
-        "Round {wildcards.rung}, place {wildcards.place} of the search for {wildcards.role} on {wildcards.dataset}"
+        "Training for round {wildcards.rung}, place {wildcards.place}: {wildcards.role} on {wildcards.dataset}"
     shell:
         "{params.launch} python -m convttlstm try"
         " --config {params.config}"
@@ -96,8 +96,8 @@ rule rank:
     conda:
         "../envs/convttlstm.yml"
     resources:
-        mem_mb=growing(1500),
-        runtime=growing(30),
+        mem_mb=per_attempt(1500),
+        runtime=per_attempt(30),
         gpu=0,
     params:
         config=CONFIG,

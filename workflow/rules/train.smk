@@ -1,7 +1,7 @@
 # data/processed -> runs
 #
-# The checkpoint is no output: Snakemake deletes outputs when a job fails, and a failed run must be
-# able to go on. It deletes logs when a job starts again: the run's folder keeps a log of all attempts.
+# The checkpoint is not an output: Snakemake deletes outputs when a job fails, but a failed run must be able to
+# resume. It deletes logs when a job starts again: the run's folder keeps a log of all attempts.
 
 
 rule train:
@@ -18,15 +18,15 @@ rule train:
         f"{RESULTS}/logs/train/{{dataset}}/{{run}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train/{{dataset}}/{{run}}.tsv"
-    # The longest jobs first, or the last of them would keep everything waiting.
+    # The longest jobs first, so that none is left alone at the end.
     priority: lambda wildcards: resolved(wildcards).training.samples
     conda:
         "../envs/convttlstm.yml"
     threads: threads_of
     resources:
         **SEVERAL,
-        mem_mb=growing(TRAINERS * (8000 if GPUS else 1500)),
-        # Whoever meets the limit goes on after it, and a partition refuses more than its own.
+        mem_mb=per_attempt(TRAINERS * (8000 if GPUS else 1500)),
+        # Minutes. Jobs resume after the time limit; keep it below the partition's.
         runtime=2880,
         gpu=TRAINERS if GPUS else 0,
     params:
@@ -36,12 +36,12 @@ rule train:
         selection=selection_flag,
         data=subpath(input.manifest, parent=True),
         folder=subpath(output[0], parent=True),
-        # What decides the weights; a change of anything else trains nothing again. More epochs go on from
+        # The settings that decide the weights: only a change of these trains again. More epochs resume from
         # the checkpoint.
         identity=lambda wildcards: resolved(wildcards).identity(),
         epochs=lambda wildcards: resolved(wildcards).training.epochs,
     message:
-        "Training {wildcards.run} on {wildcards.dataset} (goes on where it stopped)"
+        "Training {wildcards.run} on {wildcards.dataset} (resumes from its checkpoint)"
     shell:
         "{params.launch} python -m convttlstm train"
         " --config {params.config}"

@@ -1,1 +1,1 @@
-"""The paper's claims: printed values, measurements, comparisons, verdicts."""
+"""The paper's claims: printed values, measurements, comparisons and verdicts."""

@@ -1,4 +1,4 @@
-"""The paper's claims as comparisons that a program can decide: data/paper/claims.yaml, read and checked."""
+"""Read and check data/paper/claims.yaml, the paper's claims as comparisons that a program can decide."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveInt, ValidationError
 
 from convttlstm.config import Settings
-from convttlstm.config.base import PositiveFloat, Strict, known
+from convttlstm.config.base import PositiveFloat, Strict, require_known
 from convttlstm.config.catalogue import Ablation
 from convttlstm.config.text import read_yaml
 from convttlstm.files import UserError
@@ -19,13 +19,11 @@ PapersTopic = Literal[
 Topic = PapersTopic | Literal["asked here"]
 MetricName = Literal["mse", "psnr", "ssim_paper", "lpips_paper"]
 Reading = Literal["top1", "group"]
-Others = Annotated[
-    list[str], Field(min_length=1, description="all of them: the comparisons are joined by and")
-]
+Others = Annotated[list[str], Field(min_length=1, description="the first must be better than each of these")]
 
 
 class Better(Strict):
-    """One system is better than each of the others."""
+    """One model is better than each of the others."""
 
     better: str
     than: Others
@@ -39,7 +37,7 @@ class MetricClaim(Better):
     horizons: list[PositiveInt] = Field(min_length=1)
     metrics: list[MetricName] = Field(min_length=1)
     after: PositiveInt | None = Field(None, description="only the frames after this shorter horizon count")
-    or_equal: bool = Field(False, description="whether a tie of the paper's figures is as claimed")
+    or_equal: bool = Field(False, description="whether a tie of the paper's values supports the claim")
 
 
 class GainClaim(Better):
@@ -53,14 +51,14 @@ class GainClaim(Better):
 
 
 class GapClaim(Better):
-    """The generalisation gap, the MSE on test less that on training sequences, is smaller."""
+    """The generalization gap, the MSE on test minus that on training sequences, is smaller."""
 
     kind: Literal["gap"]
     dataset: str
 
 
 class ValueClaim(Strict):
-    """Printed values of a system are met within the tolerance."""
+    """Printed values of a model are reached within the tolerance."""
 
     kind: Literal["value"]
     dataset: str
@@ -70,7 +68,7 @@ class ValueClaim(Strict):
 
 
 class AccuracyValueClaim(Strict):
-    """Printed accuracies of a recogniser are met within the tolerance."""
+    """Printed accuracies of a recognizer are reached within the tolerance."""
 
     kind: Literal["accuracy_value"]
     system: str
@@ -78,22 +76,22 @@ class AccuracyValueClaim(Strict):
 
 
 class AccuracyClaim(Better):
-    """Accuracy at each share of the frames, over all activities or in each of some groups."""
+    """Accuracy is higher at each fraction of the frames, over all activities or in each of some groups."""
 
     kind: Literal["accuracy"]
     fractions: list[float] = Field(min_length=1)
-    groups: list[str] = Field([], description="of Table 1; none: over all activities, as in Table 3")
-    pooled: bool = Field(False, description="over the clips of all `groups` together, not group by group")
-    by: float = Field(0, ge=0, description="better by more than so many points")
+    groups: list[str] = Field([], description="groups of Table 1; empty: all activities, as in Table 3")
+    pooled: bool = Field(False, description="one accuracy over the clips of all `groups`, not one per group")
+    by: float = Field(0, ge=0, description="better by more than this many points")
 
     @property
     def sets(self) -> list[list[str]]:
-        """The groups of each comparison; none for all activities."""
+        """The groups of each comparison; an empty list for all activities."""
         return [self.groups] if self.pooled or not self.groups else [[group] for group in self.groups]
 
     @property
     def readings(self) -> list[Reading]:
-        """How a clip may count as right; the paper leaves it open for groups, so both must hold."""
+        """How a clip counts as correct; the paper does not say how for groups, so both must hold."""
         return ["top1", "group"] if self.groups else ["top1"]
 
 
@@ -107,7 +105,7 @@ class GroupGainClaim(Better):
 
 
 class CountClaim(Better):
-    """Fewer parameters, or multiplications a step, than `factor` times the others', at the paper's sizes."""
+    """Fewer parameters or multiplications per step than `factor` times the others', at the paper's sizes."""
 
     kind: Literal["count"]
     what: Literal["parameters", "multiplications"]
@@ -116,38 +114,39 @@ class CountClaim(Better):
 
 
 class TimeClaim(Better):
-    """At most `factor` times the others' time of training, at the paper's sizes, on each device measured."""
+    """At most `factor` times the others' training time, at the paper's sizes, on each measured device."""
 
     kind: Literal["time"]
     dataset: str
     factor: PositiveFloat = 1.0
-    optimized: bool = Field(False, description="the paper's figures are those of its optimized code")
+    optimized: bool = Field(False, description="use the paper's times of its optimized code")
     exists: bool = Field(
-        False, description="true as soon as one measured device shows it, and contradicted by none"
+        False, description="the claim holds if one measured device shows it; no device contradicts it"
     )
 
 
 class BenchmarkClaim(Strict):
-    """A figure of one row of a benchmark is at most `factor` times another row's."""
+    """A value in one row of a benchmark is at most `factor` times that in another row."""
 
     kind: Literal["benchmark"]
-    file: str = Field(description="the beginning of a file's name in benchmarks/results")
+    file: str = Field(description="how the file's name in benchmarks/results begins")
     column: str
     better: dict[str, str] = Field(description="cells that choose the row")
     than: dict[str, str]
+    words: str = Field(description="what is compared, in words")
     factor: PositiveFloat = 1.0
     timed: bool = Field(False, description="whether the column is a measured time, not a count")
 
 
 class GrowthClaim(Strict):
-    """Parameters or multiplications of one layer grow with the order by a law, counted exactly."""
+    """Parameters or multiplications of one layer grow with the order by a given law, counted exactly."""
 
     kind: Literal["growth"]
     what: Literal["parameters", "multiplications"]
     system: str
     law: Literal["linear", "cubic", "exponential"]
     orders: list[PositiveInt] = Field(min_length=4)
-    at_most: bool = Field(False, description="whether slower growth is as claimed, too")
+    at_most: bool = Field(False, description="whether slower growth also supports the claim")
 
 
 Basis = Literal["training", "counting", "timing", "undecidable"]
@@ -168,21 +167,21 @@ Comparison = Annotated[
 
 
 class Claim(Strict):
-    """One claim: it holds if all its comparisons do."""
+    """One claim; it holds if all its comparisons do."""
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
     topic: Topic
-    place: str = Field(description="in the paper")
-    statement: str = Field(description="in our words")
+    place: str = Field(description="section or table of the paper")
+    statement: str = Field(description="the claim in our words")
     comparisons: list[Comparison] = []
-    undecidable: str = Field("", description="why no program can decide it; then there are no comparisons")
-    proxy: str = Field("", description="what the comparisons stand for, if they are not the claim itself")
-    note: str = Field("", description="a reservation about the paper's figures")
-    needs: str = Field("", description="what it would take to decide it, if trainings are not enough")
+    undecidable: str = Field("", description="why no program can decide it; there are no comparisons then")
+    proxy: str = Field("", description="how the comparisons differ from the claim, if they do")
+    note: str = Field("", description="a reservation about the paper's values")
+    needs: str = Field("", description="what is needed to decide it, besides training")
 
     @property
     def basis(self) -> Basis:
-        """How the claim is decided; all its comparisons have the same."""
+        """How the claim is decided, the same for all its comparisons."""
         return basis_of(self.comparisons[0]) if self.comparisons else "undecidable"
 
 
@@ -206,22 +205,24 @@ class TableRow(Strict):
 class Claims(Strict):
     """The content of claims.yaml."""
 
-    ablations: dict[str, TableRow] = Field({}, description="names for rows of Table 4, used like systems")
+    ablations: dict[str, TableRow] = Field(
+        {}, description="names for rows of Table 4, used like names of models"
+    )
     printed_only: dict[str, str] = Field(
-        {}, description="names for rows of the paper's tables that no system here answers to"
+        {}, description="names for rows of the paper's tables whose models are not implemented here"
     )
     margin: PositiveFloat = Field(
-        0.2, description="differences smaller than this share of the paper's smallest lead count as none"
+        0.2, description="differences below this share of the paper's smallest lead count as none"
     )
     tolerance: PositiveFloat = Field(
-        0.5, description="values are met within this share of the paper's smallest lead"
+        0.5, description="tolerance for values, as a share of the paper's smallest lead"
     )
     claims: list[Claim] = Field(min_length=1)
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The claims, and what the names in them mean.
+    """The claims, and the paper's settings that they refer to.
 
     Attributes:
         claims: all of them.
@@ -232,7 +233,7 @@ class Catalogue:
     paper: Settings
 
     def title(self, name: str) -> str:
-        """Return the name that tables show."""
+        """Return a model's name in tables."""
         if row := self.claims.ablations.get(name):
             return f"{row.filters}, {row.row}" + (f" ({row.reading})" if row.reading else "")
         if name in self.claims.printed_only:
@@ -240,7 +241,7 @@ class Catalogue:
         return self.paper.systems[name].title
 
     def ablation(self, settings: Settings, dataset: str, name: str) -> Ablation | None:
-        """Return a scale's ablation that answers to a named row of Table 4, None if it has none."""
+        """Return a scale's ablation that matches a named row of Table 4, None if there is none."""
         row = self.claims.ablations[name]
         for ablation in settings.experiments[dataset].ablations:
             if (ablation.filters, ablation.row, ablation.reading) == (row.filters, row.row, row.reading):
@@ -253,12 +254,11 @@ def load_claims(path: Path, paper: Settings, groups: set[str]) -> Catalogue:
 
     Args:
         path: data/paper/claims.yaml.
-        paper: the settings of the paper's scale, whose systems and data sets the claims name.
+        paper: the settings of the paper's scale, with the models and data sets that claims name.
         groups: the groups of activities in Table 1.
 
     Raises:
-        UserError: the file is missing or something in it is wrong; one line names the file, the claim and
-            the setting.
+        UserError: the file is missing or invalid; the message names the file, the claim and the setting.
     """
     content = read_yaml(path)
     try:
@@ -269,12 +269,12 @@ def load_claims(path: Path, paper: Settings, groups: set[str]) -> Catalogue:
     for claim in claims.claims:
         where = f"{path}: claim {claim.id!r}"
         if claim.id in seen:
-            raise UserError(f"{where}: is there twice; give one of them another id")
+            raise UserError(f"{where}: the id occurs twice; change one of them")
         seen.add(claim.id)
         if bool(claim.comparisons) == bool(claim.undecidable):
-            raise UserError(f"{where}: needs either comparisons, or in undecidable why there are none")
+            raise UserError(f"{where}: has both or neither of comparisons and undecidable; give one of them")
         if len({basis_of(comparison) for comparison in claim.comparisons}) > 1:
-            raise UserError(f"{where}: mixes training, counts and times; make a claim of each")
+            raise UserError(f"{where}: mixes training, counts and times; split it into one claim for each")
         try:
             for i, comparison in enumerate(claim.comparisons):
                 _check(comparison, f"comparisons.{i}", claims, paper, groups)
@@ -288,21 +288,21 @@ def _check(comparison: Comparison, where: str, claims: Claims, paper: Settings, 
         return
     systems = dict.fromkeys([*paper.systems, *claims.ablations, *claims.printed_only])
     if isinstance(comparison, Better):
-        known(comparison.better, systems, f"{where}.better: system")
+        require_known(comparison.better, systems, f"{where}.better: system")
         for name in comparison.than:
-            known(name, systems, f"{where}.than: system")
+            require_known(name, systems, f"{where}.than: system")
     else:
-        known(comparison.system, systems, f"{where}.system: system")
+        require_known(comparison.system, systems, f"{where}.system: system")
     for name in _groups_of(comparison):
-        known(name, dict.fromkeys(sorted(groups)), f"{where}: group")
+        require_known(name, dict.fromkeys(sorted(groups)), f"{where}: group")
     dataset = getattr(comparison, "dataset", None)
     if dataset is None:
         return
-    known(dataset, paper.datasets, f"{where}.dataset: data set")
+    require_known(dataset, paper.datasets, f"{where}.dataset: data set")
     possible = paper.datasets[dataset].test_horizons
     for horizon in _horizons_of(comparison):
         if horizon not in possible:
-            raise ValueError(f"{where}: {dataset} is not judged at {horizon} frames, but at {possible}")
+            raise ValueError(f"{where}: {dataset} is not evaluated at {horizon} frames, but at {possible}")
 
 
 def _groups_of(comparison: Comparison) -> Iterator[str]:
@@ -328,7 +328,7 @@ KINDS = {
 
 
 def _one_line(error: ValidationError, content: Any) -> str:
-    """Return the first thing that is wrong, with the id of its claim instead of a number."""
+    """Return the first error, with the claim's id instead of its number."""
     first = error.errors()[0]
     keys = list(first["loc"])
     keys += [first["ctx"]["key"]] if first["type"] == "unknown_setting" else []
@@ -337,7 +337,7 @@ def _one_line(error: ValidationError, content: Any) -> str:
         claim = content["claims"][keys[1]]
         name = claim.get("id") if isinstance(claim, dict) else None
         where = f"claim {name!r}: " if name else f"claim number {keys[1] + 1}: "
-        # Pydantic adds the kind of the comparison, which is no key of the file.
+        # Pydantic adds the kind of the comparison, which is not a key in the file.
         keys = [key for key in keys[2:] if key not in KINDS]
     given = (
         "" if first["type"] in ("value_error", "unknown_setting", "missing") else f", not {first['input']!r}"

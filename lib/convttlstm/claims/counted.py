@@ -1,4 +1,4 @@
-"""Evidence on the claims' comparisons from counts and measured times."""
+"""Evidence for comparisons, from counts and measured times."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,11 +22,11 @@ from convttlstm.results import Scale, read_table
 
 
 class Costs:
-    """Counts of the paper's models, and benchmarks.
+    """Counts of the paper's models, and measured times.
 
     Args:
-        scale: with complexity.csv.
-        catalogue: of the claims.
+        scale: the scale; its folder holds complexity.csv.
+        catalogue: the claims.
 
     Raises:
         UserError: complexity.csv is missing or damaged.
@@ -43,12 +43,14 @@ class Costs:
         parameters = claim.what == "parameters"
         column = "parameters" if parameters else f"multiplications_{size}"
         ours, theirs = (self._counted(name, column) for name in (claim.better, other))
-        lead = claim.factor * theirs - ours
+        bound = claim.factor * theirs
+        lead = bound - ours
         sign = "<" if lead > 0 else "=" if lead == 0 else ">"
         times = "" if claim.factor == 1 else f"{claim.factor:g} x "
         at = "" if parameters else f" at {size} x {size} pixels"
-        lead = lead or -1.0  # as many is not fewer
+        lead = lead or -1.0  # equal is not fewer
         found = Evidence(claim.what, f"{at}, {against(self.catalogue, claim, other)}", exactly(lead))
+        found = replace(found, unit=bound)
         yield replace(found, text=f"{ours:,} {sign} {times}{theirs:,} {claim.what}", dataset=claim.dataset)
 
     def growth(self, claim: GrowthClaim) -> Iterator[Evidence]:
@@ -65,7 +67,7 @@ class Costs:
         return int(self.counts.loc[name, column])
 
     def time(self, claim: TimeClaim, other: str) -> Iterator[Evidence]:
-        """Yield a comparison for each device that somebody measured, with models of the paper's size."""
+        """Yield a comparison for each measured device, with models of the paper's size."""
         size = self.catalogue.paper.datasets[claim.dataset].size
         where = f" at {size} x {size} pixels, {against(self.catalogue, claim, other)}"
         for name in (claim.better, other):
@@ -78,7 +80,8 @@ class Costs:
                 for name in (claim.better, other)
             )
             lead, text = _ratio(ours, theirs, claim.factor, "seconds a sequence", TIMING_NOISE, table)
-            yield Evidence("training time", where, lead, text=text, dataset=claim.dataset)
+            found = Evidence("training time", where, lead, text=text, dataset=claim.dataset)
+            yield replace(found, unit=claim.factor)
 
     def _files(self, name: str) -> list[Path]:
         if not (paths := self.scale.measured(name)):
@@ -92,19 +95,19 @@ class Costs:
         ours, theirs = (_chosen(table, keys, claim.column, path) for keys in (claim.better, claim.than))
         noise = TIMING_NOISE if claim.timed else 0.0
         lead, text = _ratio(ours, theirs, claim.factor, claim.column, noise, table)
-        rows = [", ".join(f"{k} {v}" for k, v in keys.items()) for keys in (claim.better, claim.than)]
-        yield Evidence(claim.column, f" for {rows[0]} against {rows[1]}", lead, text=text)
+        where = f" of {claim.words}"
+        yield Evidence(claim.column, where, lead, text=text, unit=claim.factor)
 
 
 def against(catalogue: Catalogue, claim: Better, other: str) -> str:
-    """Return which models are compared, in words."""
+    """Return the names of the two compared models, for a sentence."""
     return f"{catalogue.title(claim.better)} against {catalogue.title(other)}"
 
 
 def _ratio(
     ours: list[float], theirs: list[float], factor: float, unit: str, noise: float, table: pd.DataFrame
 ) -> tuple[Estimate, str]:
-    """Return the lead of a benchmark's cells over others, and both in words."""
+    """Return the lead of a benchmark's values over others, and a text with both."""
     device = table.get("conditions", table["device"] if "device" in table else pd.Series([""])).iloc[0]
     first, second = sum(ours) / len(ours), sum(theirs) / len(theirs)
     text = f"{first:.4g} against {second:.4g} {unit} ({first / second:.3g} times, {device})"
@@ -115,5 +118,5 @@ def _chosen(table: pd.DataFrame, keys: dict[str, str], column: str, path: Path) 
     for name, value in keys.items():
         table = table[table[name] == value]
     if table.empty:
-        raise UserError(f"{path}: no row with {keys}, which claims.yaml asks for")
+        raise UserError(f"{path}: no row with {keys}, which claims.yaml refers to; correct one of them")
     return [float(value) for value in table[column]]

@@ -1,4 +1,4 @@
-"""The outcome of one comparison of a claim, and the reasons why a comparison decides nothing."""
+"""The outcome of one comparison of a claim, and the reasons to exclude a comparison."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,32 +17,35 @@ Verdict = Literal[
     "fails",
     "not decidable",
 ]
-TIMING_NOISE = 0.05  # share by which a timing may differ when it is repeated; less decides nothing
+TIMING_NOISE = 0.05  # relative difference that repeated timings may have; smaller leads decide nothing
 TIE = 1e-12
 
 
 class Missing(Exception):
-    """A comparison needs something that is not there; the message names it."""
+    """A comparison needs something that is missing; the message names it."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """One model against another, or against a printed value.
+    """One comparison of a model with another, or with a printed value.
 
     Attributes:
-        what: the quantity that is compared, such as "LPIPS".
+        what: the compared quantity, such as "LPIPS".
         where: the conditions and the models, such as " at 30 frames, Conv-TT-LSTM against ConvLSTM
             (baseline)".
-        lead: by how much it is as claimed, negative if it is the other way round.
-        margin: leads smaller than this, either way, count as no difference.
-        ties_hold: whether no difference is as claimed.
-        text: the numbers in words.
-        refused: why they decide nothing, "" if they do.
-        seeds: runs of each model, of the two the fewer; 0 where none is compared.
-        sequences: test sequences, or clips, that both models saw; 0 where none is compared.
-        dataset: its name, "" where none is compared.
-        horizon: numbers of frames, or the share of them, separated by spaces.
+        lead: the difference in the claimed direction; negative if it contradicts the claim.
+        margin: leads smaller than this, in either direction, count as no difference.
+        ties_hold: whether no difference supports the claim.
+        text: the values, for a sentence.
+        refused: why the comparison is excluded, "" if it is not.
+        seeds: number of runs of each model, the smaller of the two; 0 if runs are not compared.
+        sequences: number of test sequences or clips that both models saw; 0 if runs are not compared.
+        dataset: name of the data set, "" if there is none.
+        horizon: numbers of frames, or the fraction of frames, separated by spaces.
         runs: folders below runs/.
+        unit: what leads are divided by where those of several metrics share an axis: the metric's margin, or
+            what a count or a time should stay below; 0 for what has no size.
+        paper: the paper's lead in that unit, None where it prints none.
     """
 
     what: str
@@ -57,6 +60,8 @@ class Evidence:
     dataset: str = ""
     horizon: str = ""
     runs: tuple[str, ...] = ()
+    unit: float = 0.0
+    paper: float | None = None
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -64,13 +69,13 @@ class Evidence:
         return self.lead.interval if self.lead else (float("nan"), float("nan"))
 
     def is_small(self, tail: float = TAIL) -> bool:
-        """Return whether the lead is smaller than the margin, either way, with its whole interval."""
+        """Return whether the lead's whole interval is smaller than the margin, in either direction."""
         low, high = self.lead.bounds(tail) if self.lead else (float("nan"), float("nan"))
         return -self.margin < low and high < self.margin
 
     @property
     def found(self) -> Verdict:
-        """What this comparison alone says: one of the first five verdicts."""
+        """The verdict of this comparison alone, one of the first five."""
         low, high = self.interval
         if self.refused:
             return "not tested"
@@ -82,13 +87,13 @@ class Evidence:
 
 
 def exactly(low: float, high: float | None = None) -> Estimate:
-    """Return an estimate that is a count, or a range of timings."""
+    """Return an estimate without uncertainty, or with a fixed range."""
     bounds = low, low if high is None else high
     return Estimate(sum(bounds) / 2, lambda tail: bounds)
 
 
 def within(estimate: Estimate, target: float, tolerance: float) -> Estimate:
-    """Return by how much an estimate is nearer to `target` than `tolerance`; negative where it is farther."""
+    """Return `tolerance` minus the distance of an estimate from `target`; negative if it is too far."""
 
     def bounds(tail: float) -> tuple[float, float]:
         low, high = (bound - target for bound in estimate.bounds(tail))
@@ -99,7 +104,7 @@ def within(estimate: Estimate, target: float, tolerance: float) -> Estimate:
 
 
 def refused(configs: Sequence[Run]) -> str:
-    """Return why runs say nothing about a claim when they are compared, "" if they do."""
+    """Return why runs must not be compared for a claim, "" if they may be."""
     first = configs[0]
     if not first.judges_claims:
         return f"{first.label} shows nothing about the paper"
@@ -127,18 +132,18 @@ def refused(configs: Sequence[Run]) -> str:
 def ratio(
     ours: Sequence[float], theirs: Sequence[float], factor: float, noise: float = TIMING_NOISE
 ) -> tuple[float, float]:
-    """Return low and high of the lead of `ours` to be at most `factor` times `theirs`.
+    """Return low and high of `factor` minus the ratio of `ours` to `theirs`; positive supports the claim.
 
     Args:
-        ours: all measurements of it.
-        theirs: the same of the other.
-        factor: an exact tie with it is as claimed.
-        noise: share by which a measurement may differ when it is repeated.
+        ours: all measurements of the one.
+        theirs: all measurements of the other.
+        factor: claimed largest ratio; an exact tie supports the claim.
+        noise: relative difference that repeated measurements may have.
     """
     least, most = min(ours) / max(theirs) / (1 + noise), max(ours) / min(theirs) * (1 + noise)
     return factor - most + TIE, factor - least + TIE
 
 
 def percent(share: float) -> str:
-    """Return a share of 1 in words, such as "25 %"."""
+    """Return a fraction as a percentage, such as "25 %"."""
     return f"{100 * share:g} %"

@@ -1,4 +1,4 @@
-"""How the size of a layer grows with the order N, counted exactly from the equations."""
+"""Growth of a layer's size with the order N, counted exactly from the equations."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -11,9 +11,9 @@ CHANNELS, SIZE, RANK = 48, 5, 8
 
 
 def layer_parameters(system: str, order: int) -> int:
-    """Return the weights of one layer with N = M = `order`, biases left out.
+    """Return the number of weights of one layer with N = M = `order`, without biases.
 
-    The same number times a frame's pixels is its multiplications.
+    Times the number of pixels of a frame, it is the number of multiplications.
 
     Args:
         system: "conv_tt_lstm" (Eq. 8 to 11), "higher_equal" or "higher_growing" (Eq. 7 with kernels of S x S,
@@ -21,7 +21,7 @@ def layer_parameters(system: str, order: int) -> int:
         order: N.
 
     Raises:
-        KeyError: there is no such system.
+        KeyError: `system` is none of these.
     """
     h, area, gates = CHANNELS, SIZE**2, 4 * CHANNELS
     on_input = gates * h * area  # W
@@ -37,14 +37,14 @@ def layer_parameters(system: str, order: int) -> int:
 def grows(counts: Sequence[int], law: Law, at_most: bool = False) -> bool:
     """Return whether counts at successive orders grow by a law.
 
-    Linear: the steps from one to the next are equal, or with `at_most` do not grow. Cubic: a polynomial of
-    third degree, so third differences are equal and positive, or with `at_most` do not grow. Exponential: the
-    ratio of each to the one before does not fall.
+    Linear: differences are equal, or with `at_most` do not increase. Cubic, a polynomial of third degree:
+    third differences are equal and positive, or with `at_most` do not increase. Exponential: the ratio of
+    each count to the one before does not decrease.
 
     Args:
         counts: at least four.
         law: see above.
-        at_most: whether slower growth counts.
+        at_most: whether slower growth also satisfies the law.
     """
     if law == "exponential":
         ratios = np.divide(counts[1:], counts[:-1])

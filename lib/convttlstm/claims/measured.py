@@ -1,8 +1,9 @@
-"""Evidence on the claims' comparisons from a scale's runs, from counts and from benchmarks."""
+"""Evidence for comparisons, from a scale's runs, from counts and from benchmarks."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,17 +40,16 @@ from convttlstm.evaluation.intervals import (
 from convttlstm.metrics import METRICS
 from convttlstm.results import GROUP, Recognition, Result, Scale
 
-WIDER_GROUP = (
-    "person"  # videos of one person may resemble each other too: what if so is said where it matters
-)
+# Videos of one person may be correlated too: the result with these groups is added where it differs.
+WIDER_GROUP = "person"
 
 
-class Evidences:
-    """The evidence of one scale on the claims' comparisons.
+class EvidenceFinder:
+    """The evidence of one scale for comparisons.
 
     Args:
-        scale: with complexity.csv.
-        catalogue: of the claims.
+        scale: the scale; its folder holds complexity.csv.
+        catalogue: the claims.
         paper: the paper's tables.
 
     Raises:
@@ -62,7 +62,7 @@ class Evidences:
         self.recognitions = {f"{r.config.dataset_name}/{r.config.id}": r for r in scale.recognitions}
 
     def evidence(self, comparison: Comparison) -> list[Evidence]:
-        """Return the evidence on each model that is compared; what is missing is refused.
+        """Return the evidence for each compared model; a comparison that lacks results is excluded.
 
         Raises:
             UserError: a file is missing or damaged.
@@ -80,7 +80,11 @@ class Evidences:
             decide = kinds[type(comparison)]
             found = list[Evidence]()
             for other in comparison.than:
-                found += _or_missing(partial(decide, comparison, other), comparison.kind)
+                made = _or_missing(partial(decide, comparison, other), comparison.kind)
+                if isinstance(comparison, CountClaim | TimeClaim):
+                    printed = self.paper.lead(comparison.model_copy(update={"than": [other]}))
+                    made = [replace(part, paper=printed) for part in made]
+                found += made
             return found
         alone: dict[type, Callable[..., Iterator[Evidence]]] = {
             ValueClaim: self._value,
@@ -94,7 +98,7 @@ class Evidences:
         """Return the runs of a model, seed by seed.
 
         Raises:
-            Missing: this scale has none.
+            Missing: this scale has no runs of it.
         """
         title = self.catalogue.title(name)
         if name in self.catalogue.claims.printed_only:
@@ -113,7 +117,7 @@ class Evidences:
         return list(dict.fromkeys(run_id(self.settings, system, hyper, seed) for seed in experiment.seeds))
 
     def _horizon(self, dataset: str, printed: int) -> int:
-        """Return the horizon that stands for one of the paper's: that of equal rank, if there are as many."""
+        """Return this scale's horizon for one of the paper's: the one of equal rank, if there are as many."""
         own = sorted(self.settings.datasets[dataset].test_horizons)
         papers = sorted(self.catalogue.paper.datasets[dataset].test_horizons)
         return own[papers.index(printed)] if len(own) == len(papers) else printed
@@ -132,7 +136,8 @@ class Evidences:
     def _metric(self, claim: MetricClaim, other: str) -> Iterator[Evidence]:
         ours, theirs = (self._results(claim.dataset, name) for name in (claim.better, other))
         after = self._horizon(claim.dataset, claim.after) if claim.after else None
-        for horizon in [self._horizon(claim.dataset, printed) for printed in claim.horizons]:
+        for printed in claim.horizons:
+            horizon = self._horizon(claim.dataset, printed)
             first = after + 1 if after else self.settings.evaluation.first_frame
             frames = f" in frames {first} to {horizon}" if first > 1 else f" at {horizon} frames"
             for metric in claim.metrics:
@@ -140,6 +145,8 @@ class Evidences:
                 where = f"{frames}, {against(self.catalogue, claim, other)}"
                 symbol, ties = METRICS[metric].symbol, claim.or_equal
                 found = Evidence(symbol, where, horizon=str(horizon), ties_hold=ties)
+                only = {"than": [other], "horizons": [printed], "metrics": [metric]}
+                found = self._in_margins(found, claim, only, claim.dataset, metric)
                 yield self._frames_found(found, ours, theirs, values, metric, horizon)
 
     def _gain(self, claim: GainClaim, other: str) -> Iterator[Evidence]:
@@ -154,6 +161,8 @@ class Evidences:
             what = f"growth of the lead in {METRICS[metric].symbol}"
             where = f"{frames}, {against(self.catalogue, claim, other)}"
             found = Evidence(what, where, horizon=f"{less_at} {more_at}")
+            only = {"than": [other], "metrics": [metric]}
+            found = self._in_margins(found, claim, only, claim.dataset, metric)
             yield self._frames_found(found, ours, theirs, values, metric, more_at)
 
     def _frames_found(
@@ -165,7 +174,7 @@ class Evidences:
         metric: str,
         horizon: int,
     ) -> Evidence:
-        """Return the evidence with the difference over the sequences that all runs have in common."""
+        """Return the evidence with the difference over the sequences that all runs share."""
         sign = METRICS[metric].sign
         outcomes = []
         for labels in ((GROUP,), (WIDER_GROUP, GROUP)):
@@ -199,6 +208,7 @@ class Evidences:
         found = Evidence(
             "MSE", where, estimate.times(-1), self._margin(claim.dataset, "mse"), horizon=str(horizon)
         )
+        found = replace(found, unit=found.margin)
         found = replace(found, text=f"{in_words(estimate)} {METRICS['mse'].scaled}", sequences=len(test))
         yield _of_runs(found, ours, theirs)
 
@@ -214,10 +224,12 @@ class Evidences:
                 lead = within(estimate, float(printed), self._tolerance(claim.dataset, metric))
                 text = f"{in_words(estimate, sign='')} {METRICS[metric].scaled}; the paper has {printed}"
                 found = Evidence(METRICS[metric].symbol, f" at {horizon} frames, {title}", lead, text=text)
+                unit, tolerance = (of(claim.dataset, metric) for of in (self._margin, self._tolerance))
                 found = replace(found, horizon=str(horizon), sequences=values.shape[1])
+                found = replace(found, unit=unit, paper=tolerance / unit)
                 yield self._at_papers_scale(_of_runs(found, runs, runs))
 
-    # Recognised activities
+    # Recognized activities
 
     def _accuracy(self, claim: AccuracyClaim, other: str) -> Iterator[Evidence]:
         for fraction in claim.fractions:
@@ -226,6 +238,8 @@ class Evidences:
                 for reading in claim.readings:
                     estimate, clips = _points(ours, theirs, fraction, reading, groups)
                     found = self._accuracy_found(claim, other, fraction, reading, " and ".join(groups))
+                    only = {"than": [other], "fractions": [fraction], "groups": groups, "pooled": True}
+                    found = self._in_margins(found, claim, only, "", "accuracy")
                     text = f"{in_words(estimate, digits='.1f')} points"
                     lead, margin = estimate.less(claim.by), 0.0 if claim.by else self._margin("", "accuracy")
                     found = replace(found, lead=lead, margin=margin, text=text, sequences=clips)
@@ -240,6 +254,8 @@ class Evidences:
                 )
                 estimate = independent_difference(more, less)
                 found = self._accuracy_found(claim, other, fraction, reading)
+                only = {"than": [other], "fractions": [fraction]}
+                found = self._in_margins(found, claim, only, "", "accuracy")
                 text = f"{in_words(estimate, digits='.1f')} points of lead"
                 found = replace(found, lead=estimate, margin=self._margin("", "accuracy"), text=text)
                 yield _of_runs(replace(found, sequences=n + m), ours, theirs)
@@ -272,6 +288,13 @@ class Evidences:
             else found
         )
 
+    def _in_margins(
+        self, found: Evidence, claim: Better, only: dict[str, Any], dataset: str, metric: str
+    ) -> Evidence:
+        """Return the evidence with its unit, and the paper's lead in the comparison that `only` leaves."""
+        unit, printed = self._margin(dataset, metric), self.paper.lead(claim.model_copy(update=only))
+        return replace(found, unit=unit, paper=None if printed is None else printed / unit)
+
     def _margin(self, dataset: str, metric: str) -> float:
         return self.catalogue.claims.margin * self.paper.smallest_lead(dataset, metric)
 
@@ -295,7 +318,7 @@ def _or_missing(decide: Callable[[], Iterator[Evidence]], what: str) -> list[Evi
 def _of_runs(
     found: Evidence, ours: Sequence[Result | Recognition], theirs: Sequence[Result | Recognition]
 ) -> Evidence:
-    """Return the evidence with its runs, refused if they cannot be compared."""
+    """Return the evidence with its runs, excluded if they must not be compared."""
     configs = [run.config for run in [*ours, *theirs]]
     names = dict.fromkeys(f"{config.dataset_name}/{config.id}" for config in configs)
     seeds = min(len(ours), len(theirs))

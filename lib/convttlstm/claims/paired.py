@@ -1,4 +1,4 @@
-"""Values of single test sequences and clips, and differences of two models that saw the same ones."""
+"""Values per test sequence or clip, and differences of two models on the same ones."""
 
 from collections.abc import Callable, Sequence
 
@@ -17,16 +17,16 @@ DifferenceOf = Callable[[np.ndarray, np.ndarray, np.ndarray], Estimate]
 def paired(
     values: Sequence[pd.Series], first: int, groups: pd.Series, estimate: DifferenceOf = difference
 ) -> tuple[Estimate, int]:
-    """Return the difference of the first runs' values and the others', and the number of shared sequences.
+    """Return the difference between two models' values, and the number of sequences that all runs share.
 
     Args:
-        values: of each run, by sequence.
-        first: how many of them are of the first model.
-        groups: of each sequence; see `convttlstm.evaluation.intervals`.
-        estimate: makes the estimate from (seeds, sequences) of both models and the groups.
+        values: each run's values, by sequence; first the runs of the first model, then those of the second.
+        first: the number of runs of the first model.
+        groups: each sequence's group; see `convttlstm.evaluation.intervals`.
+        estimate: computes the estimate from (seeds, sequences) of both models and the groups.
 
     Raises:
-        Missing: they have no sequence in common.
+        Missing: they share no sequence.
     """
     shared = pd.concat([*values, groups], axis=1, join="inner")
     if shared.empty:
@@ -36,7 +36,7 @@ def paired(
 
 
 def sequence_values(run: Result, horizon: int, metric: str) -> pd.Series:
-    """Return a metric of each test sequence, by the sequence's number."""
+    """Return a metric for each test sequence, by the sequence's number."""
     if metric not in run.metrics.horizons.get(horizon, {}):
         raise Missing(f"{run.config.title} has no {METRICS[metric].symbol} at {horizon} frames")
     return run.values(horizon, metric)
@@ -45,18 +45,18 @@ def sequence_values(run: Result, horizon: int, metric: str) -> pd.Series:
 def late_values(run: Result, horizon: int, after: int | None, metric: str) -> pd.Series:
     """Return each sequence's mean over its frames, or over those after `after`.
 
-    A horizon's metric is a mean over its frames, so those of two horizons give that of the frames between.
+    A metric at a horizon is a mean over its frames, so two horizons give the mean of the frames between.
     """
     whole = sequence_values(run, horizon, metric)
     if after is None:
         return whole
-    earlier = run.config.evaluation.first_frame - 1  # frames that count in neither mean
+    earlier = run.config.evaluation.first_frame - 1  # frames that neither mean includes
     early = sequence_values(run, after, metric)
     return ((horizon - earlier) * whole - (after - earlier) * early) / (horizon - after)
 
 
 def answers(run: Recognition, fraction: float, reading: str, groups: list[str]) -> pd.Series:
-    """Return 1 for each recognised clip and 0 for the others, by name; without `groups`, of all clips."""
+    """Return 1 for each clip that was recognized and 0 for others, by name; of `groups`, if not empty."""
     own = run.predictions[run.predictions["fraction"] == fraction]
     own = own[own["group"].isin(groups)] if groups else own
     truth, predicted = CORRECT[reading]

@@ -1,4 +1,4 @@
-"""What the paper's own figures say of its claims."""
+"""The values that the paper prints for its claims."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -30,13 +30,13 @@ COLUMNS = {
     3: ["method", "fraction", "accuracy"],
     4: ["dataset", "filters", "order"],
 }
-# Whose row of the tables a name in a claim means.
+# Returns the row of the paper's tables that a name in a claim refers to.
 Rows = Callable[[str], str]
 
 
 @dataclass(frozen=True)
-class Figures:
-    """What the paper says of a claim: its figures in words, whether they agree, and reservations."""
+class PrintedValues:
+    """The paper's values for a claim as text, whether they support it, and reservations."""
 
     text: str
     holds: bool | None
@@ -45,13 +45,13 @@ class Figures:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two printed figures.
+    """Two printed values.
 
     Attributes:
-        label: what they are of.
-        compared: the figures.
-        lead: positive where they are as claimed, zero for a tie.
-        ties: whether a tie is as claimed.
+        label: name of the quantity.
+        compared: the values, as text.
+        lead: positive where they support the claim, zero for a tie.
+        ties: whether a tie supports the claim.
     """
 
     label: str
@@ -61,12 +61,12 @@ class Pair:
 
     @property
     def text(self) -> str:
-        """Both in words."""
+        """The label and both values."""
         return f"{self.label}: {self.compared}"
 
     @property
     def holds(self) -> bool:
-        """Whether they are as claimed."""
+        """Whether the values support the claim."""
         return self.lead > 0 or (self.ties and self.lead == 0)
 
 
@@ -75,7 +75,7 @@ class Paper:
 
     Args:
         folder: data/paper.
-        catalogue: of the claims, whose names the rows are found by.
+        catalogue: the claims; their names lead to rows of the tables.
 
     Raises:
         UserError: a table is missing or damaged.
@@ -85,8 +85,8 @@ class Paper:
         self.catalogue = catalogue
         self.tables = {n: read_table(folder / f"table{n}.csv", columns) for n, columns in COLUMNS.items()}
 
-    def figures(self, claim: Claim) -> Figures:
-        """Return what the paper's figures say of a claim; `holds` is None where it prints none."""
+    def printed_values(self, claim: Claim) -> PrintedValues:
+        """Return the paper's values for a claim; `holds` is None if it prints none."""
         several = len({getattr(comparison, "dataset", "") for comparison in claim.comparisons}) > 1
         pairs = []
         for comparison in claim.comparisons:
@@ -96,21 +96,21 @@ class Paper:
             pairs += [replace(pair, label=of + pair.label) for pair in found]
         holds = all(pair.holds for pair in pairs) if pairs else None
         notes = [note for note in (claim.note, self._optimized(claim)) if note]
-        return Figures("\n".join(pair.text for pair in pairs), holds, " ".join(notes))
+        return PrintedValues("\n".join(pair.text for pair in pairs), holds, " ".join(notes))
 
     def printed_metric(self, dataset: str, name: str, metric: str, horizon: int) -> str:
-        """Return the printed cell of a system or of a row of Table 4, "" if there is none."""
+        """Return the printed value of a model or of a row of Table 4, "" if there is none."""
         return self._printed_metric(dataset, name, metric, horizon, self._row)
 
     def printed_accuracy(self, name: str, fraction: float) -> str:
-        """Return the printed accuracy of a recogniser over all activities, "" if there is none."""
+        """Return the printed accuracy of a recognizer over all activities, "" if there is none."""
         return self._accuracy(name, fraction, [], self._row)
 
     def smallest_lead(self, dataset: str, metric: str) -> float:
-        """Return the least difference that the paper prints between its model and its ConvLSTM baseline.
+        """Return the smallest difference that the paper prints between its model and its ConvLSTM baseline.
 
         Args:
-            dataset: of Table 2; not used for accuracies, which are Table 3's.
+            dataset: data set of Table 2; not used for accuracies, which are in Table 3.
             metric: a key of METRICS, or "accuracy".
 
         Raises:
@@ -125,11 +125,25 @@ class Paper:
             pairs = [[self.printed_metric(dataset, n, metric, h) for n in names] for h in horizons]
         leads = [abs(float(ours) - float(theirs)) for ours, theirs in pairs if ours and theirs]
         if not leads:
-            raise UserError(f"data/paper: prints no {metric} on {dataset}; take it out of claims.yaml")
+            raise UserError(f"data/paper: the paper has no {metric} on {dataset}; remove it from claims.yaml")
         return round(min(leads), 9)
 
+    def lead(self, comparison: Better) -> float | None:
+        """Return the lead of a comparison of two figures, positive where it is as claimed.
+
+        Of counts and times it is a share of the claimed bound. None if the paper does not print both.
+        """
+        pairs = self._pairs(comparison, self._row)
+        if not pairs:
+            return None
+        return (
+            pairs[0].lead / comparison.factor
+            if isinstance(comparison, CountClaim | TimeClaim)
+            else pairs[0].lead
+        )
+
     def _optimized(self, claim: Claim) -> str:
-        """Return a sentence where the figures of the authors' optimized code reverse a claim."""
+        """Return a sentence if the values of the authors' optimized code contradict a claim, else ""."""
         against = []
         for comparison in claim.comparisons:
             if isinstance(comparison, MetricClaim | GainClaim) and "conv_lstm" in comparison.than:
@@ -148,7 +162,7 @@ class Paper:
         return self._row(name).removesuffix(")") + OPTIMIZED
 
     def _closest(self, comparison: Comparison, row: Rows) -> list[Pair]:
-        """Return each pair of figures, of several others the one that comes closest or is ahead."""
+        """Return each pair of values; among several other models, the one with the smallest lead."""
         if not isinstance(comparison, Better):
             return []
         closest: dict[str, Pair] = {}
@@ -167,7 +181,7 @@ class Paper:
             CountClaim: self._count_pairs,
             TimeClaim: self._time_pairs,
         }
-        if type(comparison) not in kinds:  # of gaps nothing is printed
+        if type(comparison) not in kinds:  # the paper prints no gaps
             return []
         pairs = kinds[type(comparison)]
         return [pair for other in comparison.than for pair in pairs(comparison, other, row)]
@@ -182,15 +196,15 @@ class Paper:
                 )
                 if ours and theirs:
                     frames = f"frames {claim.after + 1} to {horizon}" if claim.after else f"{horizon} frames"
-                    whose = f"of {self._name(claim.dataset, other, row)}"
+                    other_row = f"of {self._name(claim.dataset, other, row)}"
                     label = f"{METRICS[metric].symbol}, {frames}"
-                    pairs.append(self._pair(label, ours, theirs, whose, METRICS[metric].lower))
+                    pairs.append(self._pair(label, ours, theirs, other_row, METRICS[metric].lower))
         return pairs
 
     def _metric(
         self, dataset: str, name: str, metric: str, horizon: int, after: int | None, row: Rows
     ) -> str:
-        """Return a figure as it is printed, or the mean that two printed means leave to the late frames."""
+        """Return a value as printed, or the mean of the late frames, computed from two printed means."""
         whole = self._printed_metric(dataset, name, metric, horizon, row)
         if after is None or not whole:
             return whole
@@ -218,8 +232,8 @@ class Paper:
                     gains.append(round(sign * (float(ours) - float(theirs)), 9))
             if len(gains) == 2:
                 label = f"lead in {METRICS[metric].symbol} at {claim.more_at} and at {claim.less_at} frames"
-                whose = f"over {self._name(claim.dataset, other, row)}"
-                pairs.append(self._pair(label, f"{gains[0]:g}", f"{gains[1]:g}", whose, lower=False))
+                other_row = f"over {self._name(claim.dataset, other, row)}"
+                pairs.append(self._pair(label, f"{gains[0]:g}", f"{gains[1]:g}", other_row, lower=False))
         return pairs
 
     def _accuracy_pairs(self, claim: AccuracyClaim, other: str, row: Rows) -> list[Pair]:
@@ -229,12 +243,12 @@ class Paper:
                 ours, theirs = (self._accuracy(n, fraction, groups, row) for n in (claim.better, other))
                 if ours and theirs:
                     label = f"{' and '.join(groups)}, {percent(fraction)}".removeprefix(", ")
-                    whose = f"of {row(other).rstrip('*')}"
-                    pairs.append(self._pair(label, ours, theirs, whose, lower=False, by=claim.by))
+                    other_row = f"of {row(other).rstrip('*')}"
+                    pairs.append(self._pair(label, ours, theirs, other_row, lower=False, by=claim.by))
         return pairs
 
     def _accuracy(self, name: str, fraction: float, groups: list[str], row: Rows) -> str:
-        """Return a figure as it is printed, or of several groups the mean over their clips."""
+        """Return a value as printed, or for several groups the mean over their clips."""
         keys = {"method": row(name), "fraction": str(fraction)}
         if len(groups) > 1:
             return f"{self._share(name, fraction, groups, row):.1f}"
@@ -247,8 +261,8 @@ class Paper:
                 self._share(claim.better, fraction, groups, row) - self._share(other, fraction, groups, row)
                 for groups in (claim.more, claim.less)
             )
-            label, whose = f"lead in points, {percent(fraction)}", f"over {row(other)}"
-            pairs.append(self._pair(label, f"{more:.1f}", f"{less:.1f}", whose, lower=False))
+            label, other_row = f"lead in points, {percent(fraction)}", f"over {row(other)}"
+            pairs.append(self._pair(label, f"{more:.1f}", f"{less:.1f}", other_row, lower=False))
         return pairs
 
     def _share(self, name: str, fraction: float, groups: list[str], row: Rows) -> float:
@@ -283,21 +297,21 @@ class Paper:
         times = "" if claim.factor == 1 else f"{claim.factor:g} x "
         sign = "<" if lead > 0 else "=" if lead == 0 else ">"
         text = f"{ours}{unit} {sign} {times}{theirs}{unit} of {self._name(claim.dataset, other, row)}"
-        # The closest of several others is the one of the least ratio, which is not that of the least lead.
+        # `_closest` needs the ratio: the smallest difference may belong to another model.
         return [Pair(label, text, round(claim.factor - float(ours) / float(theirs), 9) if lead else 0.0)]
 
-    def _pair(self, label: str, ours: str, theirs: str, whose: str, lower: bool, by: float = 0) -> Pair:
+    def _pair(self, label: str, ours: str, theirs: str, other_row: str, lower: bool, by: float = 0) -> Pair:
         difference = round(float(ours) - float(theirs), 9)
         sign = "<" if difference < 0 else "=" if difference == 0 else ">"
         by_more = f", by {difference:.2f} and not {by:g}" if by and 0 < difference <= by else ""
-        text = f"{ours} {sign} {theirs} {whose}{by_more}"
+        text = f"{ours} {sign} {theirs} {other_row}{by_more}"
         return Pair(label, text, (-difference if lower else difference) - by)
 
     def _title(self, dataset: str) -> str:
         return self.catalogue.paper.datasets[dataset].title
 
     def _name(self, dataset: str, name: str, row: Rows) -> str:
-        """Return what the paper calls a row, with the number that it cites it by."""
+        """Return the paper's name of a row, with its reference number."""
         if line := self.catalogue.claims.ablations.get(name):
             return f"{line.filters}, {line.row}"
         return f"{row(name)} {self._cell(2, {'dataset': dataset, 'method': row(name)}, 'reference')}".strip()
@@ -306,7 +320,7 @@ class Paper:
         table = self.tables[number]
         if column not in table.columns:
             raise UserError(
-                f"data/paper/table{number}.csv: no column {column!r}, which claims.yaml refers to"
+                f"data/paper/table{number}.csv: no column {column!r}, which claims.yaml needs; correct either"
             )
         for name, value in keys.items():
             table = table[table[name] == value]

@@ -1,4 +1,4 @@
-"""What it would take to assess a claim: hours of training at the paper's scale, from measured times."""
+"""Requirements for deciding a claim: hours of training at the paper's scale, from measured times."""
 
 from collections.abc import Iterator, Sequence
 from itertools import product
@@ -20,19 +20,19 @@ from convttlstm.config import Run, RunId, planned_run, run_id
 from convttlstm.planning.clock import REFERENCE, Clock, read_times
 
 Trained = Better | ValueClaim | AccuracyValueClaim
-# The paper's 10,000 samples of Moving-MNIST-2 took Conv-TT-LSTM so many minutes with the optimized code.
+# Minutes for 10,000 samples of Moving-MNIST-2, for Conv-TT-LSTM with the authors' optimized code.
 REFERENCE_MINUTES = 7.40
 
 
 class Requirements:
-    """How long trainings take at the paper's scale, as `convttlstm estimate --minutes 7.4` says it.
+    """Training times at the paper's scale, as in `convttlstm estimate --minutes 7.4`.
 
-    All are counted with the paper's number of samples, since only equal trainings are compared.
+    All runs are counted with the paper's number of samples, since only runs with equal training are compared.
 
     Args:
-        catalogue: of the claims.
-        counts: complexity.csv's rows of the paper's scale, by system.
-        measured: files of benchmarks.system_times; without any there are no hours.
+        catalogue: the claims.
+        counts: rows of complexity.csv for the paper's scale, by model.
+        measured: files that benchmarks.system_times wrote; if empty, hours are left out.
 
     Raises:
         UserError: a file is damaged.
@@ -45,7 +45,7 @@ class Requirements:
             self.clock = Clock(read_times(measured[0]), _TableCounts(counts), REFERENCE_MINUTES)
 
     def of(self, claim: Claim) -> str:
-        """Return in words what it would take to assess a claim."""
+        """Return a phrase with the requirements for deciding a claim, or ""."""
         if claim.needs or claim.undecidable:
             return claim.needs
         compared = [c for c in claim.comparisons if isinstance(c, Trained)]
@@ -58,11 +58,11 @@ class Requirements:
         )
         if any(isinstance(c, AccuracyClaim | AccuracyValueClaim | GroupGainClaim) for c in compared):
             parts.append("Something-Something V2, which is behind a licence")
-        parts += [f"a recogniser like {title}, which is not among those here" for title in absent]
+        parts += [f"a recognizer like {title}, which is not among those here" for title in absent]
         return ", and ".join(parts)
 
     def _runs(self, comparison: Comparison) -> Iterator[tuple[str, str]]:
-        """Yield data set and run of all seeds that a comparison rests on."""
+        """Yield data set and name of every run that a comparison needs."""
         paper = self.catalogue.paper
         fractions = getattr(comparison, "fractions", [])
         datasets = [getattr(comparison, "dataset", "")] if not fractions else []
@@ -81,7 +81,7 @@ class Requirements:
                     yield dataset, run_id(paper, name, {}, seed)
 
     def _hours(self, runs: dict[tuple[str, str], None]) -> float:
-        """Return the hours of all trainings, 0 if those of one are not known."""
+        """Return the training hours of all runs, 0 if the time of one is not known."""
         if self.clock is None or any(_counted(run) not in self.counts.index for _, run in runs):
             return 0.0
         planned = [planned_run(self.catalogue.paper, "paper", dataset, run) for dataset, run in runs]
@@ -95,11 +95,11 @@ class _TableCounts:
         self.counts = counts
 
     def parameters(self, run: Run) -> float:
-        """Return the parameters of a run's model."""
+        """Return the number of parameters of a run's model."""
         return self._count(_counted(run.id), "parameters")
 
     def parameter_ratio(self, run: Run) -> float:
-        """Return the parameters of a run's model, relative to those of the catalogue's."""
+        """Return the number of parameters of a run's model, relative to its catalogue entry's."""
         return self.parameters(run) / self._count(run.system, "parameters")
 
     def multiplication_ratio(self, run: Run, size: int) -> float:
@@ -121,6 +121,6 @@ def _names(comparison: Comparison) -> list[str]:
 
 
 def _counted(run: str) -> str:
-    """Return the name that complexity.csv has for a run's system, such as "conv_tt_lstm S1"."""
+    """Return the name of a run's model in complexity.csv, such as "conv_tt_lstm S1"."""
     name = RunId.parse(run)
     return " ".join([name.system, *name.parts])

@@ -1,6 +1,6 @@
-"""Which of the paper's claims hold at a scale: a verdict on each, with its reason.
+"""Verdicts on the paper's claims at a scale, with reasons.
 
-A claim is the conjunction of its comparisons. docs/statistics.md explains the rules and their error rates.
+A claim holds if all its comparisons do. docs/statistics.md explains the rules and their error rates.
 """
 
 from collections.abc import Sequence
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from convttlstm.claims.catalogue import Claim, TimeClaim
 from convttlstm.claims.evidence import Evidence, Verdict
-from convttlstm.claims.measured import Evidences
-from convttlstm.claims.paper import Figures, Paper
+from convttlstm.claims.measured import EvidenceFinder
+from convttlstm.claims.paper import Paper, PrintedValues
 from convttlstm.claims.requirements import Requirements
 from convttlstm.evaluation.intervals import TAIL, below_zero
 from convttlstm.files import listed
@@ -19,42 +19,44 @@ LACKS = "this scale has no "
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """A claim, what the paper's numbers say about it, and what this scale's runs do."""
+class Assessment:
+    """A claim, the paper's values for it, this scale's evidence, and the verdict with its reason."""
 
     claim: Claim
-    figures: Figures
+    printed: PrintedValues
     evidence: tuple[Evidence, ...]
     verdict: Verdict
     why: str
     needs: str
 
 
-def decide(claim: Claim, paper: Paper, evidences: Evidences, requirements: Requirements) -> Judgement:
+def decide(claim: Claim, paper: Paper, finder: EvidenceFinder, requirements: Requirements) -> Assessment:
     """Return the verdict on one claim.
 
     Raises:
-        UserError: a file that is read is missing or damaged.
+        UserError: a file is missing or damaged.
     """
-    evidence = tuple(found for comparison in claim.comparisons for found in evidences.evidence(comparison))
+    evidence = tuple(found for comparison in claim.comparisons for found in finder.evidence(comparison))
     verdict = verdict_of(claim, evidence)
     needs = requirements.of(claim) if verdict in ("not tested", "not decidable") else ""
-    return Judgement(claim, paper.figures(claim), evidence, verdict, _why(claim, verdict, evidence), needs)
+    return Assessment(
+        claim, paper.printed_values(claim), evidence, verdict, _why(claim, verdict, evidence), needs
+    )
 
 
 def verdict_of(claim: Claim, evidence: Sequence[Evidence]) -> Verdict:
     """Return the verdict on a claim, the first of these that applies.
 
-    - not decidable: no program can compare anything.
-    - contradicted: a comparison lies on the other side, after Holm's correction for their number.
+    - not decidable: no program can decide it.
+    - contradicted: a comparison shows the opposite, after Holm's correction for their number.
     - not tested: a comparison could not be made.
-    - undecided: an interval holds both zero and leads that matter.
-    - no difference: all comparisons are as claimed or smaller than the margin, some the latter, by intervals
-      that are corrected for the number of comparisons (Bonferroni).
-    - reproduced: all are as claimed. No correction is due, as all of them must be.
+    - undecided: an interval contains both zero and leads beyond the margin.
+    - no difference: each comparison supports the claim or is smaller than the margin, some are the latter,
+      with intervals corrected for the number of comparisons (Bonferroni).
+    - reproduced: all support the claim. No correction is needed, since all of them must.
 
-    Counts and times hold or fail instead. A claim that something exists holds once it is seen, else it is
-    open.
+    Claims about counts and times hold or fail instead. A claim that something exists holds once one device
+    shows it; otherwise it is undecided.
     """
     if claim.basis == "undecidable":
         return "not decidable"
@@ -74,14 +76,14 @@ def verdict_of(claim: Claim, evidence: Sequence[Evidence]) -> Verdict:
 
 
 def contradicting(evidence: Sequence[Evidence]) -> list[Evidence]:
-    """Return the comparisons that lie on the other side after Holm's correction, and matter."""
+    """Return the comparisons that show the opposite after Holm's correction, by more than the margin."""
     made = [part for part in evidence if part.lead and not part.refused]
     below = below_zero([part.lead for part in made if part.lead])
     return [part for i, part in enumerate(made) if i in below and part.found == "contradicted"]
 
 
 def exists(claim: Claim) -> bool:
-    """Return whether a claim says that something exists, which one device can show and none can refute."""
+    """Return whether a claim says that something exists: one device can show it, none can refute it."""
     return any(isinstance(comparison, TimeClaim) and comparison.exists for comparison in claim.comparisons)
 
 
@@ -139,7 +141,7 @@ def _number(parts: Sequence[Evidence], evidence: Sequence[Evidence]) -> str:
 
 
 def _reasons(parts: list[Evidence]) -> str:
-    """Return why nothing was decided; what the scale lacks is listed together."""
+    """Return why comparisons were excluded; all that the scale lacks is joined into one reason."""
     reasons = dict.fromkeys(part.refused for part in parts)
     lacks = [reason.removeprefix(LACKS) for reason in reasons if reason.startswith(LACKS)]
     said = [LACKS + listed(lacks)] if lacks else []

@@ -1,4 +1,4 @@
-"""`convttlstm`: one subcommand for each arrow of the pipeline; no business logic here."""
+"""The command line `convttlstm`: parses options and calls the subcommands in `commands`."""
 
 import argparse
 import os
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from convttlstm.cli import commands
-from convttlstm.faults import mending
+from convttlstm.faults import remedy
 from convttlstm.files import UserError, shortened
 from convttlstm.reporting import report_names
 
@@ -25,12 +25,12 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("convttlstm: interrupted", file=sys.stderr)
         return 130
-    except Exception as error:  # a fault of ours, or of a library
-        if said := mending(error):
+    except Exception as error:  # a bug here or in a library
+        if said := remedy(error):
             print(f"convttlstm: error: {said} ({shortened(error)})", file=sys.stderr)
             return 1
         log = _log_of_failure()
-        print(f"convttlstm: error: {shortened(error)}; {log} says where it happened", file=sys.stderr)
+        print(f"convttlstm: error: {shortened(error)}; see {log} for the traceback", file=sys.stderr)
         return 1
     return 0
 
@@ -58,25 +58,31 @@ def make_parser() -> argparse.ArgumentParser:
         return sub
 
     def add_config(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("--config", type=Path, required=True, help="settings, such as config/demo.yaml")
+        sub.add_argument("--config", type=Path, required=True, help="settings file, such as config/demo.yaml")
         sub.add_argument("--dataset", required=True, help="the data set's name in the settings")
 
     def add_model(sub: argparse.ArgumentParser) -> None:
         sub.add_argument(
             "--model",
             metavar="FILE.py:CLASS",
-            help="a model of your own, added to the catalogue as class_name; or an entry point's name",
+            help="your own model, added as class_name; or an entry point's name",
         )
 
     sub = add("fetch", commands.fetch)
     sub.add_argument("what", choices=[*commands.RAW_DATA, "lpips"])
     sub.add_argument(
-        "--lock", type=Path, default=Path("data/archives.lock.json"), help="checksums of KTH's files"
+        "--lock",
+        type=Path,
+        default=Path("data/archives.lock.json"),
+        help="file with the checksums of KTH's files",
     )
     sub.add_argument(
-        "--labels", nargs="+", default=[], help="files of Something-Something's labels; the official ones"
+        "--labels",
+        nargs="+",
+        default=[],
+        help="files of Something-Something's labels; default: the official ones",
     )
-    sub.add_argument("-o", "--output", type=Path, required=True, help="LPIPS: file; else folder")
+    sub.add_argument("-o", "--output", type=Path, required=True, help="folder, or for lpips a file")
 
     sub = add("synthesize", commands.synthesize)
     add_config(sub)
@@ -84,10 +90,14 @@ def make_parser() -> argparse.ArgumentParser:
 
     sub = add("prepare", commands.prepare)
     add_config(sub)
-    sub.add_argument("--raw", type=Path, help="raw files; data/raw/mnist, kth or something if not given")
-    sub.add_argument("--embedded", type=Path, default=Path("data/embedded"), help="digits in git")
+    sub.add_argument("--raw", type=Path, help="folder of raw files; default: as in the settings")
+    sub.add_argument(
+        "--embedded", type=Path, default=Path("data/embedded"), help="folder of the digits in git"
+    )
     sub.add_argument("--checksums", type=Path, default=Path("data/checksums.json"))
-    sub.add_argument("--processes", type=_positive, default=os.cpu_count(), help="that decode videos")
+    sub.add_argument(
+        "--processes", type=_positive, default=os.cpu_count(), help="number of processes that decode videos"
+    )
     sub.add_argument("-o", "--output", type=Path, required=True, help="folder")
 
     sub = add("verify", commands.verify)
@@ -102,101 +112,112 @@ def make_parser() -> argparse.ArgumentParser:
     add_config(sub)
     add_model(sub)
     sub.add_argument("--data", type=Path, required=True, help="the prepared data set's folder")
-    sub.add_argument("--selection", type=Path, help="what `select` wrote, for runs named ...-selected-...")
+    sub.add_argument(
+        "--selection", type=Path, help="file that `select` wrote, for runs named ...-selected-..."
+    )
     sub.add_argument("run", help="such as conv_tt_lstm-N2-M5-seed0")
     sub.add_argument("-o", "--output", type=Path, required=True, help="the run's folder")
 
-    sub = add("try", commands.try_place)
+    sub = add("try", commands.try_rung)
     add_config(sub)
     sub.add_argument("--data", type=Path, required=True, help="the prepared data set's folder")
     sub.add_argument("--runs", type=Path, required=True, help="the folder of the runs' folders")
-    sub.add_argument("--role", required=True, help="the system whose configuration is searched")
+    sub.add_argument("--role", required=True, help="the model whose settings are searched")
     sub.add_argument("--rung", type=_not_negative, required=True, help="the round, from 0")
-    sub.add_argument("--place", type=_not_negative, required=True, help="which of the round's runs, from 0")
-    sub.add_argument("--ranking", type=Path, help="what `select` made of the round before")
+    sub.add_argument(
+        "--place", type=_not_negative, required=True, help="index of the run in the round, from 0"
+    )
+    sub.add_argument("--ranking", type=Path, help="file that `select` wrote for the previous round")
     sub.add_argument("-o", "--output", type=Path, required=True, help="JSON file")
 
     sub = add("select", commands.select)
     add_config(sub)
     sub.add_argument("--runs", type=Path, required=True, help="the folder of the runs' folders")
-    sub.add_argument("--tried", type=Path, nargs="*", default=[], help="what `try` wrote, if halving")
+    sub.add_argument(
+        "--tried", type=Path, nargs="*", default=[], help="files that `try` wrote, for successive halving"
+    )
     sub.add_argument("-o", "--output", type=Path, required=True, help="JSON file")
 
     sub = add("evaluate", commands.evaluate)
     add_config(sub)
     add_model(sub)
     sub.add_argument("--data", type=Path, required=True, help="the prepared data set's folder")
-    sub.add_argument("--lpips", type=Path, help="AlexNet's weights, as fetched")
-    sub.add_argument("--selection", type=Path, help="what `select` wrote, for runs named ...-selected-...")
+    sub.add_argument("--lpips", type=Path, help="file of AlexNet's weights that `fetch lpips` wrote")
+    sub.add_argument(
+        "--selection", type=Path, help="file that `select` wrote, for runs named ...-selected-..."
+    )
     sub.add_argument("run", help="such as conv_tt_lstm-seed0")
     sub.add_argument("-o", "--output", type=Path, required=True, help="the run's folder")
 
     sub = add("predict", commands.predict)
     sub.add_argument("run", type=Path, help="the run's folder, or one of published weights")
     sub.add_argument(
-        "video", type=Path, nargs="?", help="any video file; Moving-MNIST: a test sequence if left out"
+        "video",
+        type=Path,
+        nargs="?",
+        help="a video, a folder of pictures, or an array; default for Moving-MNIST: a test sequence",
     )
     sub.add_argument("--horizon", type=_positive, required=True, help="frames to predict")
     sub.add_argument(
         "--start",
         type=_positive,
-        help="the first predicted frame, from 1; the one after the video's last if not given",
+        help="the first predicted frame, from 1; default: the one after the video's last",
     )
     sub.add_argument("-o", "--output", type=Path, required=True, help="file: .gif, .mp4 or .npy")
 
     sub = add("import-weights", commands.import_weights)
     add_config(sub)
-    sub.add_argument("run", help="with the settings of the file, such as conv_tt_lstm-seed0")
-    sub.add_argument("checkpoint", type=Path, help="the file")
-    sub.add_argument("--sha256", required=True, help="its checksum, from whoever gave it to you")
-    sub.add_argument("-o", "--output", type=Path, required=True, help="a folder of its own")
+    sub.add_argument("run", help="a run with the file's settings, such as conv_tt_lstm-seed0")
+    sub.add_argument("checkpoint", type=Path, help="the authors' file")
+    sub.add_argument("--sha256", required=True, help="the file's checksum, as published with it")
+    sub.add_argument("-o", "--output", type=Path, required=True, help="a new folder")
 
     sub = add("export-weights", commands.export_weights)
     sub.add_argument("run", type=Path, help="the run's folder")
     sub.add_argument("-o", "--output", type=Path, required=True, help="a new folder")
 
     sub = add("bundle", commands.bundle)
-    sub.add_argument("--config", type=Path, required=True, help="settings, such as config/demo.yaml")
-    sub.add_argument("--results", type=Path, help="its results; results/<scale> if not given")
+    sub.add_argument("--config", type=Path, required=True, help="settings file, such as config/demo.yaml")
+    sub.add_argument("--results", type=Path, help="the scale's results; default: results/<scale>")
     sub.add_argument("-o", "--output", type=Path, required=True, help="zip file")
 
     sub = add("complexity", commands.complexity)
-    sub.add_argument("--config", type=Path, nargs="+", required=True, help="settings, one for each scale")
+    sub.add_argument("--config", type=Path, nargs="+", required=True, help="settings files, one per scale")
     add_model(sub)
     sub.add_argument("-o", "--output", type=Path, required=True, help="CSV file")
-    sub.add_argument("--orders", type=Path, help="CSV file for the cost of each order N = 1, 2, ...")
+    sub.add_argument("--orders", type=Path, help="CSV file for the costs of each order N = 1, 2, ...")
 
     sub = add("report", commands.report)
     sub.add_argument("what", choices=report_names())
-    sub.add_argument("--config", type=Path, required=True, help="settings, such as config/demo.yaml")
+    sub.add_argument("--config", type=Path, required=True, help="settings file, such as config/demo.yaml")
     add_model(sub)
-    sub.add_argument("--dataset", default="", help="the data set's name, for a report on one")
-    sub.add_argument("--results", type=Path, help="the scale's results; results/<scale> if not given")
-    sub.add_argument("-o", "--output", type=Path, help="folder for the files; the results' if not given")
+    sub.add_argument("--dataset", default="", help="the data set's name, for reports on one data set")
+    sub.add_argument("--results", type=Path, help="the scale's results; default: results/<scale>")
+    sub.add_argument("-o", "--output", type=Path, help="folder for the files; default: the results' folder")
 
     sub = add("estimate", commands.estimate)
-    sub.add_argument("--config", type=Path, required=True, help="settings, such as config/paper.yaml")
+    sub.add_argument("--config", type=Path, required=True, help="settings file, such as config/paper.yaml")
     sub.add_argument(
         "--times",
         type=Path,
         default=Path("benchmarks/results/system_times-AMD_EPYC-torch2.13.0.csv"),
-        help="what benchmarks.system_times measured on a device",
+        help="file that benchmarks.system_times wrote on some device",
     )
     sub.add_argument(
         "--minutes",
         type=float,
-        help="in which your device trains Conv-TT-LSTM on 10,000 sequences of 10 + 10 frames, 64x64",
+        help="your device's minutes to train Conv-TT-LSTM on 10,000 sequences, 10 + 10 frames, 64x64",
     )
 
     sub = add("status", commands.status)
-    sub.add_argument("--config", type=Path, required=True, help="settings, such as config/paper.yaml")
-    sub.add_argument("--results", type=Path, help="its results; results/<scale> if not given")
+    sub.add_argument("--config", type=Path, required=True, help="settings file, such as config/paper.yaml")
+    sub.add_argument("--results", type=Path, help="the scale's results; default: results/<scale>")
 
     sub = add("settings", commands.settings_digests)
-    sub.add_argument("--config", type=Path, required=True, help="settings, such as config/paper.yaml")
+    sub.add_argument("--config", type=Path, required=True, help="settings file, such as config/paper.yaml")
     sub.add_argument("-o", "--output", type=Path, required=True, help="JSON file")
 
-    sub = add("forget", commands.forget)
+    sub = add("forget", commands.archive)
     sub.add_argument("runs", type=Path, nargs="+", help="the runs' folders")
 
     sub = add("schema", commands.schema)

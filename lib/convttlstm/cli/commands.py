@@ -1,4 +1,4 @@
-"""What each subcommand does; its docstring is its help. Heavy imports wait until they are needed."""
+"""The subcommands; a docstring is the help text. Slow imports are inside the functions."""
 
 import argparse
 import contextlib
@@ -20,9 +20,9 @@ from convttlstm.config import (
     resolve_run,
     with_model,
 )
-from convttlstm.files import UserError, write_json, write_text
+from convttlstm.files import UserError, listed, write_json, write_text
 
-# Raw data that can be fetched, and the kind of data set that is made of them.
+# Raw data that `fetch` knows, and the kind of data set made from them.
 RAW_DATA = {"mnist": "moving_mnist", "kth": "kth", "something": "something"}
 
 
@@ -38,7 +38,7 @@ def _settings(config: Path, model: str | None) -> Settings:
 
 
 def fetch(options: argparse.Namespace) -> None:
-    """Download and verify MNIST, KTH or LPIPS's AlexNet weights; check Something-Something's clips."""
+    """Download and verify MNIST, KTH or AlexNet's weights for LPIPS; check Something-Something's clips."""
     if options.what == "lpips":
         from convttlstm.data.lpips_weights import fetch_alexnet
 
@@ -53,23 +53,24 @@ def fetch(options: argparse.Namespace) -> None:
 def _dataset(options: argparse.Namespace) -> Dataset:
     settings = load_settings(options.config)
     if options.dataset not in settings.datasets:
-        raise UserError(f"{options.config}: no data set {options.dataset!r}")
+        names = listed([*settings.datasets])
+        raise UserError(f"{options.config}: no data set {options.dataset!r}; it has {names}")
     return settings.datasets[options.dataset]
 
 
 def synthesize(options: argparse.Namespace) -> None:
-    """Draw and encode a stand-in for KTH or Something-Something."""
+    """Draw and encode synthetic videos in place of KTH or Something-Something."""
     from convttlstm.data.kinds import data_kind
 
     dataset = _dataset(options)
     written = data_kind(dataset.kind).synthesize(dataset, options.output)
     if not written:
-        raise UserError(f"{options.config}: there is no stand-in for {options.dataset}")
+        raise UserError(f"{options.config}: {options.dataset} has no synthetic stand-in")
     print(f"wrote {', '.join(map(str, written))}")
 
 
 def prepare(options: argparse.Namespace) -> None:
-    """Make a data set's train, validation and test splits."""
+    """Prepare a data set's train, validation and test splits."""
     from convttlstm.data.kinds import Preparation, data_kind
 
     dataset = _dataset(options)
@@ -80,7 +81,7 @@ def prepare(options: argparse.Namespace) -> None:
 
 
 def compare(options: argparse.Namespace) -> None:
-    """Set two folders of results beside each other: scales, commits, devices."""
+    """Compare two folders of results, of other scales, commits or devices."""
     from convttlstm.sharing.compare import compare
 
     found = compare(options.a, options.b)
@@ -92,7 +93,7 @@ def compare(options: argparse.Namespace) -> None:
 
 
 def verify(options: argparse.Namespace) -> None:
-    """Check prepared data, or a bundle, by checksum; nothing is unpacked."""
+    """Verify prepared data, or a bundle, by checksum; nothing is unpacked."""
     if options.path.is_dir():
         from convttlstm.data.verify import verify_data
 
@@ -104,21 +105,21 @@ def verify(options: argparse.Namespace) -> None:
 
 
 def train(options: argparse.Namespace) -> None:
-    """Train a run, or go on with it where it stopped."""
+    """Train a run, or resume it where it stopped."""
     from convttlstm.training.loop import train
-    from convttlstm.training.publishing import adopt
+    from convttlstm.training.publishing import reuse
 
     run = _run(options)
     if not run.trained:
-        raise UserError(f"{run.id} has no weights; evaluate it without training")
-    if not (is_selected(run.id) and adopt(run, options.output)):
+        raise UserError(f"{run.id}: has no weights to train; evaluate it without training")
+    if not (is_selected(run.id) and reuse(run, options.output)):
         with _stopping():
             train(run, options.data, options.output)
 
 
 @contextlib.contextmanager
 def _stopping() -> Iterator[None]:
-    """End this process when training was stopped; if Slurm is to start it again, Slurm ends it."""
+    """Exit when training was interrupted; if the job was requeued, wait until Slurm ends it."""
     from convttlstm.training.interruption import EXIT_INTERRUPTED, Interrupted
 
     try:
@@ -131,8 +132,8 @@ def _stopping() -> Iterator[None]:
         sys.exit(EXIT_INTERRUPTED)
 
 
-def try_place(options: argparse.Namespace) -> None:
-    """Train the run that takes a place in a round of successive halving."""
+def try_rung(options: argparse.Namespace) -> None:
+    """Train one run of a round of successive halving."""
     from convttlstm.training.halving import train_rung
 
     settings, place = load_settings(options.config), (options.role, options.rung, options.place)
@@ -168,7 +169,7 @@ def evaluate(options: argparse.Namespace) -> None:
 
 
 def predict(options: argparse.Namespace) -> None:
-    """Predict the next frames of a video of your own, or of a drawn test sequence, with a finished run."""
+    """Predict the next frames of your own video, or of a generated test sequence, with a finished run."""
     from convttlstm.forecast import check_suffix, write_forecast
 
     check_suffix(options.output)
@@ -180,10 +181,10 @@ def predict(options: argparse.Namespace) -> None:
 
 
 def import_weights(options: argparse.Namespace) -> None:
-    """Take the authors' released weights, to be evaluated.
+    """Import the authors' released weights for evaluation.
 
-    Frames of models that were trained with a sigmoid at the output, an option of the authors' scripts, want
-    the model's setting `output: sigmoid`: the file of weights does not tell.
+    If the model was trained with a sigmoid at its output, an option of the authors' scripts, set
+    `output: sigmoid` for the model; the file does not record it.
     """
     from convttlstm.sharing.exchange import import_weights
 
@@ -192,10 +193,10 @@ def import_weights(options: argparse.Namespace) -> None:
     import_weights(options.checkpoint, options.sha256, run, options.output)
     if run.model_arguments().get("output") == "linear":
         print(
-            f"{run.id}: evaluated without a sigmoid at its output; if it was trained with one, which the "
-            f"file does not tell, set systems.{run.system}.model.output: sigmoid and import it again"
+            f"{run.id}: has no sigmoid at its output. The file does not record whether it was trained with "
+            f"one; if so, set systems.{run.system}.model.output: sigmoid and import it again"
         )
-    print(f"wrote {options.output / 'best.safetensors'}; `convttlstm evaluate` evaluates it")
+    print(f"wrote {options.output / 'best.safetensors'}; evaluate it with `convttlstm evaluate`")
 
 
 def export_weights(options: argparse.Namespace) -> None:
@@ -207,7 +208,7 @@ def export_weights(options: argparse.Namespace) -> None:
 
 
 def bundle(options: argparse.Namespace) -> None:
-    """Pack a finished reproduction into one archive that describes itself."""
+    """Pack a finished reproduction into one archive with a description (RO-Crate)."""
     from convttlstm.sharing.bundle import bundle
 
     results = options.results or Path("results", options.config.stem)
@@ -215,7 +216,7 @@ def bundle(options: argparse.Namespace) -> None:
 
 
 def complexity(options: argparse.Namespace) -> None:
-    """Count parameters and multiplications of every system."""
+    """Count parameters and multiplications of every model."""
     from convttlstm.evaluation.complexity import write_complexity, write_orders
 
     scales = {path.stem: _settings(path, options.model) for path in options.config}
@@ -249,7 +250,7 @@ def estimate(options: argparse.Namespace) -> None:
 
 
 def status(options: argparse.Namespace) -> None:
-    """Show the progress of a scale's runs; no job is touched."""
+    """Show the progress of a scale's runs; changes nothing."""
     from convttlstm.planning.status import status, to_text
     from convttlstm.slurm import jobs_of
 
@@ -260,17 +261,17 @@ def status(options: argparse.Namespace) -> None:
 
 
 def settings_digests(options: argparse.Namespace) -> None:
-    """Write digests of what decides each result of a scale."""
+    """Write digests of the settings that each stage of a scale depends on."""
     write_json(options.output, digests(load_settings(options.config), options.config.stem))
     print(f"wrote {options.output}")
 
 
-def forget(options: argparse.Namespace) -> None:
-    """Set finished runs aside, so that they are trained anew."""
-    from convttlstm.training.locks import forget
+def archive(options: argparse.Namespace) -> None:
+    """Move runs' folders away, so that they are trained again."""
+    from convttlstm.training.locks import archive
 
     for folder in options.runs:
-        print(f"{folder}: now {forget(folder)}; the usual command trains the run anew")
+        print(f"{folder}: now {archive(folder)}; run snakemake to train the run again")
 
 
 def schema(options: argparse.Namespace) -> None:

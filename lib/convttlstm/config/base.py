@@ -4,7 +4,15 @@ import difflib
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from convttlstm.files import listed, shortened
@@ -27,6 +35,18 @@ def distinct(values: list[Any]) -> list[Any]:
     return values
 
 
+def _checked_size(value: Any) -> Any:
+    sides = value if isinstance(value, list | tuple) else [value, value]
+    if len(sides) != 2 or not all(type(side) is int and side > 0 for side in sides):
+        raise ValueError(f"{shortened(value)} is neither a number of pixels nor [height, width]")
+    return sides[0] if sides[0] == sides[1] else tuple(sides)
+
+
+def sides(size: int | tuple[int, int]) -> tuple[int, int]:
+    """Return height and width of a frame, from a setting that gives both or one for both."""
+    return size if isinstance(size, tuple) else (size, size)
+
+
 def unset(value: Any) -> bool:
     """Return whether a setting is null; with `exclude_if=unset`, digests are as before it was added."""
     return value is None
@@ -40,6 +60,7 @@ Title = Annotated[
 PositiveFloat = Annotated[float, Field(gt=0, strict=False, allow_inf_nan=False)]
 SEEDS = 2**64
 Seed = Annotated[int, Field(ge=0, lt=SEEDS)]
+FrameSize = Annotated[PositiveInt | tuple[PositiveInt, PositiveInt], BeforeValidator(_checked_size)]
 OddInt = Annotated[PositiveInt, AfterValidator(_odd)]
 
 
@@ -66,7 +87,7 @@ class Strict(BaseModel):
         return data
 
 
-def known(name: str, names: Mapping[str, Any], what: str) -> None:
+def require_known(name: str, names: Mapping[str, Any], what: str) -> None:
     """Check that `name` is one of `names`.
 
     Raises:

@@ -10,9 +10,9 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
 
-from convttlstm.config.base import OddInt, Seed, Strict, Title, known, merge
+from convttlstm.config.base import OddInt, Seed, Strict, Title, merge, require_known
 from convttlstm.config.datasets import Dataset
-from convttlstm.config.models import HYPER, ModelSettings, refusal
+from convttlstm.config.models import SYMBOLS, ModelSettings, refusal
 from convttlstm.config.text import read_yaml
 from convttlstm.config.training import Compute, Evaluation, Training
 from convttlstm.files import UserError, cut, listed, shortened
@@ -56,7 +56,7 @@ class Ablation(Strict):
 
     def hyper(self) -> dict[str, int]:
         """Return the settings that are named."""
-        return {name: value for name in HYPER if (value := getattr(self, name)) is not None}
+        return {name: value for name in SYMBOLS if (value := getattr(self, name)) is not None}
 
 
 class Grid(Strict):
@@ -74,7 +74,7 @@ class Grid(Strict):
 
     def points(self) -> Iterator[dict[str, int]]:
         """Yield the settings of each grid point."""
-        axes = {name: values for name in HYPER if (values := getattr(self, name, None)) is not None}
+        axes = {name: values for name in SYMBOLS if (values := getattr(self, name, None)) is not None}
         for values in itertools.product(*axes.values()):
             point = dict(zip(axes, values, strict=True))
             if not ("order" in point and "steps" in point) or point["order"] <= point["steps"]:
@@ -165,9 +165,9 @@ class Settings(Strict):
     @model_validator(mode="after")
     def _experiments_are_possible(self) -> "Settings":
         for name, experiment in self.experiments.items():
-            known(name, self.datasets, f"experiments.{name}: data set")
+            require_known(name, self.datasets, f"experiments.{name}: data set")
             for system, where in experiment.systems().items():
-                known(system, self.systems, f"experiments.{name}.{where}: system")
+                require_known(system, self.systems, f"experiments.{name}.{where}: system")
                 self._check_pair(name, system)
             for grid in experiment.grid:
                 self._check_models(f"experiments.{name}.grid", grid.system, list(grid.points()))
@@ -193,7 +193,7 @@ class Settings(Strict):
             raise ValueError(
                 f"experiments.{dataset_name}: evaluation.first_frame {first} is after horizon {shortest}"
             )
-        lpips_size = evaluation.lpips_size or dataset.test_size
+        lpips_size = evaluation.lpips_size or min(dataset.test_shape)
         if evaluation.lpips and not dataset.recognition and lpips_size < LPIPS_SIZE:
             raise ValueError(
                 f"experiments.{dataset_name}: LPIPS needs frames of at least {LPIPS_SIZE} pixels, not "

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, PositiveInt
 
-from convttlstm.config.base import Strict, Title
+from convttlstm.config.base import FrameSize, Strict, Title, sides
 
 
 class Category(Strict):
@@ -25,7 +25,7 @@ class DatasetSettings(Strict):
     """What all kinds of data sets have; each subclass names itself by `kind`."""
 
     title: Title
-    size: PositiveInt = Field(description="height and width of a frame, pixels")
+    size: FrameSize = Field(description="height and width of a frame, pixels")
     context: PositiveInt = Field(10, description="input frames")
     horizon: PositiveInt = Field(10, description="frames predicted in training and validation")
     test_horizons: list[PositiveInt] = Field([10, 30], min_length=1)
@@ -37,7 +37,7 @@ class DatasetSettings(Strict):
     raw_folder: ClassVar[str] = ""  # where raw files are looked for if nobody says where
 
     # Settings that decide no weights, so that a change of them trains nothing anew.
-    judged_only: ClassVar[frozenset[str]] = frozenset({"title", "test_horizons"})
+    evaluation_only: ClassVar[frozenset[str]] = frozenset({"title", "test_horizons"})
     # Settings that say where files are, or which to do without: the data's checksums stand for those.
     places: ClassVar[frozenset[str]] = frozenset()
 
@@ -51,9 +51,14 @@ class DatasetSettings(Strict):
         return 1
 
     @property
-    def test_size(self) -> int:
+    def frame_shape(self) -> tuple[int, int]:
+        """Height and width of a frame in training, pixels."""
+        return sides(self.size)
+
+    @property
+    def test_shape(self) -> tuple[int, int]:
         """Height and width of a frame in evaluation, pixels."""
-        return self.size
+        return self.frame_shape
 
     @property
     def frame_interval(self) -> int:
@@ -62,8 +67,13 @@ class DatasetSettings(Strict):
 
     @property
     def cropped(self) -> bool:
-        """Whether frames are cut to squares around their middle; else squashed."""
+        """Whether frames of other proportions are cut around their middle; else squashed."""
         return False
+
+    @property
+    def array_axes(self) -> str | None:
+        """What the axes of arrays are; see `Videos.axes`."""
+        return None
 
     @property
     def stand_in(self) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Discriminator, Tag
 
-from convttlstm.config.base import known
+from convttlstm.config.base import require_known
 from convttlstm.config.dataset import DatasetSettings
 from convttlstm.config.moving_mnist import MovingMnist
 from convttlstm.config.something import Something
@@ -27,7 +27,7 @@ def _kind(dataset: Any) -> str:
 
 
 def _with_known_kind(dataset: Any) -> Any:
-    known(_kind(dataset), KINDS, "kind of data set")
+    require_known(_kind(dataset), KINDS, "kind of data set")
     return dataset
 
 

@@ -13,18 +13,18 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
 
 from convttlstm import ENTRY_POINTS
-from convttlstm.config.base import OddInt, Strict, known
+from convttlstm.config.base import OddInt, Strict, require_known
 from convttlstm.config.dataset import DatasetSettings
 
 # The paper's symbols, in the paper's order; they name a run where it differs from the catalogue.
-HYPER = {"kernel_size": "S", "factor_size": "G", "order": "N", "rank": "C", "steps": "M"}
+SYMBOLS = {"kernel_size": "S", "factor_size": "G", "order": "N", "rank": "C", "steps": "M"}
 
 
 class ModelChoice(Strict):
     """The settings of one registered model, which each subclass names by `name`."""
 
     trained: ClassVar[bool] = True  # whether there are weights to train
-    recognises: ClassVar[bool] = False  # whether it names an activity, beside predicting frames
+    recognizes: ClassVar[bool] = False  # whether it names an activity, beside predicting frames
 
     def hyper(self) -> dict[str, Any]:
         """Return the settings that `create_model` takes beside the name."""
@@ -146,9 +146,9 @@ class PatchedModel(TrainedModel):
 
     def refusal(self, dataset: DatasetSettings) -> str | None:
         """Return why the data set cannot be served, or None if it can."""
-        for size in (dataset.size, dataset.test_size):
-            if size % self.patch_size:
-                return f"frames of {size} pixels cannot be cut into patches of {self.patch_size}"
+        for side in (*dataset.frame_shape, *dataset.test_shape):
+            if side % self.patch_size:
+                return f"frames of {side} pixels cannot be cut into patches of {self.patch_size}"
         return None
 
 
@@ -195,9 +195,9 @@ class McnetModel(TrainedModel):
 
     def refusal(self, dataset: DatasetSettings) -> str | None:
         """Return why the data set cannot be served, or None if it can."""
-        for size in (dataset.size, dataset.test_size):
-            if size % 8:
-                return f"its three poolings need frames whose size is a multiple of 8, not {size}"
+        for side in (*dataset.frame_shape, *dataset.test_shape):
+            if side % 8:
+                return f"its three poolings need frames whose size is a multiple of 8, not {side}"
         if dataset.context < 2:
             return "it sees motion as differences of input frames, so it needs two of them"
         return None
@@ -233,12 +233,13 @@ class RecognizerModel(StackSettings):
     classifier_channels: PositiveInt = Field(64, description="[I]")
     classified: PositiveInt = Field(16, description="last outputs that the classifier sees [M]")
 
-    recognises: ClassVar[bool] = True
+    recognizes: ClassVar[bool] = True
 
     def refusal(self, dataset: DatasetSettings) -> str | None:
         """Return why the data set cannot be served, or None if it can."""
-        if dataset.size % 4:
-            return f"its encoder halves frames twice, so {dataset.size} pixels must be a multiple of 4"
+        for side in dataset.frame_shape:
+            if side % 4:
+                return f"its encoder halves frames twice, so {side} pixels must be a multiple of 4"
         return None
 
     @model_validator(mode="after")
@@ -250,9 +251,9 @@ class RecognizerModel(StackSettings):
 
 def refusal(model: ModelChoice, dataset: DatasetSettings) -> str | None:
     """Return why a model cannot serve a data set, or None if it can."""
-    if model.recognises and not dataset.recognition:
+    if model.recognizes and not dataset.recognition:
         return "it names activities, and these sequences have none"
-    if dataset.recognition and not model.recognises:
+    if dataset.recognition and not model.recognizes:
         return "it predicts frames only, and here activities are recognised"
     return model.refusal(dataset)
 
@@ -304,7 +305,7 @@ def source_of(name: str) -> str:
             raise ValueError(f"model {name!r}: no file {path}; write path/to/file.py:Class")
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     points = {point.name: point for point in importlib.metadata.entry_points(group=ENTRY_POINTS)}
-    known(name, BUILT_IN | points, "model")
+    require_known(name, BUILT_IN | points, "model")
     package = points[name].dist
     return f"{package.name} {package.version}" if package else points[name].value
 

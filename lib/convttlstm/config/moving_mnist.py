@@ -39,7 +39,7 @@ class MovingMnist(DatasetSettings):
 
     generated: ClassVar[bool] = True
     raw_folder: ClassVar[str] = "data/raw/mnist"
-    judged_only: ClassVar[frozenset[str]] = DatasetSettings.judged_only | {"test", "test_file"}
+    evaluation_only: ClassVar[frozenset[str]] = DatasetSettings.evaluation_only | {"test", "test_file"}
 
     @property
     def raw_rule(self) -> str | None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from convttlstm.config.base import SEEDS
-from convttlstm.config.models import HYPER
+from convttlstm.config.models import SYMBOLS
 from convttlstm.files import UserError, shortened
 
 SELECTED = "selected"
@@ -39,7 +39,7 @@ class RunId:
         found: dict[str, int] = {}
         for part in parts[selected:]:
             match = re.fullmatch(r"([A-Za-z]+)(\d{1,20})", part)
-            if match is None or match[1] not in {*HYPER.values(), "seed"}:
+            if match is None or match[1] not in {*SYMBOLS.values(), "seed"}:
                 raise UserError(f"run {shortened(text)}: expected SYSTEM[-S5][-G1][-N3][-C8][-M3]-seed0")
             found[match[1]] = int(match[2])
         seed = found.pop("seed", None)
@@ -59,7 +59,7 @@ class RunId:
 
     def hyper(self) -> dict[str, int]:
         """Return the settings by their names in the catalogue, such as order."""
-        names = {symbol: name for name, symbol in HYPER.items()}
+        names = {symbol: name for name, symbol in SYMBOLS.items()}
         return {names[symbol]: value for symbol, value in self.settings.items()}
 
     @property

@@ -10,10 +10,10 @@ from typing import Any
 
 from pydantic import PositiveInt, ValidationError
 
-from convttlstm.config.base import Seed, Strict, flattened, known
+from convttlstm.config.base import Seed, Strict, flattened, require_known
 from convttlstm.config.catalogue import Halving, Settings
 from convttlstm.config.datasets import Dataset
-from convttlstm.config.models import HYPER, ModelSettings, refusal
+from convttlstm.config.models import SYMBOLS, ModelSettings, refusal
 from convttlstm.config.run_id import RunId, is_selected
 from convttlstm.config.training import Compute, Evaluation, Training
 from convttlstm.files import UserError, read_json, read_text, shortened, write_text
@@ -66,7 +66,7 @@ class Run(Strict):
             mode="json",
             include={"seed", "model", "dataset", "training"},
             exclude={
-                "dataset": set(self.dataset.judged_only | self.dataset.places),
+                "dataset": set(self.dataset.evaluation_only | self.dataset.places),
                 "model": {"checkpointing"},
                 "training": {"epochs"},
             },
@@ -114,7 +114,7 @@ def run_id(settings: Settings, system: str, hyper: Mapping[str, int], seed: int)
         return system
     differs = {
         symbol: hyper[name]
-        for name, symbol in HYPER.items()
+        for name, symbol in SYMBOLS.items()
         if name in hyper and hyper[name] != getattr(defaults, name)
     }
     return str(RunId(system, differs, seed))
@@ -146,13 +146,13 @@ def resolve_run(
         twin = RunId.parse(winners[name.system]).with_seed(name.seed)
         run = resolve_run(settings, scale, dataset, str(twin))
         values = run.model.hyper()
-        symbols = {symbol: values[key] for key, symbol in HYPER.items() if values.get(key)}
+        symbols = {symbol: values[key] for key, symbol in SYMBOLS.items() if values.get(key)}
         title = f"{run.title} {RunId(run.system, symbols).variant}"
         return run.model_copy(update={"id": identifier, "title": title, "paper_row": None})
     try:
-        known(dataset, settings.datasets, "data set")
+        require_known(dataset, settings.datasets, "data set")
         system = identifier.split("-")[0]  # first: a wrong system is the likelier mistake
-        known(system, settings.systems, "system")
+        require_known(system, settings.systems, "system")
         entry, name = settings.systems[system], RunId.parse(identifier)
         found, seed = name.hyper(), name.seed or 0
         model = type(entry.model).model_validate(entry.model.model_dump() | found)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, PositiveInt
 
-from convttlstm.config.base import Seed, Title, distinct
+from convttlstm.config.base import FrameSize, Seed, Title, distinct
 from convttlstm.config.dataset import Category, DatasetSettings
 from convttlstm.files import UserError, read_text
 
@@ -37,7 +37,11 @@ class Something(DatasetSettings):
         0.1, description="of the training clips, chosen by a hash of their ids; they validate"
     )
     skip_unreadable: bool = Field(False, description="leave out clips that cannot be decoded, and count them")
-    size: PositiveInt = Field(224, description="height and width to which frames are squashed, pixels [M]")
+    size: FrameSize = Field(
+        224,
+        description="height and width to which frames are squashed, pixels [M]: one number, or "
+        "[height, width]",
+    )
     fractions: Annotated[list[Share], Field(min_length=1), AfterValidator(distinct)] = Field(
         [0.25, 0.5],
         description="shares of a clip's frames that are seen: all are judged; in training a sample draws one",
@@ -61,7 +65,7 @@ class Something(DatasetSettings):
 
     recognition: ClassVar[bool] = True
     raw_folder: ClassVar[str] = "data/raw/something"
-    judged_only: ClassVar[frozenset[str]] = DatasetSettings.judged_only | {"test_labels"}
+    evaluation_only: ClassVar[frozenset[str]] = DatasetSettings.evaluation_only | {"test_labels"}
 
     @property
     def channels(self) -> int:

@@ -113,8 +113,8 @@ class Evaluation(Strict):
     lpips: bool = Field(True, description="needs AlexNet's weights, which a rule fetches")
     lpips_size: PositiveInt | None = Field(
         None,
-        description="frames are resized (bilinear) to this height and width for LPIPS, whose network is made "
-        "for large pictures; null: left as they are",
+        description="frames are resized (bilinear) for LPIPS, whose network is made for large pictures, so "
+        "that their shorter side has so many pixels; null: left as they are",
     )
     first_frame: PositiveInt = Field(
         1,

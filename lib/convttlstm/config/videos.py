@@ -8,14 +8,15 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
-from convttlstm.config.base import Seed, Title, distinct, unset
+from convttlstm.config.base import FrameSize, Seed, Title, distinct, sides, unset
 from convttlstm.config.dataset import DatasetSettings
 
 SUFFIXES = frozenset(
     ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split()  # noqa: SIM905
 )
 IMAGES = frozenset([".jpeg", ".jpg", ".png"])
-ARRAYS = frozenset([".npy", ".npz"])
+HDF5 = frozenset([".h5", ".hdf5"])
+ARRAYS = HDF5 | {".npy", ".npz"}
 AXES = {"s": "sequences", "t": "time", "c": "channels", "h": "height", "w": "width"}
 
 
@@ -47,8 +48,13 @@ def sequence_files(folder: Path) -> list[Path]:
 class VideoDataset(DatasetSettings):
     """Windows of frames in videos: any in training; in validation and test those that do not overlap."""
 
-    evaluation_size: PositiveInt | None = Field(
-        None, description="frames are resized to this height and width in evaluation; null: as trained"
+    size: FrameSize = Field(
+        description="height and width to which frames are brought, pixels: one number, or [height, width]"
+    )
+    evaluation_size: FrameSize | None = Field(
+        None,
+        description="frames are resized to this height and width in evaluation, given as `size` is; "
+        "null: as trained",
     )
     train_windows: Literal["all", "first_10000"] = Field(
         "all",
@@ -57,18 +63,13 @@ class VideoDataset(DatasetSettings):
     )
     excluded: list[str] = Field([], description="names of videos to do without, such as corrupt ones")
 
-    judged_only: ClassVar[frozenset[str]] = DatasetSettings.judged_only | {"evaluation_size"}
+    evaluation_only: ClassVar[frozenset[str]] = DatasetSettings.evaluation_only | {"evaluation_size"}
     places: ClassVar[frozenset[str]] = frozenset({"excluded"})
 
     @property
-    def test_size(self) -> int:
+    def test_shape(self) -> tuple[int, int]:
         """Height and width of a frame in evaluation, pixels."""
-        return self.evaluation_size or self.size
-
-    @property
-    def array_axes(self) -> str | None:
-        """What the axes of arrays are; see `Videos.axes`."""
-        return None
+        return sides(self.evaluation_size or self.size)
 
 
 Action = Literal["boxing", "handclapping", "handwaving", "jogging", "running", "walking"]
@@ -89,8 +90,11 @@ class Kth(VideoDataset):
         description="'archives': the public zip files in data/raw/kth, downloaded if they are not there; "
         "'synthetic': drawn figures, encoded alike, for machines without the archives",
     )
-    size: PositiveInt = Field(120, description="height and width to which 160 x 120 pixels are squashed")
-    evaluation_size: PositiveInt | None = 128
+    size: FrameSize = Field(
+        120,
+        description="height and width to which 160 x 120 pixels are squashed: one number, or [height, width]",
+    )
+    evaluation_size: FrameSize | None = 128
     test_horizons: list[PositiveInt] = Field([20, 40], min_length=1)
     train_persons: Persons = list(range(1, 15))
     validation_persons: Persons = Field(
@@ -110,7 +114,7 @@ class Kth(VideoDataset):
     grouped: ClassVar[bool] = True
     main_metric: ClassVar[str] = "psnr"
     raw_folder: ClassVar[str] = "data/raw/kth"
-    judged_only: ClassVar[frozenset[str]] = VideoDataset.judged_only | {"test_persons"}
+    evaluation_only: ClassVar[frozenset[str]] = VideoDataset.evaluation_only | {"test_persons"}
 
     @property
     def raw_rule(self) -> str | None:
@@ -170,7 +174,7 @@ class Videos(VideoDataset):
     crop: bool = Field(
         False,
         exclude_if=operator.not_,
-        description="frames that are no squares are cut around their middle; else they are squashed",
+        description="frames of other proportions than `size` are cut around their middle; else squashed",
     )
     frame_step: PositiveInt = Field(1, description="every how many-th frame is used")
 
@@ -188,7 +192,7 @@ class Videos(VideoDataset):
 
     @property
     def cropped(self) -> bool:
-        """Whether frames are cut to squares."""
+        """Whether frames of other proportions are cut."""
         return self.crop
 
     @property

@@ -102,7 +102,7 @@ class Activities:
         Raises:
             UserError: the clip is missing or cannot be decoded.
         """
-        size, horizon = self.dataset.size, self.dataset.horizon
+        shape, horizon = self.dataset.frame_shape, self.dataset.horizon
         path = self._folder / f"{self.names[part.clip]}.webm"
         if self.dataset.lengths == "resample":
             instants = np.linspace(0, part.seen - 1, part.context).round().astype(int).tolist()
@@ -113,7 +113,7 @@ class Activities:
         try:
             for number, frame in enumerate(islice(frames_of(path), part.seen + horizon)):
                 if number in wanted:
-                    frames[number] = picture(frame, size, colour=True)
+                    frames[number] = picture(frame, shape, colour=True)
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
         if number < part.seen - 1:
@@ -191,7 +191,7 @@ def training_plan(clips: Activities, chosen: np.ndarray, draws: np.ndarray, size
     return sorted(plan, key=lambda batch: min(place[part.clip] for part in batch))
 
 
-def judging_plan(clips: Activities, fraction: float, size: int) -> list[list[Part]]:
+def evaluation_plan(clips: Activities, fraction: float, size: int) -> list[list[Part]]:
     """Return all clips of a split in batches of equal context, exactly the first `fraction` of each."""
     by_context: dict[int, list[Part]] = {}
     for clip in range(len(clips)):

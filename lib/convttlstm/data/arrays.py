@@ -1,11 +1,13 @@
-"""Arrays on disk."""
+"""Arrays on disk: NumPy's files and HDF5's, whatever the order of their axes."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from convttlstm.files import UserError, shortened
+from convttlstm.config.videos import AXES, HDF5
+from convttlstm.files import UserError, listed, shortened
 
 
 def map_array(path: Path, mend: str) -> Any:
@@ -18,3 +20,90 @@ def map_array(path: Path, mend: str) -> Any:
         return np.load(path, mmap_mode="r")
     except Exception as error:  # a damaged header raises many kinds, from ValueError to SyntaxError
         raise UserError(f"{path}: damaged, not an array ({shortened(error)}); {mend}") from None
+
+
+@dataclass(frozen=True)
+class StoredArray:
+    """Sequences of frames in a file, which are read when they are asked for.
+
+    Attributes:
+        array: numpy's, or h5py's data set.
+        axes: the letters of its axes in their order, of s, t, c, h, w.
+    """
+
+    array: Any
+    axes: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sequences, time, channels, height, width."""
+        lengths = dict(zip(self.axes, self.array.shape, strict=True))
+        return tuple(lengths.get(letter, 1) for letter in "stchw")
+
+    def read(self, sequence: int, time: slice = slice(None)) -> np.ndarray:
+        """Return frames of a sequence, (time, channel, height, width), of whatever type.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        place = {"s": sequence, "t": time}
+        try:
+            part = np.asarray(self.array[tuple(place.get(letter, slice(None)) for letter in self.axes)])
+        except OSError as error:
+            raise UserError(f"sequence {sequence + 1} cannot be read ({shortened(error)})") from None
+        letters = self.axes.replace("s", "")
+        ordered = part.transpose([letters.index(letter) for letter in "tchw" if letter in letters])
+        return ordered if "c" in letters else ordered[:, None]
+
+
+def open_array(path: Path, axes: str | None) -> StoredArray:
+    """Return the array in a file; nothing is unpickled.
+
+    Args:
+        path: of a .npy file, which is mapped into memory, or of a .npz or HDF5 file with one array.
+        axes: the letters of its axes in their order, of s, t, c, h, w; None if it is (time, height, width).
+
+    Raises:
+        UserError: it is damaged, has other axes, or is neither of bytes nor 16 bits nor fractions.
+    """
+    array = _hdf5(path) if path.suffix.lower() in HDF5 else _numpy(path)
+    letters = axes or "thw"
+    if array.ndim != len(letters) or 0 in array.shape:
+        raise UserError(
+            f"its shape is {array.shape}, which is not {', '.join(AXES[letter] for letter in letters)}; "
+            "say what its axes are, such as axes: tshw for mnist_test_seq.npy"
+        )
+    if array.dtype not in (np.uint8, np.uint16, np.float32, np.float64):
+        raise UserError(f"its type is {array.dtype}; store uint8, uint16, or floats in [0, 1]")
+    stored = StoredArray(array, letters)
+    if stored.shape[2] not in (1, 3):
+        raise UserError(f"it has {stored.shape[2]} channels; 1 and 3 are known")
+    return stored
+
+
+def _numpy(path: Path) -> np.ndarray:
+    try:
+        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        if len(loaded.files) != 1:
+            raise UserError(f"it holds {len(loaded.files)} arrays; keep one")
+        array: np.ndarray = loaded[loaded.files[0]]
+        return array
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"it is no array of numbers ({error})") from None
+
+
+def _hdf5(path: Path) -> Any:
+    import h5py  # of the optional group hdf5
+
+    arrays: list[Any] = []
+    try:
+        file = h5py.File(path, "r")
+        file.visititems(lambda _, item: arrays.append(item) if isinstance(item, h5py.Dataset) else None)
+    except (OSError, RuntimeError) as error:
+        raise UserError(f"it is no HDF5 file that can be read ({shortened(error)})") from None
+    if len(arrays) != 1:
+        names = listed([array.name.lstrip("/") for array in arrays])
+        raise UserError(f"it holds {len(arrays)} arrays{f' ({names})' if arrays else ''}; keep one")
+    return arrays[0]

@@ -49,8 +49,8 @@ def open_windows(dataset: VideoDataset, folder: Path, split: str, horizon: int |
         windows = Windows(folder, split, frames, stride=1)
         first = np.arange(min(FIRST, len(windows)))
         return Subset(windows, first) if dataset.train_windows == "first_10000" else windows
-    size = dataset.test_size if horizon and dataset.test_size != dataset.size else None
-    return Windows(folder, split, frames, stride=frames, size=size)
+    shape = dataset.test_shape if horizon and dataset.test_shape != dataset.frame_shape else None
+    return Windows(folder, split, frames, stride=frames, shape=shape)
 
 
 class Clips:
@@ -112,7 +112,14 @@ class Windows:
         labels: each window's video, its first frame, and what is known of the video.
     """
 
-    def __init__(self, folder: Path, split: str, frames: int, stride: int, size: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        split: str,
+        frames: int,
+        stride: int,
+        shape: tuple[int, int] | None = None,
+    ) -> None:
         """Open the videos of a split.
 
         Args:
@@ -120,14 +127,14 @@ class Windows:
             split: "train", "validation" or "test".
             frames: length of a window.
             stride: frames from the start of one window to the next in the same range of a video.
-            size: height and width that frames are resized to, bilinear; None leaves them.
+            shape: height and width that frames are resized to, bilinear; None leaves them.
 
         Raises:
             UserError: files are missing or do not belong together, or no video is long enough.
         """
         entry, videos = _read_manifest(folder, split)
         self.sha256: str = entry["sha256"]
-        self.frames, self.size = frames, size
+        self.frames, self.shape = frames, shape
         self.videos = [_find_video(folder, video) for video in videos if video["split"] == split]
         places = [
             (number, start)
@@ -158,10 +165,9 @@ class Windows:
     def batch(self, indices: Sequence[int] | np.ndarray, device: torch.device | str = "cpu") -> Tensor:
         """Return windows as float32 (batch, time, channel, height, width) in [0, 1]."""
         batch = as_floats(self.read(indices), device)
-        if self.size is None:
+        if self.shape is None:
             return batch
-        size = self.size, self.size
-        resized = interpolate(batch.flatten(0, 1), size, mode="bilinear", align_corners=False)
+        resized = interpolate(batch.flatten(0, 1), self.shape, mode="bilinear", align_corners=False)
         return torch.unflatten(resized, 0, batch.shape[:2])
 
 

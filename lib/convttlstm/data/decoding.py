@@ -52,24 +52,26 @@ def frames_of(video: str | Path | IO[bytes]) -> Iterator["VideoFrame"]:
         raise UserError(f"it ends after {number}{of} frames: {missing:,} bytes are missing")
 
 
-def picture(frame: "VideoFrame", size: int, colour: bool, crop: bool = False) -> np.ndarray:
-    """Return a frame as uint8 (channel, size, size), upright, squashed or cut to a square where it is none.
+def picture(frame: "VideoFrame", shape: tuple[int, int], colour: bool, crop: bool = False) -> np.ndarray:
+    """Return a frame as uint8 (channel, height, width), upright, squashed or cut if its proportions differ.
 
     Args:
         frame: as it is stored, with what the container says of its rotation.
-        size: height and width, pixels; bilinear, averaging where frames shrink.
+        shape: height and width, pixels; bilinear, averaging where frames shrink.
         colour: red, green and blue; else grey, black 0 and white 255.
-        crop: a square around the middle is cut out; else the whole frame is squashed.
+        crop: the largest part of these proportions around the middle is cut out; else all is squashed.
     """
     image = Image.fromarray(frame.to_ndarray(format="rgb24" if colour else "gray"))
-    return np.rot90(fitted(image, size, colour, crop), round(frame.rotation / 90), axes=(1, 2))
+    quarters = round(frame.rotation / 90)
+    stored = shape[::-1] if quarters % 2 else shape  # turned afterwards
+    return np.rot90(fitted(image, stored, colour, crop), quarters, axes=(1, 2))
 
 
-def fitted(image: Image.Image, size: int, colour: bool, crop: bool) -> np.ndarray:
-    """Return a picture of 8 bits as uint8 (channel, size, size); see `picture`."""
+def fitted(image: Image.Image, shape: tuple[int, int], colour: bool, crop: bool) -> np.ndarray:
+    """Return a picture of 8 bits as uint8 (channel, height, width); see `picture`."""
     image = image.convert("RGB" if colour else "L")
-    square, bilinear = (size, size), Image.Resampling.BILINEAR
-    pixels = np.asarray(ImageOps.fit(image, square, bilinear) if crop else image.resize(square, bilinear))
+    size, bilinear = shape[::-1], Image.Resampling.BILINEAR
+    pixels = np.asarray(ImageOps.fit(image, size, bilinear) if crop else image.resize(size, bilinear))
     return pixels.transpose(2, 0, 1) if colour else pixels[None]
 
 

@@ -8,28 +8,31 @@ from typing import IO
 import numpy as np
 from PIL import Image, ImageOps
 
-from convttlstm.config.videos import ARRAYS, AXES, image_files
+from convttlstm.config.videos import ARRAYS, image_files
+from convttlstm.data.arrays import StoredArray, open_array
 from convttlstm.data.decoding import fitted, frames_of, picture
 from convttlstm.files import UserError, sha256_of
+
+AT_ONCE = 64  # frames of an array
 
 
 def decode(
     video: str | IO[bytes],
-    size: int,
+    shape: tuple[int, int],
     colour: bool = False,
     step: int = 1,
     crop: bool = False,
     axes: str | None = None,
 ) -> Iterator[np.ndarray]:
-    """Yield frames as uint8 (channel, size, size), squashed or cut to a square where they are none.
+    """Yield frames as uint8 (channel, height, width), squashed or cut where their proportions differ.
 
     Args:
         video: path or open file of a video; path of an array, or of a folder of pictures.
-        size: height and width, pixels; bilinear, averaging where frames shrink.
+        shape: height and width, pixels; bilinear, averaging where frames shrink.
         colour: red, green and blue; else grey, black 0 and white 255.
         step: every how many-th frame is used.
-        crop: a square around the middle is cut out; else whole frames are squashed.
-        axes: of an array; see `open_array`.
+        crop: the largest part of these proportions around the middle is cut out; else frames are squashed.
+        axes: of an array; see `arrays.open_array`.
 
     Raises:
         UserError: it is none of these, is damaged, or ends too early; the message does not name it.
@@ -42,10 +45,10 @@ def decode(
     else:
         for number, frame in enumerate(frames_of(video)):
             if number % step == 0:
-                yield picture(frame, size, colour, crop)
+                yield picture(frame, shape, colour, crop)
         return
     for image in images:
-        yield fitted(image, size, colour, crop)
+        yield fitted(image, shape, colour, crop)
 
 
 def is_sequence(path: Path) -> bool:
@@ -83,57 +86,25 @@ def _pictures(folder: Path, step: int) -> Iterator[Image.Image]:
             yield _in_8_bits(image)
 
 
-def open_array(path: Path, axes: str | None) -> np.ndarray:
-    """Return an array as (sequence, time, channel, height, width), of whatever type; nothing is unpickled.
-
-    Args:
-        path: of a .npy file, which is mapped into memory, or of a .npz file with one array.
-        axes: the letters of its axes in their order, of s, t, c, h, w; None if it is (time, height, width).
+def _array_frames(array: StoredArray, step: int) -> Iterator[Image.Image]:
+    """Yield every `step`-th frame of each sequence, one after the other; few are in memory at a time.
 
     Raises:
-        UserError: it is damaged, has other axes, or is neither of bytes nor 16 bits nor fractions.
+        UserError: fractions lie outside [0, 1], or the file is damaged.
     """
-    try:
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(loaded, np.ndarray):
-            if len(loaded.files) != 1:
-                raise UserError(f"it holds {len(loaded.files)} arrays; keep one")
-            loaded = loaded[loaded.files[0]]
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"it is no array of numbers ({error})") from None
-    array: np.ndarray = loaded
-    letters = axes or "thw"
-    if array.ndim != len(letters) or 0 in array.shape:
-        raise UserError(
-            f"its shape is {array.shape}, which is not {', '.join(AXES[letter] for letter in letters)}; "
-            "say what its axes are, such as axes: tshw for mnist_test_seq.npy"
-        )
-    if array.dtype not in (np.uint8, np.uint16, np.float32, np.float64):
-        raise UserError(f"its type is {array.dtype}; store uint8, uint16, or floats in [0, 1]")
-    missing = [letter for letter in "sc" if letter not in letters]
-    array = array.reshape(array.shape + (1,) * len(missing))
-    ordered: np.ndarray = np.transpose(array, [[*letters, *missing].index(letter) for letter in "stchw"])
-    if ordered.shape[2] not in (1, 3):
-        raise UserError(f"it has {ordered.shape[2]} channels; 1 and 3 are known")
-    return ordered
-
-
-def _array_frames(array: np.ndarray, step: int) -> Iterator[Image.Image]:
-    """Yield every `step`-th frame of each sequence of `open_array`, one after the other.
-
-    Raises:
-        UserError: fractions lie outside [0, 1].
-    """
-    for number, sequence in enumerate(array, start=1):
-        for frame in _as_bytes(np.asarray(sequence[::step]), number):
-            yield Image.fromarray(frame.transpose(1, 2, 0) if len(frame) == 3 else frame[0])
+    sequences, length, *_ = array.shape
+    for sequence in range(sequences):
+        for start in range(0, length, AT_ONCE * step):
+            part = array.read(sequence, slice(start, start + AT_ONCE * step, step))
+            for frame in _as_bytes(part, sequence + 1):
+                yield Image.fromarray(frame.transpose(1, 2, 0) if len(frame) == 3 else frame[0])
 
 
 def boundaries_of(path: Path, axes: str | None, step: int) -> tuple[tuple[int, int], ...]:
     """Return the first and the last frame, from 1, of each sequence in a file; none if it is no array.
 
     Raises:
-        UserError: see `open_array`.
+        UserError: see `arrays.open_array`.
     """
     if path.suffix.lower() not in ARRAYS:
         return ()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convttlstm.config import MovingMnist
+from convttlstm.data.arrays import open_array
 from convttlstm.data.digits import fetch_mnist, load_digits
-from convttlstm.data.frames import open_array
 from convttlstm.data.kinds import SPLITS, DataKind, Preparation
 from convttlstm.data.moving_mnist import generate
 from convttlstm.files import UserError, atomic_path, read_json, write_json
@@ -115,13 +115,14 @@ def _reader(dataset: MovingMnist, split: str, digits: np.ndarray) -> Callable[[n
     except UserError as error:
         raise UserError(f"{dataset.test_file}: {error}") from None
     count, frames, _, height, width = array.shape
+    kind = array.array.dtype
     said = (dataset.test.sequences, dataset.test.frames, 1, dataset.size, dataset.size)
-    if array.shape != said or array.dtype != np.uint8:
+    if array.shape != said or kind != np.uint8:
         raise UserError(
             f"{dataset.test_file}: {count:,} sequences of {frames} frames, {height} x {width}, "
-            f"{array.dtype}; `test` and `size` say {said[0]:,} of {said[1]}, {said[3]} x {said[4]}, uint8"
+            f"{kind}; `test` and `size` say {said[0]:,} of {said[1]}, {said[3]} x {said[4]}, uint8"
         )
-    return lambda indices: array[indices, :, 0]
+    return lambda indices: np.stack([array.read(int(index))[:, 0] for index in indices])
 
 
 class MovingMnistKind(DataKind[MovingMnist]):

@@ -271,10 +271,11 @@ def prepare_video(dataset: VideoDataset, source: Source, output: Path) -> dict[s
     path = output / "videos" / f"{readable}-{key}.npy"
     if not path.is_file():
         with atomic_path(path) as temporary, temporary.open("wb") as file:
-            shape = (0, dataset.channels, dataset.size, dataset.size)
+            shape = (0, dataset.channels, *dataset.frame_shape)
             _write_header(file, shape)
             count = 0
-            for frame in decode(video, dataset.size, colour, step, dataset.cropped, dataset.array_axes):
+            how = colour, step, dataset.cropped, dataset.array_axes
+            for frame in decode(video, dataset.frame_shape, *how):
                 file.write(frame.tobytes())
                 count += 1
             file.seek(0)

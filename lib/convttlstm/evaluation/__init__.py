@@ -1,1 +1,1 @@
-"""How predictions are judged: metrics, intervals, and the protocol that applies them."""
+"""Evaluation: metrics, confidence intervals, and the paper's test protocol."""

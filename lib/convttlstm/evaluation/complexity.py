@@ -1,4 +1,4 @@
-"""What a model costs: parameters, multiplications and memory, counted, beside the paper's arithmetic."""
+"""Costs of models: parameters, multiplications and memory, counted; and FLOPs as the paper computes them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,15 +12,16 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from convttlstm.config import Run, Settings
-from convttlstm.config.models import HYPER
-from convttlstm.files import write_text
+from convttlstm.config.base import sides
+from convttlstm.config.models import SYMBOLS, ExternalModel
+from convttlstm.files import shortened, write_text
 from convttlstm.models import create_model
 
 SIZES = (64, 120, 128)  # Moving-MNIST-2, and KTH in training and in evaluation, pixels
-PAPER_SIZES = (64, 120)  # those that Table 2's FLOPs are for
-CONTEXT, HORIZON = 2, 2
+PAPER_SIZES = (64, 120)  # sizes of Table 2's FLOPs
+CONTEXT, HORIZON = 2, 1
 ORDERS = range(1, 6)
-# What grows with the order N = M, at Table 2's size; the names are the catalogue's words.
+# Models whose cost at each order N = M is counted, at Table 2's size, with names for tables.
 GROWING: dict[str, tuple[str, dict[str, Any]]] = {
     "Conv-TT-LSTM, Algorithm 2": ("conv_tt_lstm", {}),
     "Eq. 7, equal kernels": ("higher_order", {"transition": "equal"}),
@@ -30,93 +31,106 @@ RECOGNITION = {"in_channels": 3, "classes": 41, "size": 224}
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Return the number of a model's weights."""
+    """Return the number of a model's parameters."""
     return sum(weight.numel() for weight in model.parameters())
 
 
 @dataclass(frozen=True)
 class StepCost:
-    """What predicting one more frame of one sequence takes.
+    """The cost of predicting one more frame of one sequence.
 
     Attributes:
-        multiplications: PyTorch's counter sees convolutions and matrix products, and counts an addition
-            beside each multiplication.
-        activation_bytes: of the float32 tensors that training keeps of the step until its backward
-            pass, weights not among them.
+        multiplications: those of convolutions and matrix products, half of what PyTorch counts, since it
+            counts an addition with each multiplication.
+        activation_bytes: size of the float32 tensors, weights excluded, that training keeps for the backward
+            pass.
     """
 
     multiplications: int
     activation_bytes: int
 
 
-def step_cost(model: nn.Module, size: int, in_channels: int = 1) -> StepCost:
-    """Return the cost of a sequence's fourth frame, predicted from two and a prediction.
+def step_cost(
+    model: nn.Module,
+    size: int | tuple[int, int],
+    in_channels: int = 1,
+    context: int = CONTEXT,
+    horizon: int = HORIZON,
+) -> StepCost:
+    """Return the cost of one predicted frame: the mean over a second horizon that follows a first.
 
-    Which one matters only where a step attends over all past ones (E3D-LSTM). Nothing is computed:
-    the model, with frames of `size` x `size` pixels, is moved to the meta device.
+    That is a sequence's fourth frame, predicted from two and a prediction, unless context and horizon say
+    otherwise. It matters only where a step attends to all earlier frames (E3D-LSTM), or a model predicts
+    many frames at once. The model is moved to the meta device, so nothing is computed. `size` is a frame's
+    height and width, pixels, or both if they differ.
     """
     model = model.to("meta")
-    before, after = (_cost(model, size, in_channels, horizon) for horizon in (HORIZON - 1, HORIZON))
+    before, after = (_cost(model, size, in_channels, context, end) for end in (horizon, 2 * horizon))
     return StepCost(
-        after.multiplications - before.multiplications, after.activation_bytes - before.activation_bytes
+        (after.multiplications - before.multiplications) // horizon,
+        (after.activation_bytes - before.activation_bytes) // horizon,
     )
 
 
-def _cost(model: nn.Module, size: int, in_channels: int, horizon: int) -> StepCost:
+def _cost(
+    model: nn.Module, size: int | tuple[int, int], in_channels: int, context: int, horizon: int
+) -> StepCost:
     weights = {weight.untyped_storage()._cdata for weight in model.parameters()}
-    kept: dict[int, torch.UntypedStorage] = {}  # held on to, or an address might come again
+    kept: dict[int, torch.UntypedStorage] = {}  # kept alive, so that no address is used twice
 
     def note(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         kept[storage._cdata] = storage
         return tensor
 
-    frames = torch.zeros(1, CONTEXT + horizon, in_channels, size, size, device="meta")
-    # Some models draw their predictions pixel by pixel, but are as costly, and trained, all at once.
+    frames = torch.zeros(1, context + horizon, in_channels, *sides(size), device="meta")
+    # Some models predict pixel by pixel; training them computes all pixels at once, at the same cost.
     predict = getattr(model, "teacher_forced", model)
     with FlopCounterMode(display=False) as counter, saved_tensors_hooks(note, lambda tensor: tensor):
-        predict(frames, CONTEXT, horizon)
+        predict(frames, context, horizon)
     activations = sum(storage.nbytes() for key, storage in kept.items() if key not in weights)
     return StepCost(int(counter.get_total_flops()) // 2, activations)
 
 
 def paper_flops(parameters: int, size: int) -> int:
-    """Return the figure that the paper's arithmetic gives for its FLOPs column.
+    """Return the FLOPs as in the paper's Table 2, which computed them from the number of parameters.
 
-    Table 2's column was not measured: it is the parameters, rounded to 0.01 million, times
-    height x width / 1024, times 1000.
+    They are the parameters, rounded to 0.01 million, times height x width / 1024, times 1000.
     """
     return round(parameters, -4) * size * size * 1000 // 1024
 
 
 def write_complexity(settings: dict[str, Settings], output: Path) -> None:
-    """Write a CSV line for every system of the paper's scale, and those in use at other scales.
+    """Write a CSV row for every model of the paper's scale, and for those in use at other scales.
 
     Args:
         settings: the settings of each scale, by its name.
         output: the CSV file: scale, system, title, parameters, and for each size in pixels the
-            multiplications and the bytes of activations per step, and the paper's arithmetic. Recognisers
-            are counted at the paper's scale, for three channels and 41 activities.
+            multiplications and bytes of activations per step, and the paper's FLOPs. Recognizers are counted
+            at the paper's scale only, for three channels and 41 activities.
     """
     rows = []
     for scale, catalogue in settings.items():
         counted = []
         for name, title, choice in _models(catalogue, everything=scale == "paper"):
-            # Systems may differ in their training alone.
-            if choice in counted or (choice.recognises and scale != "paper"):
+            # Models may differ in their training only.
+            if choice in counted or (choice.recognizes and scale != "paper"):
                 continue
             counted.append(choice)
-            count = _count_recogniser if choice.recognises else _count_predictor
-            rows.append({"scale": scale, "system": name, "title": title} | count(choice))
+            if choice.recognizes:
+                counts = _count_recognizer(choice)
+            else:
+                counts = _count_predictor(choice, _lengths(catalogue, name, choice))
+            rows.append({"scale": scale, "system": name, "title": title} | counts)
     table = pd.DataFrame(rows).astype({"parameters": "Int64"})
     write_text(output, table.to_csv(index=False, float_format="%.0f"))
 
 
 def write_orders(output: Path) -> None:
-    """Write what Table 2's model costs at each order N, beside Eq. 7 with its kernels written out.
+    """Write the costs at each order N of Table 2's model and of Eq. 7 with full kernels.
 
     Args:
-        output: the CSV file: model, order, parameters, multiplications (of a step on a frame of 64 x 64
+        output: the CSV file: model, order, parameters, multiplications (per step on a frame of 64 x 64
             pixels).
     """
     rows = []
@@ -131,17 +145,31 @@ def write_orders(output: Path) -> None:
     write_text(output, table.to_csv(index=False))
 
 
-def _count_predictor(choice: Any) -> dict[str, int]:
+def _lengths(settings: Settings, system: str, choice: Any) -> tuple[int, int]:
+    """Return the input frames and horizon to count at: for a user.s model, those it is trained for."""
+    if isinstance(choice, ExternalModel):
+        for dataset, experiment in settings.experiments.items():
+            if system in experiment.systems():
+                return settings.datasets[dataset].context, settings.datasets[dataset].horizon
+    return CONTEXT, HORIZON
+
+
+def _count_predictor(choice: Any, lengths: tuple[int, int]) -> dict[str, int]:
     with torch.device("meta"):
         model = create_model(choice.name, **choice.hyper())
     parameters = count_parameters(model)
     row = {"parameters": parameters}
     for size in SIZES:
-        row |= _columns(step_cost(model, size), size)
+        try:
+            row |= _columns(step_cost(model, size, 1, *lengths), size)
+        except (RuntimeError, ValueError) as error:
+            if not isinstance(choice, ExternalModel):
+                raise
+            print(f"{choice.name} is not counted at {size} x {size} pixels: {shortened(error)}")
     return row | {f"paper_flops_{size}": paper_flops(parameters, size) for size in PAPER_SIZES}
 
 
-def _count_recogniser(choice: Any) -> dict[str, int]:
+def _count_recognizer(choice: Any) -> dict[str, int]:
     with torch.device("meta"):
         model = create_model(choice.name, **choice.hyper(), **RECOGNITION)
     size, channels = RECOGNITION["size"], RECOGNITION["in_channels"]
@@ -156,7 +184,7 @@ def _columns(cost: StepCost, size: int) -> dict[str, int]:
 
 
 def _models(settings: Settings, everything: bool) -> Iterator[tuple[str, str, Any]]:
-    """Yield name, title and model of the systems, or of those in use, and of Table 4's other rows."""
+    """Yield name, title and model of all models, or of those in use, and of Table 4's other rows."""
     experiments = settings.experiments.values()
     used = {name for experiment in experiments for name in experiment.systems()}
     for name, system in settings.systems.items():
@@ -164,27 +192,27 @@ def _models(settings: Settings, everything: bool) -> Iterator[tuple[str, str, An
             yield name, system.title, system.model
     for row in (row for experiment in experiments for row in experiment.ablations if row.hyper()):
         system, variant = settings.systems[row.system], row.hyper()
-        named = " ".join(f"{HYPER[key]}{value}" for key, value in variant.items())
+        named = " ".join(f"{SYMBOLS[key]}{value}" for key, value in variant.items())
         model = type(system.model).model_validate(system.model.model_dump() | variant)
         yield f"{row.system} {named}", f"{system.title}, {named}", model
 
 
 class ModelCounts:
-    """Counts of a scale's models, made without memory for their weights; see `planning.clock.Counts`."""
+    """Counts of a scale's models, on the meta device; see `planning.clock.Counts`."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._counted: dict[str, int] = {}
 
     def parameters(self, run: Run) -> int:
-        """Return the parameters of a run's model."""
+        """Return the number of parameters of a run's model."""
         key = repr((run.model, run.dataset.channels, run.model_arguments()))
         if key not in self._counted:
             self._counted[key] = count_parameters(_empty(run))
         return self._counted[key]
 
     def parameter_ratio(self, run: Run) -> float:
-        """Return the parameters of a run's model, relative to those of the catalogue's."""
+        """Return the number of parameters of a run's model, relative to its catalogue entry's."""
         plain = run.model_copy(update={"model": self.settings.systems[run.system].model})
         return self.parameters(run) / self.parameters(plain)
 
@@ -192,7 +220,8 @@ class ModelCounts:
         """Return the multiplications of a step, relative to Conv-TT-LSTM's on frames of `size` pixels."""
         with torch.device("meta"):
             reference = create_model("conv_tt_lstm", **self.settings.systems["conv_tt_lstm"].model.hyper())
-        own = step_cost(_empty(run), run.dataset.size, run.dataset.channels)
+        lengths = _lengths(self.settings, run.system, run.model)
+        own = step_cost(_empty(run), run.dataset.frame_shape, run.dataset.channels, *lengths)
         return own.multiplications / step_cost(reference, size).multiplications
 
 

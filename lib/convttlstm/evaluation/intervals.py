@@ -1,21 +1,21 @@
 """Confidence intervals of means over seeds and test sequences, and of differences of two models.
 
-The value of sequence i in group c under seed s is taken to be
+The value of sequence i in group c for seed s is modeled as
 
     y(s, c, i) = mean + seed(s) + group(c) + noise(s, c, i)
 
-Seeds are a random sample of all seeds, groups (videos, or single sequences where each is drawn by itself) a
-random sample of all that could be tested on. Sequences of one group may resemble each other, groups may not;
-seeds of two models have nothing in common, but both models see the same sequences. The variance of a mean is
-then the sum of
+Seeds are a random sample of all seeds. Groups (videos, or single sequences where each is generated
+separately) are a random sample of all that could be tested on. Sequences of one group may be correlated,
+groups are independent. Seeds of two models are independent, but both models see the same sequences. The
+variance of a mean is then the sum of
 
-- the variance over groups of the mean over seeds, which the cluster bootstrap estimates too, in closed form
+- the variance over groups of the mean over seeds, which the cluster bootstrap also estimates, in closed form
   (Davison and Hinkley 1997; Cameron and Miller 2015), and
-- the variance of the seeds' means divided by their number, one for each model that has several seeds,
+- the variance of the seeds' means divided by their number, one term for each model with several seeds.
 
-and the interval is Student's with Welch and Satterthwaite's degrees of freedom, which widen it where seeds or
-groups are few. Both parts hold the noise, so the interval errs to the wide side. docs/statistics.md says how
-well intervals cover the truth in simulations.
+The interval is Student's with Welch and Satterthwaite's degrees of freedom, which widen it for few seeds or
+groups. Both terms contain the noise, so the interval is rather too wide than too narrow. docs/statistics.md
+reports how often intervals cover the truth in simulations.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,7 +33,7 @@ class Estimate:
 
     Attributes:
         value: the estimate.
-        bounds: returns low and high of the interval that misses the truth by this probability on each side.
+        bounds: returns low and high of the interval, given the probability of missing the truth on each side.
     """
 
     value: float
@@ -41,16 +41,16 @@ class Estimate:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Low and high at 95 %; NaN where there is one group only."""
+        """Low and high at 95 %; NaN for a single group."""
         return self.bounds(TAIL)
 
     def as_json(self) -> dict[str, float | None]:
-        """Return mean, low and high as metrics.json holds them; None where there is no interval."""
+        """Return mean, low and high for metrics.json; low and high are None if there is no interval."""
         bounds = (bound if np.isfinite(bound) else None for bound in self.interval)
         return dict(zip(("mean", "low", "high"), (self.value, *bounds), strict=True))
 
     def times(self, factor: float) -> "Estimate":
-        """Return the estimate in other units, or of the opposite difference."""
+        """Return the estimate times a factor, which may be negative."""
 
         def bounds(tail: float) -> tuple[float, float]:
             low, high = (factor * bound for bound in self.bounds(tail))
@@ -59,7 +59,7 @@ class Estimate:
         return Estimate(factor * self.value, bounds)
 
     def less(self, constant: float) -> "Estimate":
-        """Return the estimate less a constant."""
+        """Return the estimate minus a constant."""
 
         def bounds(tail: float) -> tuple[float, float]:
             low, high = self.bounds(tail)
@@ -69,21 +69,21 @@ class Estimate:
 
 
 def mean(values: np.ndarray, groups: Sequence | np.ndarray) -> Estimate:
-    """Return the mean over seeds and sequences; of a single seed, the interval speaks of that run only.
+    """Return the mean over seeds and sequences; for a single seed, the interval covers that run only.
 
     Args:
         values: (seeds, sequences), each seed evaluated on the same sequences.
-        groups: (sequences,), equal for sequences that may resemble each other.
+        groups: (sequences,), equal for sequences that may be correlated.
 
     Raises:
-        ValueError: there is no value, one is not finite, or the numbers of sequences differ.
+        ValueError: values are empty or not finite, or the numbers of sequences differ.
     """
     _check(values, groups)
     return _student(float(values.mean()), [_over_groups(values, groups), *_over_seeds(values)])
 
 
 def difference(ours: np.ndarray, theirs: np.ndarray, groups: Sequence | np.ndarray) -> Estimate:
-    """Return the mean of `ours` less that of `theirs`, both on the same sequences.
+    """Return the mean of `ours` minus that of `theirs`, both on the same sequences.
 
     Args:
         ours: (seeds, sequences).
@@ -105,9 +105,9 @@ def gap_difference(
     theirs: tuple[np.ndarray, np.ndarray],
     groups: tuple[np.ndarray, np.ndarray],
 ) -> Estimate:
-    """Return the generalisation gap of `ours` less that of `theirs`.
+    """Return the generalization gap of `ours` minus that of `theirs`.
 
-    The gap is the mean on test sequences less that on training sequences.
+    The gap is the mean on test sequences minus that on training sequences.
 
     Args:
         ours: (seeds, test sequences) and (seeds, training sequences).
@@ -132,8 +132,8 @@ def gap_difference(
 def proportion(hits: np.ndarray, groups: Sequence | np.ndarray) -> Estimate:
     """Return the share of hits with Wilson's interval (1927), widened for seeds and groups.
 
-    Wilson's interval is taken at the number of independent answers that would have the same variance (Korn
-    and Graubard 1998, Dean and Pagano 2015): for one seed and groups of one it is Wilson's own.
+    Wilson's interval is computed for the effective number of independent answers, which would have the same
+    variance (Korn and Graubard 1998, Dean and Pagano 2015). For one seed and groups of one it is Wilson's.
 
     Args:
         hits: (seeds, answers), 1 or 0.
@@ -147,7 +147,7 @@ def proportion(hits: np.ndarray, groups: Sequence | np.ndarray) -> Estimate:
     parts = [_over_groups(hits, groups), *_over_seeds(hits)]
     expected = share * (1 - share) / max(1, answers - 1)
     effective = answers * expected / sum(part.size for part in parts) if expected else answers
-    # As Wilson's own, with the normal quantile where nothing but the answers varies.
+    # Wilson uses the normal quantile: groups alone get infinite degrees of freedom.
     freedom = _freedom([Variance(parts[0].size, np.inf), *parts[1:]])
     return Estimate(share, lambda tail: wilson(share, effective, -stdtrit(freedom, tail)))
 
@@ -155,13 +155,13 @@ def proportion(hits: np.ndarray, groups: Sequence | np.ndarray) -> Estimate:
 def difference_of_proportions(
     ours: np.ndarray, theirs: np.ndarray, groups: Sequence | np.ndarray
 ) -> Estimate:
-    """Return the share of hits of `ours` less that of `theirs`, by Newcombe's method for pairs (1998).
+    """Return the share of hits of `ours` minus that of `theirs`, by Newcombe's method for pairs (1998).
 
-    It joins the two intervals of `proportion` with the correlation of the two models' answers.
+    It combines the two intervals of `proportion` with the correlation of the two models' answers.
 
     Args:
         ours: (seeds, answers), 1 or 0.
-        theirs: (seeds, answers), the same questions, more or fewer seeds.
+        theirs: (seeds, answers) to the same questions, more or fewer seeds.
         groups: (answers,); see `mean`.
 
     Raises:
@@ -173,7 +173,7 @@ def difference_of_proportions(
     count, answers = len(ours_sums), ours.shape[1]
     shared = float(ours_sums @ theirs_sums) / answers**2
     if shared > 0:
-        shared = max(0.0, shared - 0.5 / answers**2)  # Newcombe's correction for continuity
+        shared = max(0.0, shared - 0.5 / answers**2)  # Newcombe's continuity correction
     shared *= count / max(1, count - 1)
     both = [sum(p.size for p in (_over_groups(v, groups), *_over_seeds(v))) for v in (ours, theirs)]
     scale = float(np.sqrt(both[0] * both[1]))
@@ -182,20 +182,20 @@ def difference_of_proportions(
 
 
 def independent_difference(first: Estimate, second: Estimate) -> Estimate:
-    """Return `first` less `second`, estimates that share neither sequences nor seeds.
+    """Return `first` minus `second`, estimates that share neither sequences nor seeds.
 
-    By recovery of the variances from the intervals (Zou and Donner, Statistics in Medicine 2008).
+    The variances are recovered from the intervals (Zou and Donner, Statistics in Medicine 2008).
     """
     return _difference_of(first, second, correlation=0.0)
 
 
 def wilson(share: float, answers: float, quantile: float = 1.959964) -> tuple[float, float]:
-    """Return Wilson's interval of a share of so many independent answers.
+    """Return Wilson's interval of a share of independent answers.
 
     Args:
-        share: of hits, 0 to 1.
-        answers: how many; need not be a whole number.
-        quantile: of the normal or Student's distribution.
+        share: share of hits, 0 to 1.
+        answers: number of answers, not necessarily whole.
+        quantile: quantile of the normal or Student's distribution.
     """
     spread = quantile**2 / answers
     middle = (share + spread / 2) / (1 + spread)
@@ -204,9 +204,9 @@ def wilson(share: float, answers: float, quantile: float = 1.959964) -> tuple[fl
 
 
 def below_zero(estimates: Sequence[Estimate], tail: float = TAIL) -> set[int]:
-    """Return which of several estimates lie below zero, by Holm's procedure (1979).
+    """Return the indices of the estimates that lie below zero, by Holm's procedure (1979).
 
-    The chance that one of them is returned wrongly is at most `tail`, whatever their number.
+    The probability that any of them is returned wrongly is at most `tail`, whatever their number.
     """
     left, found = set(range(len(estimates))), set[int]()
     while new := {i for i in left if estimates[i].bounds(tail / len(left))[1] < 0}:
@@ -218,7 +218,7 @@ def below_zero(estimates: Sequence[Estimate], tail: float = TAIL) -> set[int]:
 
 @dataclass(frozen=True)
 class Variance:
-    """A part of a mean's variance, and its degrees of freedom."""
+    """One term of a mean's variance, and its degrees of freedom."""
 
     size: float
     freedom: float
@@ -232,7 +232,7 @@ def _check(values: np.ndarray, groups: Sequence | np.ndarray) -> None:
 
 
 def _group_sums(values: np.ndarray, groups: Sequence | np.ndarray) -> np.ndarray:
-    """Return by how much each group's sum is above what the mean would give it, seeds averaged."""
+    """Return each group's sum of deviations from the overall mean, averaged over seeds."""
     _, number = np.unique(np.asarray(groups), return_inverse=True)
     return np.bincount(number, values.mean(axis=0) - values.mean())
 
@@ -241,12 +241,12 @@ def _over_groups(values: np.ndarray, groups: Sequence | np.ndarray) -> Variance:
     sums = _group_sums(values, groups)
     count = len(sums)
     if count == 1:
-        return Variance(np.nan, 1)  # one group says nothing of others
+        return Variance(np.nan, 1)  # no variance from one group
     return Variance(float(sums @ sums) / values.shape[1] ** 2 * count / (count - 1), count - 1)
 
 
 def _over_seeds(values: np.ndarray) -> list[Variance]:
-    """Return the variance of the mean over seeds, nothing for a single one."""
+    """Return the variance of the mean over seeds; an empty list for a single seed."""
     means, seeds = values.mean(axis=1), len(values)
     return [Variance(float(means.var(ddof=1)) / seeds, seeds - 1)] if seeds > 1 else []
 

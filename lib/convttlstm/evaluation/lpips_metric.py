@@ -16,7 +16,7 @@ from convttlstm.files import UserError, sha256_of
 
 
 class Lpips(nn.Module):
-    """The `lpips` package's own network and linear heads, on the fetched AlexNet weights.
+    """The network and linear heads of the `lpips` package, with AlexNet weights from a file.
 
     Attributes:
         sha256: checksum of the weights file.
@@ -26,11 +26,11 @@ class Lpips(nn.Module):
         """Load `weights`, as `convttlstm.data.lpips_weights` writes them.
 
         Args:
-            weights: AlexNet's.
-            size: height and width in pixels to which frames are resized first (bilinear); None leaves them.
+            weights: AlexNet's weights.
+            size: pixels of the shorter side to which frames are resized first (bilinear); None: not resized.
 
         Raises:
-            UserError: the file is missing or holds something else.
+            UserError: the file is missing or holds other weights.
         """
         super().__init__()
         self.size = size
@@ -40,10 +40,10 @@ class Lpips(nn.Module):
             )
         lpips = _import_lpips()
         with warnings.catch_warnings():
-            # lpips builds AlexNet with arguments that torchvision has renamed since.
+            # lpips uses arguments of AlexNet that torchvision has renamed since.
             warnings.filterwarnings("ignore", "The parameter 'pretrained'", UserWarning)
             warnings.filterwarnings("ignore", "Arguments other than a weight enum", UserWarning)
-            # "Random" backbone: lpips would download the weights that are loaded below.
+            # A random backbone: lpips would otherwise download the weights that are loaded below.
             self.network = lpips.LPIPS(net="alex", version="0.1", pnet_rand=True, verbose=False)
         try:
             tensors = load_file(weights)
@@ -52,16 +52,18 @@ class Lpips(nn.Module):
             self.network.net.load_state_dict({name: tensors[key] for name, key in names.items()})
         except (SafetensorError, KeyError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
-            raise UserError(f"{weights}: not AlexNet's weights ({reason}); delete it") from None
+            raise UserError(
+                f"{weights}: not AlexNet's weights ({reason}); delete it, and fetch it again with snakemake"
+            ) from None
         self.requires_grad_(False).eval()
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # pools run faster
         self.sha256 = sha256_of(weights)
 
     def forward(self, prediction: Tensor, truth: Tensor) -> dict[str, Tensor]:
-        """Return the distances under both protocols, each (...).
+        """Return the distances by both protocols, each (...).
 
-        The network expects [-1, 1]. The paper leaves frames in [0, 1] (`lpips_paper`); the standard
-        scales them (`lpips_standard`). Grey is repeated to three channels.
+        The network expects [-1, 1]. The paper passes frames in [0, 1] (`lpips_paper`); the standard protocol
+        scales them (`lpips_standard`). Grey frames are repeated to three channels.
 
         Args:
             prediction: float32 (..., channel, height, width) in [0, 1], 1 or 3 channels.
@@ -75,7 +77,8 @@ class Lpips(nn.Module):
             frames.reshape(-1, channel, height, width).expand(-1, 3, -1, -1) for frames in (prediction, truth)
         ]
         if self.size is not None:
-            height = width = self.size
+            scale = self.size / min(height, width)
+            height, width = round(height * scale), round(width * scale)
             pair = [interpolate(frames, (height, width), mode="bilinear") for frames in pair]
         if min(height, width) < LPIPS_SIZE:
             raise UserError(
@@ -89,11 +92,11 @@ class Lpips(nn.Module):
 
 
 def _import_lpips() -> ModuleType:
-    """Import lpips, also where torchvision was built for another torch (CUDA beside CPU-only).
+    """Import lpips, even if torchvision was built for another torch (CUDA next to CPU-only).
 
-    Such a torchvision cannot load its compiled operators, and its import stops because it describes
-    two of them to torch all the same. Declaring the two lets it go on. They have no implementation;
-    AlexNet does not call them, and whoever did would get torch's error for that.
+    Such a torchvision cannot load its compiled operators, and its import fails where it registers two of
+    them with torch. Declaring the two makes the import work. AlexNet does not call them; a call would raise
+    torch's error for operators without an implementation.
     """
     try:
         importlib.import_module("torchvision")

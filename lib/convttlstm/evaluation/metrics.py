@@ -1,4 +1,4 @@
-"""Mean squared error, PSNR and SSIM, one value a frame, batched.
+"""Mean squared error, PSNR and SSIM, one value per frame, batched.
 
 All take a prediction and the truth as floating (..., channel, height, width) in [0, 1] and return
 float64 (...). Predictions are clamped by the caller.
@@ -10,12 +10,12 @@ from torch.nn.functional import avg_pool2d
 
 from convttlstm.files import UserError
 
-# A perfect frame has infinite PSNR, and one such frame would make every mean infinite. Truth of
-# 8 bits cannot tell errors below (1/510)^2, 54 dB, from none, so this limit touches nothing else.
+# A perfect frame has infinite PSNR and would make every mean infinite. With 8-bit frames, errors below
+# (1/510)^2, 54 dB, equal none, so this limit affects only perfect frames.
 LARGEST_PSNR = 100.0
 
 WINDOW = 7
-# scikit-image 0.17 took the range of float frames to be -1 ... 1, whatever they held.
+# scikit-image 0.17 assumed that float frames range from -1 to 1.
 PAPER_RANGE = 2.0
 STANDARD_RANGE = 1.0
 
@@ -33,9 +33,9 @@ def psnr(prediction: Tensor, truth: Tensor) -> Tensor:
 def ssim(prediction: Tensor, truth: Tensor, data_range: float) -> Tensor:
     """Return the structural similarity as scikit-image computes it by default, (...).
 
-    Wang et al. 2004 with a uniform 7x7 window, sample covariance, and the mean taken over windows
-    that lie inside the frame; several channels are averaged. `data_range` 2.0 is the paper's
-    protocol and gives higher values than the standard 1.0.
+    Wang et al. 2004 with a uniform 7x7 window, sample covariance, and the mean over windows inside the frame;
+    channels are averaged. `data_range` 2.0 is the paper's protocol and gives higher values than the standard
+    1.0.
 
     Raises:
         UserError: frames are smaller than the window.
@@ -43,7 +43,7 @@ def ssim(prediction: Tensor, truth: Tensor, data_range: float) -> Tensor:
     *batch, channel, height, width = prediction.shape
     if min(height, width) < WINDOW:
         raise UserError(f"SSIM: frames of {height}x{width} are smaller than its {WINDOW}x{WINDOW} window")
-    # Variances are differences of near-equal numbers: float32 would cost the sixth digit.
+    # Variances are differences of nearly equal numbers: in float32 the sixth digit would be lost.
     x, y = _side_by_side(prediction), _side_by_side(truth)
     mean_x, mean_y = _window_mean(x), _window_mean(y)
     sample = WINDOW**2 / (WINDOW**2 - 1)
@@ -56,7 +56,7 @@ def ssim(prediction: Tensor, truth: Tensor, data_range: float) -> Tensor:
 
 
 def _side_by_side(frames: Tensor) -> Tensor:
-    """Return all frames as the channels of one picture, which pools them two to three times as fast."""
+    """Return all frames as the channels of one picture, since pooling is then two to three times as fast."""
     picture = frames.double().reshape(1, -1, *frames.shape[-2:])
     return picture.contiguous(memory_format=torch.channels_last)
 

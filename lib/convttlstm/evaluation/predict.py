@@ -1,4 +1,4 @@
-"""Predictions of a trained model in a video of one's own."""
+"""Predictions of a finished run for a video."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +12,7 @@ from convttlstm import hub
 from convttlstm.config import MovingMnist, Run, Split, read_run
 from convttlstm.data.clips import as_bytes, as_floats
 from convttlstm.data.digits import EMBEDDED, load_digits
-from convttlstm.data.frames import decode
+from convttlstm.data.frames import decode, is_sequence
 from convttlstm.data.moving_mnist import generate
 from convttlstm.evaluation.protocol import load_model
 from convttlstm.files import UserError
@@ -24,7 +24,7 @@ class Forecast:
 
     Attributes:
         run: the settings of the run that predicted.
-        truth: the input, and what followed it as far as the video goes.
+        truth: the context, and the frames after it as far as the video has them.
         prediction: the predicted frames.
     """
 
@@ -34,25 +34,24 @@ class Forecast:
 
 
 def predict(folder: Path, video: Path | None, horizon: int, start: int | None = None) -> Forecast:
-    """Return what a finished run predicts in a video, on the CPU.
+    """Predict the frames of a video with a finished run, on the CPU.
 
-    Frames are prepared as the run's data set was: grey or colour, its frame step, its size in evaluation.
+    Frames are prepared like the run's data set: grey or color, with its frame step and evaluation size.
 
     Args:
         folder: the run's folder, or one that `convttlstm export-weights` wrote.
-        video: any file that FFmpeg reads; None: the first test sequence, of a run on Moving-MNIST.
+        video: any file that FFmpeg reads, a folder of pictures or an array; None: the first test sequence,
+            of a run on Moving-MNIST.
         horizon: frames to predict.
-        start: the first predicted frame, counted from 1 after the frame step; None: the one that follows
-            the video's last, or a test sequence's context.
+        start: the first predicted frame, counted from 1 after the frame step; None: the one after the
+            video's last, or after a test sequence's context.
 
     Raises:
         UserError: the run is not finished, or the video cannot be read or is too short.
     """
     run = read_run(folder)
     if run.dataset.recognition:
-        raise UserError(
-            f"{folder}: a recogniser; choose a run on a data set whose frames alone are predicted"
-        )
+        raise UserError(f"{folder}: a recognizer; choose a run of a model that only predicts frames")
     context = run.dataset.context
     if video is None:
         frames, start = _test_sequence(run, horizon), start or context + 1
@@ -78,18 +77,18 @@ def predict(folder: Path, video: Path | None, horizon: int, start: int | None = 
 
 
 def _decoded(run: Run, video: Path) -> Iterator[np.ndarray]:
-    if not video.is_file():
-        raise UserError(f"{video}: no such file")
+    if not is_sequence(video):
+        raise UserError(f"{video}: no such file, and no folder of pictures")
     dataset = run.dataset
     colour, step = dataset.channels == 3, dataset.frame_interval
-    return decode(str(video), dataset.test_size, colour, step, dataset.cropped)
+    return decode(str(video), dataset.test_shape, colour, step, dataset.cropped, dataset.array_axes)
 
 
 def _test_sequence(run: Run, horizon: int) -> Iterator[np.ndarray]:
-    """Yield the frames of the first test sequence, enough for the horizon, uint8 (1, height, width)."""
+    """Yield the frames of the first test sequence, as many as the horizon needs, uint8 (1, height, width)."""
     dataset = run.dataset
     if not isinstance(dataset, MovingMnist):
-        raise UserError(f"{run.id}: its test sequences are not drawn; give a video")
+        raise UserError(f"{run.id}: has no generated test sequences; name a video")
     digits = load_digits(dataset.digits, Path(dataset.raw_folder), EMBEDDED)
     frames = max(dataset.test.frames, dataset.context + horizon)
     longer = dataset.model_copy(update={"test": Split(sequences=1, frames=frames)})
@@ -99,7 +98,7 @@ def _test_sequence(run: Run, horizon: int) -> Iterator[np.ndarray]:
 def _kept(
     frames: Iterable[np.ndarray], context: int, horizon: int, start: int | None
 ) -> tuple[Sequence[np.ndarray], int]:
-    """Return the frames that are seen and those that follow, and how many there are; no others are kept."""
+    """Return the context and the frames after it, and the number of frames read; others are not kept."""
     kept = deque[np.ndarray](maxlen=context if start is None else None)
     count = 0
     for count, frame in enumerate(frames, start=1):

@@ -1,4 +1,4 @@
-"""The paper's test protocol: predict once, judge every frame, average over frames and sequences."""
+"""The paper's test protocol: predict once, evaluate every frame, average over frames and sequences."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,13 +27,13 @@ from convttlstm.repeatability import device_kind, set_arithmetic
 
 
 @dataclass(frozen=True)
-class Pass:
-    """Test sequences that are predicted once, and the horizons that their first frames are judged at.
+class EvaluationSet:
+    """Test sequences to predict once, and the horizons to report; a short horizon is the first frames.
 
     Attributes:
-        horizons: see above.
+        horizons: numbers of predicted frames.
         clips: the sequences.
-        frames: frames to predict, the longest horizon at least; None: no more than that.
+        frames: number of frames to predict, at least the longest horizon; None: the longest horizon.
     """
 
     horizons: list[int]
@@ -41,23 +41,23 @@ class Pass:
     frames: int | None = None
 
 
-def test_passes(dataset: Dataset, data: Path) -> list[Pass]:
-    """Return the passes over the test split.
+def test_sets(dataset: Dataset, data: Path) -> list[EvaluationSet]:
+    """Return the sets of the test split.
 
-    Sequences of one length serve all horizons. Videos are cut anew for each horizon, as the paper does:
-    its windows do not overlap, and are as long as context and horizon.
+    Generated sequences serve all horizons. Videos are cut into windows for each horizon, as in the paper:
+    they do not overlap, and have the length of context plus horizon.
 
     Raises:
         UserError: the prepared data are missing or damaged.
     """
     if dataset.generated:
         clips = open_clips(dataset, data, "test")
-        return [Pass(dataset.test_horizons, clips, dataset.predicted_frames)]
-    return [Pass([h], open_clips(dataset, data, "test", h)) for h in dataset.test_horizons]
+        return [EvaluationSet(dataset.test_horizons, clips, dataset.predicted_frames)]
+    return [EvaluationSet([h], open_clips(dataset, data, "test", h)) for h in dataset.test_horizons]
 
 
-def training_pass(dataset: Dataset, data: Path) -> Pass | None:
-    """Return training sequences, read as test sequences are; None if none is as long as the shortest horizon.
+def training_set(dataset: Dataset, data: Path) -> EvaluationSet | None:
+    """Return training sequences, cut like test sequences; None if they are too short for every horizon.
 
     Raises:
         UserError: the prepared data are missing or damaged.
@@ -66,16 +66,16 @@ def training_pass(dataset: Dataset, data: Path) -> Pass | None:
     train = dataset.split("train")
     if train and train.frames < dataset.context + horizon:
         return None
-    return Pass([horizon], open_clips(dataset, data, "train", horizon))
+    return EvaluationSet([horizon], open_clips(dataset, data, "train", horizon))
 
 
 def evaluate_run(run: Run, data: Path, output: Path, weights: Path | None) -> dict[str, Any]:
-    """Judge a finished run on the test split of its data set; see `evaluate`.
+    """Evaluate a finished run on the test split of its data set; see `evaluate`.
 
     Args:
         run: its resolved settings.
         data: the prepared data set's folder.
-        output: the run's folder, which holds best.safetensors if the system is trained.
+        output: the run's folder, which holds best.safetensors if the model is trained.
         weights: AlexNet's weights for LPIPS.
 
     Raises:
@@ -92,8 +92,8 @@ def evaluate_run(run: Run, data: Path, output: Path, weights: Path | None) -> di
         if run.evaluation.lpips and weights is None:
             raise UserError("LPIPS needs AlexNet's weights: give --lpips, or set evaluation.lpips: false")
         lpips = Lpips(weights, run.evaluation.lpips_size) if run.evaluation.lpips and weights else None
-        passes, training = test_passes(run.dataset, data), training_pass(run.dataset, data)
-        result = evaluate(run, model, passes, output, lpips, kind, made_by, training)
+        sets, training = test_sets(run.dataset, data), training_set(run.dataset, data)
+        result = evaluate(run, model, sets, output, lpips, kind, made_by, training)
     write_run(output, run)
     return result
 
@@ -102,7 +102,7 @@ def load_model(run: Run, folder: Path) -> torch.nn.Module:
     """Return a run's model with the weights in its folder.
 
     Raises:
-        UserError: the weights are missing, damaged, of other settings, or not what training wrote.
+        UserError: the weights are missing, damaged, of other settings, or changed since training.
     """
     model = create_model(run.model.name, run.dataset.channels, **run.model_arguments())
     if run.trained:
@@ -118,9 +118,11 @@ def _load_weights(model: torch.nn.Module, run: Run, path: Path) -> None:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; train the run first") from None
     except SafetensorError as error:
-        raise UserError(f"{path}: damaged ({error}); train again to publish it anew") from None
+        raise UserError(f"{path}: damaged ({error}); delete it and train the run again") from None
     if digest != run.digest():
-        raise UserError(f"{path}: trained {_otherwise(run, path.parent, digest)}; train the run again")
+        raise UserError(
+            f"{path}: trained {_training_difference(run, path.parent, digest)}; train the run again"
+        )
     provenance.check_weights(path.parent)
     try:
         model.load_state_dict(state)
@@ -130,43 +132,42 @@ def _load_weights(model: torch.nn.Module, run: Run, path: Path) -> None:
         ) from None
 
 
-def _otherwise(run: Run, folder: Path, digest: str | None) -> str:
-    """Return in what the weights in a folder, by their digest, are not those that a run wants."""
+def _training_difference(run: Run, folder: Path, digest: str | None) -> str:
+    """Return how the training of a folder's weights, given their digest, differs from a run's settings."""
     epochs = read_json(folder / "provenance.json").get("epochs")
     if isinstance(epochs, int) and digest == run.digest(epochs):
         return f"to epoch {epochs}, but training.epochs is {run.training.epochs}"
     changes = run.changes_since(read_run(folder).deciding())
-    return "under other settings than today's" + (f" ({listed(changes)})" if changes else "")
+    return "with other settings" + (f" ({listed(changes)})" if changes else "")
 
 
 def evaluate(
     run: Run,
     model: torch.nn.Module,
-    passes: list[Pass],
+    sets: list[EvaluationSet],
     output: Path,
     lpips: Lpips | None,
     device: torch.device | str,
     made_by: dict[str, Any],
-    training: Pass | None = None,
+    training: EvaluationSet | None = None,
 ) -> dict[str, Any]:
     """Evaluate a model on test sequences, and write the metrics to the folder `output`.
 
-    In each pass the model predicts its longest horizon once; shorter ones are its first frames. Means over a
-    horizon begin with `first_frame`.
-    Predictions are clamped to [0, 1]. Intervals are over test sequences, in groups of one video's, and
-    speak of this run only. metrics.json is written last, after per_frame.csv and examples.npz (at the longest
-    horizon), per_sequence.csv and training_sequences.csv (the MSE of as many training sequences); all are in
-    raw units, not times 1,000.
+    The model predicts the longest horizon once; shorter horizons are its first frames. Means over a horizon
+    start at `first_frame`. Predictions are clamped to [0, 1]. Intervals are over test sequences, grouped by
+    video, and cover this run only. metrics.json is written last, after per_frame.csv and examples.npz (at the
+    longest horizon), per_sequence.csv and training_sequences.csv (the MSE of as many training sequences). All
+    values are in raw units, not times 1,000.
 
     Args:
-        run: settings; its dataset, evaluation and names are used.
+        run: its settings of data set and evaluation, and its names, are used.
         model: a predictor with its weights.
-        passes: the test sequences.
+        sets: the test sequences.
         output: the run's folder.
         lpips: None leaves LPIPS out, and its columns are absent.
-        device: where to compute.
-        made_by: stored as `evaluated_by`.
-        training: training sequences; None leaves training_sequences.csv without rows.
+        device: device to compute on.
+        made_by: provenance, stored as `evaluated_by`.
+        training: training sequences; None: training_sequences.csv has no rows.
 
     Returns:
         The content of metrics.json.
@@ -179,11 +180,13 @@ def evaluate(
     first = run.evaluation.first_frame - 1
     sequences, available, horizons, tables = {}, {}, {}, []
     per_frame, examples = {}, {}
-    for part in passes:
+    for part in sets:
         clips: ClipSource = part.clips
         if run.evaluation.sequences:
             clips = Subset(clips, np.arange(min(run.evaluation.sequences, len(clips))))
-        values, kept = _judge_all(run, model, clips, part.frames or max(part.horizons), lpips, device)
+        values, kept = _evaluate_sequences(
+            run, model, clips, part.frames or max(part.horizons), lpips, device
+        )
         if longest in part.horizons:
             per_frame, examples = {name: value.mean(axis=0) for name, value in values.items()}, kept
         for horizon in part.horizons:
@@ -216,27 +219,27 @@ def evaluate(
 
 
 def groups_of(clips: ClipSource) -> np.ndarray:
-    """Return the group of each sequence: its video, or itself where each is drawn on its own."""
+    """Return the group of each sequence: its video, or the sequence itself if it is generated."""
     return clips.labels.get("video", np.arange(len(clips)))
 
 
 def _on_training(
-    run: Run, model: torch.nn.Module, training: Pass | None, count: int, device: torch.device | str
+    run: Run, model: torch.nn.Module, training: EvaluationSet | None, count: int, device: torch.device | str
 ) -> pd.DataFrame:
-    """Return horizon, sequence, group and MSE of `count` training sequences, evenly spread."""
+    """Return horizon, sequence, group and MSE of `count` evenly spaced training sequences."""
     if training is None:
         return pd.DataFrame(columns=["horizon", "sequence", "group", "mse"])
     (horizon,) = training.horizons
     available = len(training.clips)
     chosen = np.unique(np.linspace(0, available - 1, min(count, available)).round().astype(int))
     clips = Subset(training.clips, chosen)
-    values, _ = _judge_all(run, model, clips, horizon, None, device)
+    values, _ = _evaluate_sequences(run, model, clips, horizon, None, device)
     columns = {"horizon": horizon, "sequence": chosen, "group": groups_of(clips)}
     return pd.DataFrame(columns | {"mse": values["mse"][:, run.evaluation.first_frame - 1 :].mean(axis=1)})
 
 
 @torch.inference_mode()
-def _judge_all(
+def _evaluate_sequences(
     run: Run,
     model: torch.nn.Module,
     clips: ClipSource,
@@ -244,25 +247,25 @@ def _judge_all(
     lpips: Lpips | None,
     device: torch.device | str,
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return each metric, (sequences, horizon), and example sequences, evenly spread, as bytes."""
+    """Return each metric, (sequences, horizon), and evenly spaced example sequences as uint8."""
     context, size = run.dataset.context, run.evaluation.batch_size
     wanted = np.unique(np.linspace(0, len(clips) - 1, run.evaluation.examples).round().astype(int))
     lpips = lpips.to(device) if lpips else None
-    judged, shown = [], []
-    # disable=None: a bar on a terminal only.
+    evaluated, shown = [], []
+    # disable=None: a progress bar on a terminal only.
     for start in tqdm(range(0, len(clips), size), f"evaluate {run.id}", unit="batch", disable=None):
         sequences = np.arange(start, min(start + size, len(clips)))
         frames = clips.batch(sequences, device)[:, : context + horizon]
         if frames.shape[1] < context + horizon:
             raise UserError(
                 f"test sequences have {frames.shape[1]} frames, but context {context} and horizon "
-                f"{horizon} need {context + horizon}; prepare the data set anew"
+                f"{horizon} need {context + horizon}; prepare the data set again"
             )
         prediction = _predict(model, frames[:, :context], horizon, sequences)
-        judged.append(judge(prediction, frames[:, context:], lpips))
+        evaluated.append(evaluate_frames(prediction, frames[:, context:], lpips))
         here = np.isin(sequences, wanted)
         shown.append({"truth": as_bytes(frames[here]), "prediction": as_bytes(prediction[here])})
-    values = {name: np.concatenate([part[name] for part in judged]) for name in judged[0]}
+    values = {name: np.concatenate([part[name] for part in evaluated]) for name in evaluated[0]}
     examples = {name: np.concatenate([part[name] for part in shown]) for name in shown[0]}
     return values, examples | {"sequence": wanted}
 
@@ -271,18 +274,18 @@ def _predict(model: torch.nn.Module, given: Tensor, horizon: int, sequences: np.
     prediction = model(given, given.shape[1], horizon)[:, -horizon:]
     expected = (given.shape[0], horizon, *given.shape[2:])
     if prediction.shape != expected:
-        raise UserError(f"the model predicted {tuple(prediction.shape)}, but {expected} was asked for")
+        raise UserError(f"the model returned {tuple(prediction.shape)}, expected {expected}")
     broken = ~prediction.isfinite().flatten(1).all(dim=1).cpu().numpy()
     if broken.any():
         raise UserError(
             f"test sequence {sequences[broken][0]}: the prediction is not finite; "
-            "the training has diverged, train again with a smaller learning rate"
+            "training has diverged, train again with a smaller learning rate"
         )
     return prediction.float().clamp(0, 1)
 
 
-def judge(prediction: Tensor, truth: Tensor, lpips: Lpips | None) -> dict[str, np.ndarray]:
-    """Return every metric of every frame, float64 (sequences, horizon).
+def evaluate_frames(prediction: Tensor, truth: Tensor, lpips: Lpips | None) -> dict[str, np.ndarray]:
+    """Compute every metric of every frame, float64 (sequences, horizon).
 
     Args:
         prediction: (sequences, horizon, channel, height, width), float32 in [0, 1].

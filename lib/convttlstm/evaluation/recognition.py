@@ -1,4 +1,4 @@
-"""Early activity recognition on the test split: which activity, from a first part of each clip."""
+"""Evaluation of early activity recognition: predict each test clip's activity from its first part."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from convttlstm.config import Run
-from convttlstm.data.activities import Activities, Part, judging_plan
+from convttlstm.data.activities import Activities, Part, evaluation_plan
 from convttlstm.data.clips import as_bytes, as_floats
 from convttlstm.evaluation.complexity import count_parameters
 from convttlstm.evaluation.intervals import proportion
@@ -22,19 +22,19 @@ BINS = 10  # of confidence, for the calibration error
 def evaluate_recognizer(
     run: Run, model: nn.Module, data: Path, output: Path, device: torch.device | str, made_by: dict[str, Any]
 ) -> dict[str, Any]:
-    """Name the activity of every test clip at each fraction, and write what came out to `output`.
+    """Predict the activity of every test clip at each fraction, and write the results to `output`.
 
-    metrics.json is written last, beside predictions.csv, with a line for each clip and fraction, and
-    examples.npz: at each fraction the clip that was named right, and the one that was named wrong, with the
-    greatest confidence. Accuracies are shares of 1 with Wilson's intervals, which speak of other clips.
+    metrics.json is written last, after predictions.csv, with a row for each clip and fraction, and
+    examples.npz, with the most confident correct and the most confident wrong prediction at each fraction.
+    Accuracies are between 0 and 1, with Wilson's intervals over clips.
 
     Args:
         run: its settings; the data set is of the kind something.
-        model: a recogniser with its weights.
+        model: a recognizer with its weights.
         data: the folder of the data set's manifest.
         output: the run's folder.
-        device: where to compute.
-        made_by: stored as `evaluated_by`.
+        device: device to compute on.
+        made_by: provenance, stored as `evaluated_by`.
 
     Returns:
         The content of metrics.json.
@@ -50,7 +50,7 @@ def evaluate_recognizer(
     examples: dict[str, np.ndarray] = {}
     fractions: dict[str, Any] = {}
     for fraction in clips.dataset.fractions:
-        table = _name_all(run, model, clips, fraction, groups, device)
+        table = _predict_all(run, model, clips, fraction, groups, device)
         tables.append(table)
         fractions[str(fraction)] = accuracies(table)
         examples |= _examples(run, model, clips, table, device)
@@ -77,13 +77,13 @@ def evaluate_recognizer(
 
 @torch.inference_mode()
 def _answer(model: nn.Module, frames: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
-    """Return the predicted frames and the probabilities, from the frames before the last `horizon` alone."""
+    """Return predicted frames and probabilities; the model sees all frames but the last `horizon`."""
     given = frames[:, :-horizon]
     outputs, logits = model(given, given.shape[1], horizon)
     return outputs[:, -horizon:].clamp(0, 1), logits.double().softmax(dim=1)
 
 
-def _name_all(
+def _predict_all(
     run: Run,
     model: nn.Module,
     clips: Activities,
@@ -91,71 +91,71 @@ def _name_all(
     groups: np.ndarray,
     device: torch.device | str,
 ) -> pd.DataFrame:
-    """Return a line for each clip: what it shows, what was named, how surely, and the truth's rank."""
-    plan = judging_plan(clips, fraction, run.evaluation.batch_size)
+    """Return a row for each clip: its activity, the predicted one, the confidence, and the truth's rank."""
+    plan = evaluation_plan(clips, fraction, run.evaluation.batch_size)
     rows = []
     batches = clips.batches(plan, device, run.compute.workers)
-    # disable=None: a bar on a terminal only.
+    # disable=None: a progress bar on a terminal only.
     for batch in tqdm(batches, f"evaluate {run.id} at {fraction:.0%}", len(plan), unit="batch", disable=None):
         _, chances = _answer(model, batch.frames, run.dataset.horizon)
         if not chances.isfinite().all():
             raise UserError(
-                "a probability is not finite; the training has diverged, use a smaller learning rate"
+                "a probability is not finite; training has diverged, train again with a smaller learning rate"
             )
         truth = batch.labels
         of_truth = chances.gather(1, truth[:, None])
-        confidence, named = chances.max(dim=1)
+        confidence, predicted = chances.max(dim=1)
         columns = {
             "clip": [clips.names[part.clip] for part in batch.parts],
             "fraction": fraction,
             "seen": [part.seen for part in batch.parts],
             "label": truth.cpu(),
-            "named": named.cpu(),
+            "named": predicted.cpu(),
             "confidence": confidence.cpu(),
             "rank": 1 + (chances > of_truth).sum(dim=1).cpu(),
             "group": groups[truth.cpu()],
-            "named_group": groups[named.cpu()],
+            "named_group": groups[predicted.cpu()],
         }
         rows.append(pd.DataFrame(columns))
     return pd.concat(rows)
 
 
 def accuracies(table: pd.DataFrame) -> dict[str, Any]:
-    """Return top-1 and top-5 accuracy, the calibration error, and both readings of a group's accuracy.
+    """Return top-1 and top-5 accuracy, the calibration error, and both readings of each group's accuracy.
 
-    A group's `top1` is the share of its clips whose very activity was named; its `group` the share of
-    which any activity of the group was. The paper does not say which of them Table 1 shows. The calibration
-    error is the mean distance of confidence and accuracy, over ten equal bins of confidence (Guo et al.,
-    ICML 2017).
+    A group's `top1` is the share of its clips whose activity was predicted; its `group` is the share for
+    which any activity of the group was predicted. The paper does not say which of them Table 1 shows. The
+    calibration error is the mean distance between confidence and accuracy, over ten equal bins of confidence
+    (Guo et al., ICML 2017).
 
     Args:
-        table: label, named, confidence, rank, group and named_group of each clip.
+        table: label, named (the predicted activity), confidence, rank, group and named_group of each clip.
     """
-    right = (table["label"] == table["named"]).to_numpy()
+    correct = (table["label"] == table["named"]).to_numpy()
     top5 = (table["rank"] <= 5).to_numpy()
     same_group = (table["group"] == table["named_group"]).to_numpy()
     found: dict[str, Any] = {
-        "top1": _share(right),
+        "top1": _share(correct),
         "top5": _share(top5),
         "group": _share(same_group),
-        "calibration_error": calibration_error(table["confidence"].to_numpy(), right),
+        "calibration_error": calibration_error(table["confidence"].to_numpy(), correct),
         "groups": {},
     }
     for group in dict.fromkeys(table["group"]):
         own = (table["group"] == group).to_numpy()
         found["groups"][group] = {
             "clips": int(own.sum()),
-            "top1": _share(right[own]),
+            "top1": _share(correct[own]),
             "group": _share(same_group[own]),
         }
     return found
 
 
-def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
+def calibration_error(confidence: np.ndarray, correct: np.ndarray) -> float:
     """Return the expected calibration error; see `accuracies`."""
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     gaps = [
-        abs(confidence[bins == b].mean() - right[bins == b].mean()) * (bins == b).sum()
+        abs(confidence[bins == b].mean() - correct[bins == b].mean()) * (bins == b).sum()
         for b in np.unique(bins)
     ]
     return float(sum(gaps) / len(confidence))
@@ -168,10 +168,10 @@ def _share(hits: np.ndarray) -> dict[str, float | None]:
 def _examples(
     run: Run, model: nn.Module, clips: Activities, table: pd.DataFrame, device: torch.device | str
 ) -> dict[str, np.ndarray]:
-    """Return frames, as bytes, of the surest right and the surest wrong answer."""
+    """Return the frames, as uint8, of the most confident correct and wrong predictions."""
     fraction, kept = table["fraction"].iloc[0], {}
-    right = table["label"] == table["named"]
-    for name, chosen in (("right", table[right]), ("wrong", table[~right])):
+    correct = table["label"] == table["named"]
+    for name, chosen in (("right", table[correct]), ("wrong", table[~correct])):
         if chosen.empty:
             continue
         row = chosen.sort_values(["confidence", "clip"], ascending=[False, True]).iloc[0]

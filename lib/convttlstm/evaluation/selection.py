@@ -1,4 +1,4 @@
-"""Which configuration of a grid won, by validation loss alone."""
+"""The choice of a grid's best configuration, by validation loss only."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from convttlstm.config import Settings, grid_runs, resolve_run
-from convttlstm.config.models import HYPER
+from convttlstm.config.models import SYMBOLS
 from convttlstm.evaluation.complexity import count_parameters, step_cost
 from convttlstm.files import read_json, write_json
 from convttlstm.models import create_model
@@ -15,16 +15,16 @@ from convttlstm.training.history import best_epoch
 
 
 def select(settings: Settings, dataset: str, runs: Path, output: Path, tried: Sequence[Path] = ()) -> None:
-    """Rank the runs of a grid by their lowest validation loss; no test figure is read.
+    """Rank the runs of a grid by their lowest validation loss; test results are not read.
 
     Args:
-        settings: of the scale, which say what competes.
+        settings: the scale's settings.
         dataset: the data set's name.
-        runs: the folder of its runs' folders.
-        output: the JSON file to write: for each role the winner and by how much it won, and the ranking,
-            with what each configuration costs.
-        tried: what successive halving found out about runs, in place of their full histories; one that came
-            further ranks before those that were given up, whatever its loss.
+        runs: the folder that holds the runs' folders.
+        output: the JSON file to write: for each role the winner and its margin, and the ranking with each
+            configuration's cost.
+        tried: files that `try` wrote during successive halving, used instead of histories; a run that
+            advanced further ranks higher, whatever its loss.
 
     Raises:
         UserError: a run has no history.csv.
@@ -53,13 +53,13 @@ def select(settings: Settings, dataset: str, runs: Path, output: Path, tried: Se
 
 
 def _configuration(settings: Settings, dataset: str, name: str) -> dict[str, Any]:
-    """Return the settings that a grid varies, and what they cost."""
+    """Return the settings that a grid varies, and the model's cost."""
     run = resolve_run(settings, "", dataset, name)
     values = run.model.hyper()
     with torch.device("meta"):
         model = create_model(run.model.name, run.dataset.channels, **run.model_arguments())
     return {
-        "settings": {symbol: values[name] for name, symbol in HYPER.items() if values.get(name)},
+        "settings": {symbol: values[name] for name, symbol in SYMBOLS.items() if values.get(name)},
         "parameters": count_parameters(model),
-        "multiplications": step_cost(model, run.dataset.size, run.dataset.channels).multiplications,
+        "multiplications": step_cost(model, run.dataset.frame_shape, run.dataset.channels).multiplications,
     }

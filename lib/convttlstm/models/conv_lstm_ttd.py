@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from convttlstm.models.fused_update import fused_lstm_update
+from convttlstm.models.layout import fast_layout
 from convttlstm.models.recurrent import Checkpointing, RecurrentPredictor, same_conv
 
 TtdState = tuple[Tensor, Tensor, Tensor]  # H(t-1), C(t-1), and the kernel [W, K] of all steps
@@ -93,7 +94,7 @@ class ConvLstmTtdCell(nn.Module):
         zeros = x.new_zeros(x.shape[0], self.hidden_channels, *x.shape[2:])
         w = torch.cat([train() for train in self.trains])
         kernel = torch.cat([w, self.hidden_gates.weight], dim=1)
-        return zeros, zeros, kernel.contiguous(memory_format=torch.channels_last)  # as the other weights
+        return zeros, zeros, kernel.contiguous(memory_format=fast_layout(x.device.type))  # as other weights
 
     def forward(self, x: Tensor, state: TtdState) -> tuple[Tensor, TtdState]:
         """Return H(t) and the new state, from X(t), (batch, in_channels, height, width), and the old."""

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from convttlstm.files import UserError
 from convttlstm.models.conv_lstm import ConvLstmCell
 from convttlstm.models.conv_tt_lstm import PackedConvTtLstmCell
+from convttlstm.models.layout import LaidOut
 from convttlstm.models.recurrent import Checkpointing, RecurrentStack, State, same_conv, unroll, xavier_conv
 
 SLOPE = 0.2  # of the leaky rectifiers [I]
@@ -53,14 +54,14 @@ class CausalConv3dCell(nn.Module):
         return nn.functional.leaky_relu(self.conv(torch.cat(inputs, dim=1)), SLOPE), inputs[1:]
 
 
-class Recognizer(nn.Module):
+class Recognizer(LaidOut):
     """Predicts frames and names the activity.
 
     Args:
         in_channels: channels of a frame.
         cell: "conv_lstm", "conv_tt_lstm" or "cnn3d".
         classes: activities to tell apart.
-        size: height and width of a frame, a multiple of 4.
+        size: height and width of a frame, or both if they differ; multiples of 4.
         kernel_size: S, of the layers between encoder and decoder.
         order: N, of conv_tt_lstm.
         steps: M, of conv_tt_lstm.
@@ -80,7 +81,7 @@ class Recognizer(nn.Module):
         *,
         cell: str,
         classes: int,
-        size: int = 224,
+        size: int | tuple[int, int] = 224,
         kernel_size: int = 5,
         order: int = 3,
         steps: int = 3,
@@ -94,6 +95,7 @@ class Recognizer(nn.Module):
         checkpointing: Checkpointing = False,
     ) -> None:
         super().__init__()
+        height, width = (size, size) if isinstance(size, int) else size
         cells: dict[str, Callable[[int, int], nn.Module]] = {
             "conv_lstm": lambda inputs, hidden: ConvLstmCell(inputs, hidden, kernel_size, kernel_size),
             "conv_tt_lstm": lambda inputs, hidden: PackedConvTtLstmCell(
@@ -102,7 +104,7 @@ class Recognizer(nn.Module):
             "cnn3d": lambda inputs, hidden: CausalConv3dCell(inputs, hidden, kernel_size, depth),
         }
         if cell not in cells:
-            raise UserError(_no_such_cell(cell, size, cells))
+            raise UserError(_no_such_cell(cell, height, width, cells))
         self.hidden_channels, self.classified = channels[-1], classified
         wide = encoder_channels
         self.encoder = nn.Sequential(
@@ -122,10 +124,9 @@ class Recognizer(nn.Module):
             nn.LeakyReLU(SLOPE),
             nn.MaxPool2d(2, ceil_mode=True),
             nn.Flatten(),
-            nn.Linear(narrow * (-(-size // 64)) ** 2, classes),
+            nn.Linear(narrow * -(-height // 64) * -(-width // 64), classes),
         )
-        # Convolutions on few channels run faster with the channels last.
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.lay_out()
 
     def forward(
         self, frames: Tensor, context: int, horizon: int, sampling: Tensor | None = None
@@ -168,13 +169,15 @@ def _doubling(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
     return conv
 
 
-def _no_such_cell(cell: str, size: int, cells: dict[str, Callable[[int, int], nn.Module]]) -> str:
+def _no_such_cell(
+    cell: str, height: int, width: int, cells: dict[str, Callable[[int, int], nn.Module]]
+) -> str:
     if cell != "e3d_lstm":
         return f"cell {cell!r} does not exist; known are {', '.join(cells)}"
     # Its recall relates every place in two slices of features to every place in all earlier cell states.
     steps = 25
-    gigabytes = (2 * (size // 4) ** 2) ** 2 * steps * (steps - 1) / 2 * 4 / 1e9
+    gigabytes = (2 * (height // 4) * (width // 4)) ** 2 * steps * (steps - 1) / 2 * 4 / 1e9
     return (
-        f"cell 'e3d_lstm' is not built: with frames of {size} pixels the recall of one layer keeps "
+        f"cell 'e3d_lstm' is not built: with frames of {height} x {width} pixels one layer's recall keeps "
         f"{gigabytes:.2g} GB of one sample's {steps} steps; the paper, too, quotes its accuracy"
     )

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from convttlstm.models.layout import LaidOut
+
 State = Any  # each cell keeps what it needs from one step to the next
 Result = TypeVar("Result")
 # What the backward pass recomputes instead of storing it: nothing, each whole time step, or the layers of
@@ -213,7 +215,7 @@ class RecurrentStack(nn.Module):
         return checkpointing is True
 
 
-class RecurrentPredictor(nn.Module):
+class RecurrentPredictor(LaidOut):
     """A stack, rolled out over time, with a 1x1 convolution from features to frames.
 
     Args:
@@ -239,8 +241,7 @@ class RecurrentPredictor(nn.Module):
         self.stack = RecurrentStack(make_cell, in_channels, channels, layers_per_block)
         self.output = same_conv(self.stack.out_channels, in_channels, kernel_size=1)
         self.checkpointing = self.stack.set_checkpointing(checkpointing)
-        # Convolutions on few channels run faster with the channels last.
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.lay_out()
 
     def forward(self, frames: Tensor, context: int, horizon: int, sampling: Tensor | None = None) -> Tensor:
         """Return the one-step outputs for times 2 ... context + horizon; see `convttlstm.models`."""

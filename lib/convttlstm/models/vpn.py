@@ -5,7 +5,7 @@ The likelihood of a video is a product over its frames t and, within a frame, it
     p(x) = prod_t prod_p  p(x(t, p) | x(< t), x(t, < p))
 
 A CNN encoder that keeps the resolution sees each frame alone, a ConvLSTM joins what it saw over time, and
-a PixelCNN decoder, told the ConvLSTM's H(t-1), looks at the earlier pixels of frame t by convolutions
+a PixelCNN decoder, given the ConvLSTM's H(t-1), looks at the earlier pixels of frame t by convolutions
 whose kernels are masked. Both CNNs are stacks of residual multiplicative blocks of multiplicative units:
 
     g1 = sigma(W1 * h);  g2 = sigma(W2 * h);  g3 = sigma(W3 * h);  u = tanh(W4 * h)
@@ -173,8 +173,8 @@ class VideoPixelNetwork(nn.Module):
         for x in torch.unflatten(features, 0, (batch, -1)).unbind(dim=1):
             h, state = recompute(self.checkpointing, self.lstm, x, state or self.lstm.initial_state(x))
             hidden.append(h)
-        told = self.condition(torch.stack(hidden[context - 1 :], dim=1).flatten(0, 1))
-        x = self.decoder_input(frames[:, context : context + horizon].flatten(0, 1)) + told
+        conditioning = self.condition(torch.stack(hidden[context - 1 :], dim=1).flatten(0, 1))
+        x = self.decoder_input(frames[:, context : context + horizon].flatten(0, 1)) + conditioning
         for block in self.decoder:
             x = recompute(self.checkpointing, block, x)
         return torch.unflatten(self.logits(x), 0, (batch, horizon))
@@ -246,18 +246,18 @@ class PixelwiseDecoder:
         self.blocks = [PixelwiseBlock(block, batch, area) for block in network.decoder]  # type: ignore[arg-type]
         self.logits = network.logits
 
-    def draw(self, told: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
+    def draw(self, conditioning: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """Return a frame (batch, 1, height, width) and its logits (batch, n, height, width).
 
         Args:
-            told: what is added to the features of the decoder's input, (batch, 2c, height, width).
+            conditioning: what is added to the features of the decoder's input, (batch, 2c, height, width).
             numbers: uniform in [0, 1), float64 (batch, height x width).
         """
         frame, all_logits = [], []
         steps = zip(
             self.places,
             self.neighbours,
-            told.flatten(2).permute(2, 0, 1).contiguous().unbind(),
+            conditioning.flatten(2).permute(2, 0, 1).contiguous().unbind(),
             numbers.T.unsqueeze(2).contiguous().unbind(),
             strict=True,
         )

@@ -1,1 +1,1 @@
-"""What a scale takes, and how far it is; never imports torch."""
+"""Costs of a scale and progress of its runs; never imports torch."""

@@ -1,4 +1,4 @@
-"""The costs of Conv-TT-LSTM against ConvLSTM's: printed, counted and measured."""
+"""Costs of Conv-TT-LSTM relative to ConvLSTM: printed, counted and measured."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ PAPER, COUNTED, MEASURED = "the paper", "counted here", "measured here"
 
 @dataclass(frozen=True)
 class Measure:
-    """One quantity of the two models; the ratio is Conv-TT-LSTM's over ConvLSTM's.
+    """One quantity of both models, and the ratio of Conv-TT-LSTM's to ConvLSTM's.
 
-    `models` says which models, and what the scale of ours proves; `where` names the device, "" for counts and
-    for the paper.
+    `models` names the models and the scale of their runs; `where` names the device, "" for counts and for the
+    paper.
     """
 
     dataset: str
@@ -38,12 +38,12 @@ class Measure:
 
     @property
     def ratio(self) -> float:
-        """Below 1 where Conv-TT-LSTM needs less."""
+        """Conv-TT-LSTM's value divided by ConvLSTM's."""
         return self.conv_tt_lstm / self.conv_lstm
 
     @property
     def is_time(self) -> bool:
-        """Minutes or seconds, no count."""
+        """Whether the unit is minutes or seconds."""
         return self.unit in ("min", "s")
 
 
@@ -77,14 +77,14 @@ def measures_of(scale: Scale) -> list[Measure]:
 
 
 def rows_of(measures: Sequence[Measure]) -> pd.DataFrame:
-    """Return a row for each measure."""
+    """Return a table with a row for each measure."""
     rows = pd.DataFrame([vars(measure) | {"ratio": measure.ratio} for measure in measures])
     numbers = {name: rows[name].map("{:.6g}".format) for name in ("conv_lstm", "conv_tt_lstm", "ratio")}
     return rows.assign(**numbers).rename(columns={"where": "device"})
 
 
 def measures_from(table: pd.DataFrame) -> list[Measure]:
-    """Return the measures of rows that were read as text."""
+    """Return the measures of a table whose cells were read as text."""
     texts = ("dataset", "models", "what", "source", "device", "unit")
     return [
         Measure(*(row[name] for name in texts), *(float(row[name]) for name in (BASELINE, OURS)))
@@ -113,7 +113,7 @@ def _counted(counts: pd.DataFrame, scale: str, dataset: str, size: str, models: 
 
 
 def _benchmarked(path: Path, dataset: str, size: str) -> list[Measure]:
-    """Return the ratios in one device's file; a training step was measured at 64 x 64 only."""
+    """Return the measures in one device's file; training steps were measured at 64 x 64 only."""
     table = read_table(path, ["device", "threads", "torch"])
     where = f"{table['device'].iloc[0]}, {table['threads'].iloc[0]} threads"
     if "training_seconds" in table:
@@ -135,7 +135,7 @@ def _benchmarked(path: Path, dataset: str, size: str) -> list[Measure]:
 
 
 def _trained(runs: dict[str, list[Result]], dataset: str, models: str) -> list[Measure]:
-    """Return the minutes of this scale's own runs, the mean over seeds, if one device made them all."""
+    """Return the minutes of this scale's runs, mean over seeds, if all were trained on one device."""
     made = {system: [run.provenance for run in own if run.provenance] for system, own in runs.items()}
     devices = {(run.device, run.threads) for own in made.values() for run in own}
     if len(devices) > 1:
@@ -147,7 +147,7 @@ def _trained(runs: dict[str, list[Result]], dataset: str, models: str) -> list[M
 
 
 def answer(measures: Sequence[Measure]) -> str:
-    """Return in how many of the measured times Conv-TT-LSTM is the faster one, in the paper and here."""
+    """Return a sentence: in how many measured times Conv-TT-LSTM is faster, in the paper and here."""
     said = []
     for source, name in ((PAPER, "in the paper"), (MEASURED, "here")):
         ratios = [measure.ratio for measure in measures if measure.is_time and measure.source == source]

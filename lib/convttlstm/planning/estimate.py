@@ -1,4 +1,4 @@
-"""What a scale will take, before anything is submitted: jobs, hours and storage by stage."""
+"""An estimate of jobs, hours and storage of a scale, by stage."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,8 +21,9 @@ from convttlstm.config import (
 )
 from convttlstm.planning.clock import Clock, Counts, read_times
 
-ROUNDS = Halving(epochs=32)  # compared with a full search where a scale names no rounds of its own
-# Of four bytes for each weight: two checkpoints of weights, Adam's moments and the best weights; and these.
+ROUNDS = Halving(epochs=32)  # compared with a full search if a scale sets no rounds
+# Copies of each weight, four bytes each: two checkpoints hold weights, Adam's two moments and the best
+# weights; best.safetensors is one more.
 COPIES_KEPT = 2 * 4 + 1
 
 
@@ -33,10 +34,10 @@ class Stage:
     Attributes:
         dataset: the data set's name.
         name: what the jobs do.
-        jobs: how many there are.
-        hours: of the device, all jobs together.
-        gigabytes: that they leave in the runs' folders.
-        unknown: jobs whose time is not known, and not in `hours`.
+        jobs: number of jobs.
+        hours: device hours of all jobs together.
+        gigabytes: size of the files that they leave in the runs' folders.
+        unknown: number of jobs whose time is not known and not in `hours`.
     """
 
     dataset: str
@@ -49,12 +50,12 @@ class Stage:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a scale will take.
+    """The estimate for a scale.
 
     Attributes:
-        stages: in the order in which they can run.
-        copied: selected runs that copy the files of a run that the search has trained.
-        searches: device hours of searching all grids, in rounds and with every point trained to its end.
+        stages: the stages, in the order in which they can run.
+        copied: number of selected runs whose files are copied from a run of the search.
+        searches: device hours of searching all grids, in rounds and with every point trained fully.
     """
 
     stages: list[Stage]
@@ -65,18 +66,17 @@ class Estimate:
 def estimate(
     settings: Settings, scale: str, times: Path, counts: Counts, minutes: float | None = None
 ) -> Estimate:
-    """Return what each stage will take, and both ways to search the grids.
+    """Estimate the cost of each stage, and of both ways to search the grids.
 
     Args:
-        settings: of the scale.
-        scale: its name.
+        settings: the scale's settings.
+        scale: the scale's name.
         times: a CSV file that `benchmarks.system_times` wrote on some device.
-        counts: of the scale's models.
-        minutes: in which another device trains Conv-TT-LSTM on 10,000 sequences of 10 → 10 frames of 64x64;
-            all times are scaled by it.
+        counts: counts of the scale's models.
+        minutes: see `Clock`.
 
     Raises:
-        UserError: the file is missing, or has not the columns.
+        UserError: the file is missing or lacks columns.
     """
     clock = Clock(read_times(times), counts, minutes)
 
@@ -101,7 +101,7 @@ def estimate(
                 stages += in_rounds if settings.experiments[dataset].halving else whole
             else:
                 stages.append(_training(f"train: {name}", dataset, resolved(dataset, own), clock))
-        # The winner's run with the first seed is a run of the grid.
+        # The winner's run with the first seed is a run of the grid already.
         first, selected = settings.experiments[dataset].seeds[0], selected_runs(settings, dataset)
         own = [run for run in selected if RunId.parse(run).seed != first]
         copied += len(selected) - len(own)
@@ -112,7 +112,7 @@ def estimate(
 
 
 def to_text(found: Estimate, times: Path, minutes: float | None) -> str:
-    """Return the stages as a table with a total, and what they rest on."""
+    """Return the stages as a table with a total, and notes about the estimate."""
     stages = found.stages
     columns = ["data set", "stage", "jobs", "device hours", "GB"]
     rows = [[s.dataset, s.name, s.jobs, s.hours, s.gigabytes] for s in stages]
@@ -120,15 +120,17 @@ def to_text(found: Estimate, times: Path, minutes: float | None) -> str:
     table = pd.DataFrame([*rows, ["all", "", jobs, hours, gigabytes]], columns=columns)
     text = table.to_string(index=False, formatters={"device hours": "{:,.1f}".format, "GB": "{:.2f}".format})
     device = "a device of the given speed" if minutes else pd.read_csv(times)["device"].iloc[0]
-    notes = [f"Hours of {device}, from times measured in {times}; other configurations in proportion."]
-    notes.append("GB are of checkpoints and weights. Preparation and reports are not counted.")
+    notes = [f"Hours of {device}, from times measured in {times}; scaled for other configurations."]
+    notes.append("GB: checkpoints and weights. Preparation and reports are not included.")
     if found.searches["every point to its end"]:
         said = " and ".join(f"{hours:,.0f} {name}" for name, hours in found.searches.items())
-        notes.append(f"Searching the grids takes {said}; `halving` in the settings chooses.")
+        notes.append(f"Searching the grids takes {said}; the setting `halving` chooses.")
     if found.copied:
-        notes.append(f"{found.copied} selected runs copy the files of a run of the search, and take no time.")
+        notes.append(f"{found.copied} selected runs are copies of runs of the search and take no time.")
     if unknown := sum(stage.unknown for stage in stages):
-        notes.append(f"Not counted: the hours of {unknown} evaluations, of videos or drawn pixel by pixel.")
+        notes.append(
+            f"Not included: {unknown} evaluations, of videos or of models that predict pixel by pixel."
+        )
     return "\n".join([text, "", *notes])
 
 
@@ -145,7 +147,7 @@ def _rounds(
     clock: Clock,
     resolved: Callable[[str, list[str]], list[Run]],
 ) -> Iterator[Stage]:
-    """Yield the rounds of successive halving, whose runs are taken to be of the grid's mean cost."""
+    """Yield the rounds of successive halving; each run is assumed to have the grid's mean cost."""
     for role in settings.experiments[dataset].roles():
         runs = resolved(dataset, grid_runs(settings, dataset, role))
         epoch = sum(run.training.samples_per_epoch * clock.training(run) for run in runs) / len(runs)

@@ -1,4 +1,4 @@
-"""How far a scale's runs are, read from their folders and Slurm's queue; no job is touched."""
+"""Progress of a scale's runs, read from their folders and Slurm's queue; changes nothing."""
 
 import datetime
 import time
@@ -14,22 +14,22 @@ from convttlstm.training.history import read_history
 from convttlstm.training.locks import is_locked
 
 STATES = ["done", "running", "waiting", "failed", "to do"]
-SHOWN = 30  # lines; the others are counted
+SHOWN = 30  # runs listed; the others are only counted
 
 
 @dataclass(frozen=True)
 class Line:
-    """How far one run is.
+    """The progress of one run.
 
     Attributes:
         dataset: its data set.
         run: its name.
         state: one of STATES; "waiting" is in Slurm's queue.
-        epoch: epochs finished, of `epochs`.
-        epochs: of the whole training.
-        loss: the lowest validation loss so far, None before the first epoch's end.
-        ends: when training should end, as seconds since 1970; None if that cannot be told.
-        note: why it waits, or failed; or which source files are not those that trained it.
+        epoch: number of finished epochs.
+        epochs: number of epochs in total.
+        loss: the lowest validation loss so far, None before the end of the first epoch.
+        ends: when training should end, in seconds since 1970; None if unknown.
+        note: why it waits or failed; or which source files have changed since it was trained.
     """
 
     dataset: str
@@ -43,16 +43,16 @@ class Line:
 
 
 def status(settings: Settings, scale: str, results: Path, queue: list[Job]) -> list[Line]:
-    """Return how far each trained run of a scale is.
+    """Return the progress of each trained run of a scale.
 
     Args:
-        settings: of the scale.
-        scale: its name.
-        results: its folder, such as results/paper; Snakemake runs in the current one.
-        queue: the jobs that Snakemake has in Slurm's queue.
+        settings: the scale's settings.
+        scale: the scale's name.
+        results: the scale's results; the current folder is the one that Snakemake runs in.
+        queue: Snakemake's jobs in Slurm's queue.
 
     Raises:
-        UserError: a run of the catalogue is not possible.
+        UserError: a run's settings are not valid together.
     """
     jobs = {job.comment: job for job in queue}
     lines = []
@@ -73,10 +73,10 @@ def _line(run: Run, name: str, results: Path, job: Job | None) -> Line:
     loss = None if history is None else float(history["validation_loss"].min())
     ends = None
     if (folder / "best.safetensors").is_file() and (history is None or epoch >= epochs):
-        unjudged = not (folder / "metrics.json").is_file() and _failure(results, run, name, "evaluate")
+        evaluated = (folder / "metrics.json").is_file()
         state, note = "done", _other_source(folder / "provenance.json")
-        if unjudged:
-            state, note = "failed", f"trained, not judged: {unjudged}"
+        if not evaluated and (failure := _failure(results, run, name, "evaluate")):
+            state, note = "failed", f"trained, not evaluated: {failure}"
     elif is_locked(folder) or (job and job.state == "RUNNING"):
         state, note = "running", ""
         if history is not None and (folder / "history.partial.csv").is_file():
@@ -87,21 +87,21 @@ def _line(run: Run, name: str, results: Path, job: Job | None) -> Line:
     elif failure := _failure(results, run, name, "train"):
         state, note = "failed", failure
     else:
-        state, note = "to do", "chosen by the selection" if is_selected(name) else ""
+        state, note = "to do", "settings chosen by the search" if is_selected(name) else ""
     return Line(run.dataset_name, name, state, epoch, epochs, loss, ends, note)
 
 
 def _other_source(provenance: Path) -> str:
-    """Return which source files are not those that a run was trained by, "" if they are the same."""
+    """Return which source files have changed since a run was trained, "" if none has."""
     recorded = read_json(provenance).get("sources", {}) if provenance.is_file() else {}
     changed = changed_sources(recorded)
-    return f"by other source than today's: {listed(changed)}" if changed else ""
+    return f"by other versions of {listed(changed)}" if changed else ""
 
 
 def _failure(results: Path, run: Run, name: str, what: str) -> str:
-    """Return the line in which a run's last job to "train" or "evaluate" says why it failed, or "".
+    """Return the error line of a run's last job to "train" or "evaluate", or "".
 
-    Of a job that was killed, for its memory for example, Slurm says so, in a log of its own.
+    If a job was killed, for its memory for example, Slurm writes the reason to a log of its own.
     """
     own = results / "logs" / what / run.dataset_name / f"{name}.log"
     rule = "recognise" if what == "evaluate" and run.dataset.recognition else what
@@ -114,7 +114,7 @@ def _failure(results: Path, run: Run, name: str, what: str) -> str:
 
 
 def to_text(lines: list[Line], queue: list[Job], now: float | None = None) -> str:
-    """Return one screen: runs by state, those under way or failed, and the other jobs in the queue."""
+    """Return one screen of text: counts by state, unfinished runs, and other jobs in the queue."""
     now = time.time() if now is None else now
     parts = []
     for dataset in dict.fromkeys(line.dataset for line in lines):
@@ -123,7 +123,7 @@ def to_text(lines: list[Line], queue: list[Job], now: float | None = None) -> st
         said = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
         older = Counter(line.note for line in own if line.state == "done" and line.note)
         said += "".join(f"\n  {number} trained {note}; kept" for note, number in older.items())
-        parts.append(f"{dataset}: {len(own)} trainings: {said}")
+        parts.append(f"{dataset}: {len(own)} runs: {said}")
     open_ones = [line for line in lines if line.state in ("running", "waiting", "failed")]
     width = max((len(line.run) for line in open_ones), default=0)
     for line in sorted(open_ones, key=lambda line: STATES.index(line.state))[:SHOWN]:

@@ -113,7 +113,7 @@ def marks_of(table: pd.DataFrame, columns: list[tuple[str, bool]], first: int) -
     return marks
 
 
-def whose(row: pd.Series) -> str:
+def row_source(row: pd.Series) -> str:
     """Return where a row comes from, with what sets it apart from the others."""
     if not is_ours(row):
         return "authors' optimized code" if row.get("where") == OPTIMIZED else "paper"
@@ -135,6 +135,12 @@ def paper_notes(table: pd.DataFrame, name: Callable[[pd.Series], str]) -> list[s
     """Return the reservations about the paper's rows in a table's CSV, each after its row's `name`."""
     noted = table[(table["origin"] == "paper") & (table["note"] != "")]
     return [f"{name(row)}: {row['note']}" for _, row in noted.iterrows()]
+
+
+def sentences(*notes: str) -> str:
+    """Return notes, of which each line is a sentence, as text; empty ones are left out."""
+    lines = [line for note in notes for line in note.splitlines() if line]
+    return " ".join(capital(line) if line.endswith((".", "?")) else f"{capital(line)}." for line in lines)
 
 
 def capital(text: str) -> str:

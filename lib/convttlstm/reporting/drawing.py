@@ -1,7 +1,6 @@
 """One look for all figures: style, colours, names beside lines, files that come out alike."""
 
 import contextlib
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +17,10 @@ from matplotlib.figure import Figure
 from convttlstm.config import Run
 from convttlstm.files import atomic_path, with_suffix
 from convttlstm.reporting.runs import short_names
-from convttlstm.results import Result, seed_by_seed, source_label
+from convttlstm.results import Result, seed_by_seed
 
 COLUMN = 3.25  # inches, a column of a two-column page: charts
 WIDTH = 5.5  # inches, the text width of a NeurIPS paper: pictures, which are unreadable when narrower
-LETTERS_AN_INCH = 22  # of the footnotes' size; some letters are wider than most
 SMALL = 6  # points, the smallest text; nothing is scaled down in print
 GREY = "#666666"
 STYLE: dict[Any, Any] = {
@@ -203,17 +201,6 @@ def heat_map(values: pd.DataFrame, axes: Axes, **options: Any) -> None:
     seaborn.heatmap(values, ax=axes, **options)
 
 
-def wrapped(text: str, inches: float = COLUMN) -> str:
-    """Return a footnote's text in lines that fit into a figure's width."""
-    letters = int(inches * LETTERS_AN_INCH)
-    return "\n".join(part for line in text.splitlines() for part in textwrap.wrap(line, letters))
-
-
-def footnote(run: Run, note: str, inches: float = COLUMN) -> str:
-    """Return what stands beneath a figure: what its scale proves, and a note, wrapped to its width."""
-    return wrapped(f"{source_label(run)}\n{note}", inches)
-
-
 def compares_with_paper(run: Run) -> bool:
     """Return whether the run's numbers and the paper's may share an axis: the same scale and data."""
     return run.scale == "paper" and not run.dataset.stand_in
@@ -232,10 +219,10 @@ METADATA: dict[str, dict[str, None]] = {
 }
 
 
-def save(figure: Figure, footnote: str, output: Path, suffixes: Sequence[str] = (".svg", ".pdf")) -> None:
-    """Write the figure to `output` with each suffix, a footnote inside the picture."""
-    # As the figure's lowest label, so that the layout leaves room for it.
-    figure.supxlabel(footnote, fontsize=SMALL, color=GREY, x=0.99, ha="right")
+def save(figure: Figure, mark: str, output: Path, suffixes: Sequence[str] = (".svg", ".pdf")) -> None:
+    """Write the figure to `output` with each suffix, and the name of its scale inside if `mark` is one."""
+    if mark:  # as the figure's lowest label, so that the layout leaves room for it
+        figure.supxlabel(mark, fontsize=SMALL, color=GREY, x=0.99, ha="right")
     FigureCanvasAgg(figure)
     for suffix in suffixes:
         with atomic_path(with_suffix(output, suffix)) as temporary:

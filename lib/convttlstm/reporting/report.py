@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from convttlstm.config import Settings
 from convttlstm.files import UserError, with_suffix, write_text
-from convttlstm.results import Scale, read_table
+from convttlstm.results import Scale, read_table, source_label
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ def predicted(settings: Settings) -> list[str]:
     return [name for name in settings.experiments if not settings.datasets[name].recognition]
 
 
-def recognised(settings: Settings) -> list[str]:
+def recognized(settings: Settings) -> list[str]:
     """Return the data sets whose activities are recognised."""
     return [name for name in settings.experiments if settings.datasets[name].recognition]
 
@@ -66,6 +66,7 @@ class Report:
         reads: the further files that it reads.
         heading: above it on the page; neighbours with the same heading share it.
         place: its place on the page; "" as heading and no place keep it off the page.
+        folded: whether the page shows it on demand only.
         title: what the page calls it.
         caption: what it says.
         alternative: what is to be seen, for those who do not see it.
@@ -78,6 +79,7 @@ class Report:
     reads: Callable[[Scale, str], list[Path]] = nothing
     heading: str = ""
     place: int | None = None
+    folded: bool = False
     title: str = ""
     caption: str = ""
     alternative: str = ""
@@ -167,10 +169,11 @@ class TableReport(Report):
 
 @dataclass(frozen=True, kw_only=True)
 class FigureReport(Report):
-    """A figure.
+    """A figure, and its caption as text beside it.
 
     Attributes:
-        draw: makes the figure and its footnote, from the scale, the data set and the loaded runs.
+        draw: makes the figure and further lines of its caption, from the scale, the data set and the
+            loaded runs.
         style: matplotlib's settings, on top of `drawing.STYLE`.
         shows_frames: whether it shows frames of videos, whose colours must stay.
         rows: makes the numbers that are drawn, for a CSV file beside the figure; None for no such file.
@@ -182,21 +185,34 @@ class FigureReport(Report):
     rows: Callable[[Runs], "pd.DataFrame"] | None = None
 
     folder: ClassVar[str] = "figures"
-    suffixes: ClassVar[tuple[str, ...]] = (".svg",)  # .pdf is written too, and not in git
+    suffixes: ClassVar[tuple[str, ...]] = (".svg", ".txt")  # .pdf is written too, and not in git
 
     def files(self, settings: Settings, dataset: str) -> list[str]:
         """Return the files that it writes, below the scale's folder."""
         return super().files(settings, dataset) + ([f"{self.stem(dataset)}.csv"] if self.rows else [])
 
     def write(self, scale: Scale, dataset: str, stem: Path) -> None:
-        """Write .svg, .pdf and, where numbers are kept, .csv; see `Report.write`."""
+        """Write .svg, .pdf, the caption as .txt and, where numbers are kept, .csv; see `Report.write`."""
+        from convttlstm.reporting.cells import sentences
         from convttlstm.reporting.drawing import save, styled
 
         loaded = self.load(scale, dataset)
         with styled(self.style):
-            save(*self.draw(scale, dataset, loaded), stem)
+            figure, note = self.draw(scale, dataset, loaded)
+            save(figure, _mark(scale, dataset, loaded), stem)
+        label = source_label(loaded[0].config) if loaded else ""
+        write_text(with_suffix(stem, ".txt"), sentences(self.caption, note, label) + "\n")
         if self.rows:
             write_text(with_suffix(stem, ".csv"), self.rows(loaded).to_csv(index=False))
+
+
+def _mark(scale: Scale, dataset: str, loaded: Runs) -> str:
+    """Return what tells a figure from one of the paper's scale and data, "" for the paper's own."""
+    name = dataset or (loaded[0].config.dataset_name if loaded else "")
+    if not name:  # counts, which are the same at every scale
+        return ""
+    label = "" if scale.name == "paper" else scale.settings.label.partition(" (")[0]
+    return ", ".join(part for part in (label, scale.settings.datasets[name].stand_in) if part)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from convttlstm.files import UserError, shortened
 from convttlstm.metrics import METRICS
-from convttlstm.reporting.drawing import GREY, WIDTH, footnote
+from convttlstm.reporting.drawing import GREY, WIDTH
 from convttlstm.reporting.runs import STARRED, first_seeds, short_names
 from convttlstm.results import Result, read_table
 
@@ -22,7 +22,8 @@ EVERY = 5  # frames from one mark to the next
 DENSITY = {"savefig.dpi": 300}
 SMALLEST = 0.43
 PAGE = 9.0  # the text height of a NeurIPS paper
-RIGHT = 0.99 * WIDTH  # where footnotes end
+RIGHT = 0.99 * WIDTH
+FOOT = 0.16  # for the name of the scale
 TRUTH = 0.45  # room for the word
 HEAD = 0.36  # above each strip
 SPACE = 0.12  # below each strip
@@ -50,12 +51,11 @@ class Strip:
 
 
 def draw_ranks(loaded: list[Result], ranks: list[str]) -> tuple[Figure, str]:
-    """Return film strips of the sequences of these ranks, and the footnote; see `choose_strips`."""
+    """Return film strips of the sequences of these ranks, and how they were chosen; see `choose_strips`."""
     firsts, seeds = first_seeds(loaded)
     strips, note = choose_strips(firsts, ranks)
     run = firsts[0].config
-    below = footnote(run, f"{note}\n{seeds}", WIDTH)
-    return draw_strips(strips, run.dataset.context, below), below
+    return draw_strips(strips, run.dataset.context), f"{note}\n{seeds}"
 
 
 def choose_strips(loaded: list[Result], ranks: list[str]) -> tuple[list[Strip], str]:
@@ -185,26 +185,24 @@ def per_sequence(result: Result) -> pd.DataFrame:
     return longest
 
 
-def draw_strips(strips: list[Strip], context: int, beneath: str) -> Figure:
-    """Return the strips under each other, each an Axes in inches, above room for the footnote.
+def draw_strips(strips: list[Strip], context: int) -> Figure:
+    """Return the strips under each other, each an Axes in inches, above room for the name of the scale.
 
     Frames are as wide as the text allows, or smaller where that spares the reader a second page.
 
     Args:
         strips: what to show.
         context: input frames.
-        beneath: the footnote; it is left to `save` to write it.
     """
     *_, height, width = strips[0].truth.shape
     columns = sum(map(len, _marks(context, len(strips[0].truth))))
     rows = [1 + len(strip.predictions) for strip in strips]
-    foot = 0.05 + 0.115 * (1 + beneath.count("\n"))
     by_width = (RIGHT - TRUTH - SEPARATOR) / columns - GAP
-    by_height = ((PAGE - foot - (HEAD + SPACE) * len(strips)) / sum(rows) - GAP) * width / height
+    by_height = ((PAGE - FOOT - (HEAD + SPACE) * len(strips)) / sum(rows) - GAP) * width / height
     frame = min(by_width, max(SMALLEST, by_height))
     tall = frame * height / width
     heights = [HEAD + count * (tall + GAP) + SPACE for count in rows]
-    total = sum(heights) + foot
+    total = sum(heights) + FOOT
     figure = Figure(figsize=(WIDTH, total))
     figure.set_layout_engine("none")
     top = total

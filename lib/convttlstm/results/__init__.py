@@ -1,4 +1,4 @@
-"""What finished runs left in their folders, read and checked once."""
+"""Results of finished runs, read from their folders and checked once."""
 
 from convttlstm.results.files import read_checked, read_csv, read_table
 from convttlstm.results.predictions import (

@@ -1,5 +1,6 @@
-"""What one finished run left in its folder, read and checked."""
+"""Results of a run that predicts frames, read from its folder and checked."""
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,13 +16,13 @@ from convttlstm.evaluation.intervals import mean as estimate_mean
 from convttlstm.files import UserError, shortened
 from convttlstm.results.files import check_columns, read_checked, read_csv
 
-GROUP = "video"  # windows of one video resemble each other
+GROUP = "video"  # windows of one video are correlated
 
 Bound = Annotated[float, BeforeValidator(lambda value: float("nan") if value is None else value)]
 
 
 class Interval(BaseModel):
-    """A mean with its 95 % interval; the bounds are NaN where a single group of sequences gives none."""
+    """A mean with its 95 % interval; the bounds are NaN for a single group of sequences."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -31,13 +32,13 @@ class Interval(BaseModel):
 
     @classmethod
     def of(cls, estimate: Estimate) -> "Interval":
-        """Return an estimate at 95 %."""
+        """Return an estimate with its 95 % interval."""
         low, high = estimate.interval
         return cls(mean=estimate.value, low=low, high=high)
 
 
 class EvaluatedBy(BaseModel):
-    """How metrics.json came about."""
+    """The provenance of metrics.json."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -49,7 +50,7 @@ class EvaluatedBy(BaseModel):
 
 
 class RunMetrics(BaseModel):
-    """What metrics.json says of any run."""
+    """The entries of metrics.json that all runs have."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -71,7 +72,7 @@ AnyMetrics = TypeVar("AnyMetrics", bound=RunMetrics)
 
 
 class Provenance(BaseModel):
-    """provenance.json: how the weights came about."""
+    """provenance.json: the provenance of the weights."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -92,12 +93,13 @@ class Provenance(BaseModel):
     epochs: int
     minutes_per_10000_samples: float
     interruptions: int
+    finished: str = ""  # the date, which earlier versions did not record
     bit_exact: bool
 
 
 @dataclass(frozen=True)
 class Result:
-    """One evaluated run; `history` and `provenance` are None for systems without weights."""
+    """One evaluated run; `history` and `provenance` are None for models without weights."""
 
     folder: Path
     config: Run
@@ -108,25 +110,26 @@ class Result:
 
     @property
     def variant(self) -> str:
-        """The settings that the run's name states, such as "N2 M5", without the seed."""
+        """The settings in the run's name, such as "N2 M5", without the seed."""
         return self.config.name.variant
 
     @property
     def caveat(self) -> str:
-        """What sets the run apart from most of its scale: "20 updates only", "8 sequences only", or ""."""
+        """How the run differs from most of its scale: "20 updates only", "8 sequences only", or ""."""
         run = self.config
         parts = []
         if run.short:
             parts.append(f"{run.training.samples // run.training.batch_size:,} updates only")
-        judged, available = self.metrics.sequences, self.metrics.available
-        if fewer := [f"{count:,}" for horizon, count in judged.items() if count < available[horizon]]:
+        evaluated, available = self.metrics.sequences, self.metrics.available
+        if fewer := [f"{count:,}" for horizon, count in evaluated.items() if count < available[horizon]]:
             parts.append(f"{' and '.join(dict.fromkeys(fewer))} sequences only")
         return ", ".join(parts)
 
     @property
     def variant_title(self) -> str:
-        """Title and settings."""
-        return ", ".join(part for part in (self.config.title, self.variant) if part)
+        """Title and settings, such as "Conv-TT-LSTM, N = 2, M = 5"."""
+        settings = [re.sub(r"^([A-Z])(\d+)$", r"\1 = \2", part) for part in self.config.name.parts]
+        return ", ".join([self.config.title, *settings])
 
     @property
     def name(self) -> str:
@@ -140,7 +143,7 @@ class Result:
         return read_csv(self.folder / "per_sequence.csv", ["horizon", "sequence"])
 
     def values(self, horizon: int, metric: str) -> pd.Series:
-        """Return a metric of each test sequence, by the sequence's number and in that order, raw units.
+        """Return a metric for each test sequence, in raw units, sorted by the sequence's number.
 
         Raises:
             UserError: per_sequence.csv is missing, damaged, or lacks the metric.
@@ -153,7 +156,7 @@ class Result:
             raise UserError(f"{path}: {metric}: {shortened(error)}; evaluate the run again") from None
 
     def groups(self, horizon: int, *labels: str) -> pd.Series:
-        """Return the first of `labels` that test sequences have, or their numbers.
+        """Return each test sequence's group: the first of `labels` that it has, or its number.
 
         Raises:
             UserError: per_sequence.csv is missing or damaged.
@@ -167,7 +170,7 @@ class Result:
 
     @cached_property
     def on_training(self) -> pd.DataFrame:
-        """Horizon, group and MSE of training sequences, by their numbers; no rows where none is long enough.
+        """Horizon, group and MSE of training sequences, by their numbers; empty if all are too short.
 
         Raises:
             UserError: training_sequences.csv is missing or damaged.
@@ -177,7 +180,7 @@ class Result:
 
 
 def read_evaluated(folder: Path, kind: type[AnyMetrics]) -> tuple[Run, AnyMetrics]:
-    """Return the configuration and the metrics of the run whose folder is given.
+    """Return the settings and the metrics of the run in a folder.
 
     Raises:
         UserError: a file is missing, damaged, or belongs to another run.
@@ -186,14 +189,14 @@ def read_evaluated(folder: Path, kind: type[AnyMetrics]) -> tuple[Run, AnyMetric
     metrics = read_checked(folder / "metrics.json", kind)
     if not metrics.run == config.id == folder.name:
         raise UserError(
-            f"{folder}: config.json is of {config.id!r} and metrics.json of {metrics.run!r}; "
+            f"{folder}: config.json belongs to {config.id!r} and metrics.json to {metrics.run!r}; "
             "evaluate the run again"
         )
     return config, metrics
 
 
 def load_result(results: Path, dataset: str, run: str) -> Result:
-    """Return what `results`/runs/`dataset`/`run` holds.
+    """Return the results in `results`/runs/`dataset`/`run`.
 
     Raises:
         UserError: a file is missing, damaged, or belongs to another run.
@@ -208,7 +211,7 @@ def load_result(results: Path, dataset: str, run: str) -> Result:
                 )
     history = provenance = None
     if config.trained:
-        # The loss curves draw the ratio of the paper's recipe; others may have none.
+        # Loss curves show the sampling ratio of the paper's recipe; other recipes may have none.
         ratio = ["sampling_ratio"] if config.training.recipe == "paper" else []
         history = read_csv(folder / "history.csv", ["epoch", "train_loss", "validation_loss", *ratio])
         provenance = read_checked(folder / "provenance.json", Provenance)
@@ -217,7 +220,7 @@ def load_result(results: Path, dataset: str, run: str) -> Result:
 
 
 def seed_by_seed(results: list[Result]) -> list[list[Result]]:
-    """Return the runs in groups that differ in nothing but the seed, in the order of their first."""
+    """Return the runs in groups that differ in the seed only, ordered by each group's first run."""
     groups: dict[tuple[str, str], list[Result]] = {}
     for result in results:
         groups.setdefault((result.config.system, result.variant), []).append(result)
@@ -227,7 +230,7 @@ def seed_by_seed(results: list[Result]) -> list[list[Result]]:
 def across_seeds(runs: list[Result], horizon: int, metric: str) -> Interval | None:
     """Return a metric's mean over the runs, with the interval over seeds and test sequences.
 
-    None if one of the runs lacks the metric. For one run it is the one in metrics.json.
+    Returns None if a run lacks the metric. For a single run it is the interval in metrics.json.
 
     Raises:
         UserError: per_sequence.csv of a run is missing or damaged.
@@ -240,7 +243,7 @@ def across_seeds(runs: list[Result], horizon: int, metric: str) -> Interval | No
 
 
 def source_label(run: Run) -> str:
-    """Return the label that stands beside every figure of the run's scale and data."""
+    """Return the label of the run's scale and data, shown with all its results."""
     data = f", {run.dataset.stand_in}" if run.dataset.stand_in else ""
     if run.scale == "paper" and not data:
         return run.label

@@ -1,4 +1,4 @@
-"""What one evaluated recogniser left in its folder, read and checked."""
+"""Results of a recognizer, read from its folder and checked."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from convttlstm.results.predictions import Interval, Provenance, RunMetrics, rea
 
 
 class GroupShare(BaseModel):
-    """How many clips of a group were named right, in both readings."""
+    """Accuracies of one group, in both readings."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -22,7 +22,7 @@ class GroupShare(BaseModel):
 
 
 class FractionMetrics(BaseModel):
-    """Accuracies, shares of 1, at one fraction of the frames."""
+    """Accuracies, between 0 and 1, at one fraction of the frames."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -34,7 +34,7 @@ class FractionMetrics(BaseModel):
 
 
 class RecognitionMetrics(RunMetrics):
-    """metrics.json of a model that recognises activities."""
+    """metrics.json of a recognizer."""
 
     clips: int
     skipped: int
@@ -44,7 +44,7 @@ class RecognitionMetrics(RunMetrics):
 
 @dataclass(frozen=True)
 class Recognition:
-    """One evaluated recogniser."""
+    """One evaluated recognizer."""
 
     folder: Path
     config: Run
@@ -55,18 +55,18 @@ class Recognition:
 
     @property
     def name(self) -> str:
-        """Title, settings that the run's name states, and seed if it is not 0."""
+        """Title, settings in the run's name, and seed if it is not 0."""
         name = self.config.name
         return ", ".join([self.config.title, *name.parts, *([f"seed{name.seed}"] if name.seed else [])])
 
     @property
     def caveat(self) -> str:
-        """What sets the run apart: clips that were left out, or ""."""
+        """How the run differs: the number of clips left out, or ""."""
         return f"{self.metrics.skipped:,} clips unreadable" if self.metrics.skipped else ""
 
 
 def load_recognition(results: Path, dataset: str, run: str) -> Recognition:
-    """Return what `results`/runs/`dataset`/`run` holds.
+    """Return the results in `results`/runs/`dataset`/`run`.
 
     Raises:
         UserError: a file is missing, damaged, or belongs to another run.

@@ -15,12 +15,12 @@ from convttlstm.results.recognitions import Recognition, load_recognition
 
 @dataclass(frozen=True)
 class Scale:
-    """A scale, with everything that reports and claims read.
+    """A scale, with all results that reports and claims read.
 
     Attributes:
-        name: such as "demo".
-        settings: of the scale.
-        folder: its results, such as results/demo.
+        name: the scale's name, such as "demo".
+        settings: its settings.
+        folder: its results.
         paper: folder of the paper's tables and claims.
         benchmarks: folder of measured times and counts.
     """
@@ -34,13 +34,13 @@ class Scale:
 
     @classmethod
     def load(cls, config: Path, folder: Path | None = None, model: str | None = None) -> "Scale":
-        """Return the scale of a settings file, with a model of one's own added to it if one is named."""
+        """Return the scale of a settings file, with an external model added if one is named."""
         settings = load_settings(config)
         settings = with_model(settings, model) if model else settings
         return cls(config.stem, settings, folder or Path("results", config.stem))
 
     def result(self, dataset: str, run: str) -> Any:
-        """Return an evaluated run: a `Recognition` where activities are recognised, else a `Result`.
+        """Return an evaluated run: a `Recognition` for recognition data sets, else a `Result`.
 
         Raises:
             UserError: a file is missing, damaged, or belongs to another run.
@@ -56,7 +56,7 @@ class Scale:
 
     @cached_property
     def recognitions(self) -> list[Recognition]:
-        """All evaluated runs that recognise activities."""
+        """All evaluated recognizers."""
         datasets = [name for name in self.settings.experiments if self.settings.datasets[name].recognition]
         return [self.result(name, run) for name in datasets for run in shown_runs(self.settings, name)]
 

@@ -1,4 +1,4 @@
-"""selection/<dataset>.json: the configurations that a search tried, and which won."""
+"""selection/<dataset>.json: the configurations that a search tried, and the winners."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from convttlstm.results.files import read_checked
 
 
 class Winner(BaseModel):
-    """The best run for a role, and how far it is ahead of the next; None if there is no other."""
+    """The best run for a role, and its margin to the second best; None if there is no other run."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -17,7 +17,7 @@ class Winner(BaseModel):
 
 
 class Candidate(BaseModel):
-    """A run that competed; `rung` is the round of successive halving that it came to."""
+    """A run of the search; `rung` is the round of successive halving that it reached."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -43,7 +43,7 @@ class Selection(BaseModel):
 
 
 def read_selection(results: Path, dataset: str) -> Selection:
-    """Return what was selected; see `convttlstm select`.
+    """Return the file that `convttlstm select` wrote for a data set.
 
     Raises:
         UserError: the file is missing or damaged.

@@ -1,1 +1,1 @@
-"""Results and weights for others, and from others."""
+"""Bundles, comparisons, and import and export of weights."""

@@ -1,4 +1,4 @@
-"""A finished reproduction as one archive, and its verification on another machine."""
+"""Pack a finished reproduction into one archive, and verify it on another machine."""
 
 import hashlib
 import json
@@ -25,29 +25,31 @@ from convttlstm.config import (
 from convttlstm.files import UserError, atomic_path, read_json, shortened
 
 METADATA = "ro-crate-metadata.json"
-LARGEST_JSON = 2**26  # bytes; an archive from elsewhere must not fill the memory
-# What reading a damaged member can raise, beside an unknown compression and a password.
+LARGEST_JSON = 2**26  # bytes; a malicious archive must not fill the memory
+# Errors from reading a damaged member, one with unknown compression, or one with a password.
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError)
 
 
 def bundle(config: Path, results: Path, output: Path) -> str:
-    """Write a zip archive of a finished reproduction; return a line that says what it holds.
+    """Write a zip archive of a finished reproduction; return a line of summary.
 
-    The same files with the same times of change, and the same zlib, give the same bytes.
+    The same files with the same modification times, and the same zlib, give the same bytes.
 
     Args:
-        config: of the scale; the project's other files are found from it.
-        results: the scale's folder of results.
+        config: the scale's settings file; the project's other files are found from its path.
+        results: the scale's results.
         output: the archive.
 
     Raises:
-        UserError: something is missing, or a run belongs to other settings.
+        UserError: a file is missing, or a run has other settings.
     """
     from convttlstm.sharing.crate import Part, contents, describe, origins_of
 
     settings, scale = load_settings(config), config.stem
-    judged = [(dataset, run) for dataset in settings.experiments for run in evaluated_runs(settings, dataset)]
-    folders = [results / "runs" / dataset / run for dataset, run in judged]
+    evaluated = [
+        (dataset, run) for dataset in settings.experiments for run in evaluated_runs(settings, dataset)
+    ]
+    folders = [results / "runs" / dataset / run for dataset, run in evaluated]
     files = contents(settings, config, results)
     if missing := [str(path) for path in files.values() if not path.is_file()]:
         raise UserError(f"{missing[0]}: no such file ({len(missing)} missing); {_finish(scale)}")
@@ -76,7 +78,7 @@ def _checked_run(settings: Settings, config: Path, results: Path, folder: Path) 
     winners = read_winners(selection) if name in selected_runs(settings, dataset) else None
     run, planned = read_run(folder), resolve_run(settings, config.stem, dataset, name, winners)
     if run.digest() != planned.digest():
-        raise UserError(f"{folder / 'config.json'}: of other settings than {config}; {_finish(config.stem)}")
+        raise UserError(f"{folder / 'config.json'}: has other settings than {config}; {_finish(config.stem)}")
     values = read_json(folder / "config.json"), read_json(folder / "metrics.json")
     if fault := _mismatch(PurePosixPath("results", config.stem, "runs", dataset, name), *values):
         raise UserError(f"{folder / 'metrics.json'}: {fault}; evaluate the run again")
@@ -84,13 +86,13 @@ def _checked_run(settings: Settings, config: Path, results: Path, folder: Path) 
 
 
 def _mismatch(folder: PurePosixPath, config: Any, metrics: Any) -> str:
-    """Return why a run's metrics and configuration do not belong together in a folder, or ""."""
+    """Return why metrics and settings in a folder do not belong to the same run, "" if they do."""
     _, scale, _, dataset, name = folder.parts
     if not isinstance(config, dict) or not isinstance(metrics, dict):
-        return "it or its config.json is no JSON object"
+        return "it or its config.json is not a JSON object"
     keys = {"run": "id", "dataset": "dataset_name", "scale": "scale", "label": "label"}
     configured = {key: config.get(setting) for key, setting in keys.items()}
-    # Only `run` stands in every version's metrics.
+    # Only `run` is in the metrics of every version.
     measured = configured | {"run": None} | metrics
     here = configured | {"run": name, "dataset": dataset, "scale": scale}
     if all(measured[key] == configured[key] == here[key] for key in keys):
@@ -105,13 +107,14 @@ def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
 
 
 def verify_bundle(path: Path) -> str:
-    """Check an archive that `bundle` wrote, without unpacking it; return a line of summary.
+    """Verify an archive that `bundle` wrote, without unpacking it; return a line of summary.
 
     Raises:
-        UserError: it is damaged, incomplete or has more than it says; the line names the first fault.
+        UserError: it is damaged or incomplete, or holds files that it does not list; the message names the
+            first fault.
     """
     if path.exists() and not path.is_file():
-        raise UserError(f"{path}: is a device; name a bundle")
+        raise UserError(f"{path}: is not a file; name a bundle")
     try:
         with zipfile.ZipFile(path) as archive:
             graph = _read(archive, METADATA)["@graph"]
@@ -123,13 +126,13 @@ def verify_bundle(path: Path) -> str:
             faults = list(_faults(archive, listed)) or list(_run_faults(archive))
             if faults:
                 more = f" (and {len(faults) - 1:,} more)" if len(faults) > 1 else ""
-                raise UserError(f"{path}: {faults[0]}{more}; get the archive anew")
+                raise UserError(f"{path}: {faults[0]}{more}; get the archive again")
             one = _read(archive, next(name for name in sorted(listed) if _is_config(name)))
             size = sum(entry.file_size for entry in archive.infolist())
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (*DAMAGE, KeyError, TypeError, AttributeError, StopIteration) as error:
-        raise UserError(f"{path}: no bundle, or a damaged one ({shortened(error)}); get it anew") from None
+        raise UserError(f"{path}: not a bundle, or damaged ({shortened(error)}); get it again") from None
     holds = f"{len(listed) + 1:,} files, {size:,} bytes, all as described"
     return f"{path}: {holds}; scale {one['scale']}, {one['label']!r}"
 
@@ -143,7 +146,7 @@ def _read(archive: zipfile.ZipFile, name: str) -> Any:
 
 def _open(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
     if archive.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise zipfile.BadZipFile("packed in a way that `bundle` does not use")
+        raise zipfile.BadZipFile("compressed by a method that `bundle` does not use")
     return archive.open(name)
 
 
@@ -152,17 +155,17 @@ def _is_config(name: str) -> bool:
 
 
 def _faults(archive: zipfile.ZipFile, listed: dict[str, tuple[Any, Any]]) -> Iterator[str]:
-    """Yield what is wrong with names and contents, one fault a name, those that endanger a reader first."""
+    """Yield faults of names and contents, one per name, dangerous ones first."""
     counts = Counter(entry.filename for entry in archive.infolist())
     for name in sorted(counts.keys() | listed.keys()):
         if not name.isprintable() or _is_outside(name):
-            yield f"{name!r} is no name of a file inside an archive"
+            yield f"{name!r} is not a valid name of a file in a bundle"
     for entry in archive.infolist():
         if stat.S_ISLNK(entry.external_attr >> 16):
             yield f"{entry.filename!r} is a link"
-    yield from (f"{name} is there {count} times" for name, count in sorted(counts.items()) if count > 1)
+    yield from (f"{name} occurs {count} times" for name, count in sorted(counts.items()) if count > 1)
     yield from (f"{name} is missing" for name in sorted(listed.keys() - counts.keys()))
-    yield from (f"{name} is not described" for name in sorted(counts.keys() - listed.keys() - {METADATA}))
+    yield from (f"{name} is not listed" for name in sorted(counts.keys() - listed.keys() - {METADATA}))
     for name in sorted(listed.keys() & counts.keys()):
         try:
             with _open(archive, name) as file:
@@ -171,7 +174,7 @@ def _faults(archive: zipfile.ZipFile, listed: dict[str, tuple[Any, Any]]) -> Ite
             yield f"{name} is damaged"
             continue
         if (found, str(archive.getinfo(name).file_size)) != listed[name]:
-            yield f"{name} is not the file that was described: its SHA-256 or size differs"
+            yield f"{name} has another SHA-256 or size than listed"
 
 
 def _is_outside(name: str) -> bool:

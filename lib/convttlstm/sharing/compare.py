@@ -1,4 +1,4 @@
-"""Two folders of results beside each other: what differs, by how much, and how surely."""
+"""Compare two folders of results: which metrics and settings differ, by how much, with intervals."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -26,25 +26,25 @@ from convttlstm.results import (
 )
 
 NOTE = (
-    "B - A, with 95 % intervals over test sequences, and over seeds where a side has several. "
-    "Where both were evaluated on the same sequences, the interval is of their differences, pair by pair; * "
-    "marks those that leave out zero. Where a folder holds tables only, as in git, * says that the two "
-    "intervals do not overlap, which asks for more."
+    "B - A, with 95 % intervals over test sequences, and over seeds if a side has several. If both were "
+    "evaluated on the same sequences, the interval is that of paired differences. * marks intervals that "
+    "exclude zero. If a folder holds tables only, as in git, * marks values whose intervals do not overlap, "
+    "which is a stricter criterion."
 )
 SAME, OTHER, TABLES = "the same sequences", "other sequences", "not known: tables only"
 
 
 @dataclass(frozen=True)
-class Figure:
-    """What one system reached by one metric.
+class Value:
+    """One metric or cost of one model.
 
     Attributes:
-        mean: as tables show it.
-        low: the lower bound of its interval.
-        high: the upper bound.
-        values: (seeds, sequences), None where only a table is left, and of costs.
+        mean: mean over seeds and sequences, in the units of tables.
+        low: lower bound of its interval.
+        high: upper bound of its interval.
+        values: (seeds, sequences); None for costs, and if only tables exist.
         groups: (sequences,); see `convttlstm.evaluation.intervals`.
-        cost: whether it is one, which has no test sequences.
+        cost: whether it is a cost, which does not depend on test sequences.
     """
 
     mean: float
@@ -56,13 +56,13 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class System:
-    """Runs that differ in nothing but the seed: their figures by name, settings and origins.
+class ModelResults:
+    """Runs that differ in the seed only: their metrics and costs by name, settings and provenance.
 
-    `run`, the settings, and `origin` are of the first of them; without the runs' folders there are none.
+    `run`, the settings, and `origin` are those of the first run; they are missing if only tables exist.
     """
 
-    figures: dict[str, Figure]
+    metrics: dict[str, Value]
     seeds: int
     run: Run | None = None
     origin: dict[str, str] = field(default_factory=dict)
@@ -70,7 +70,7 @@ class System:
 
 @dataclass(frozen=True)
 class Difference:
-    """One line: a figure on both sides; the bounds of B - A are None where single values are not known."""
+    """One metric or cost on both sides; the bounds of B - A are None if only tables exist."""
 
     dataset: str
     run: str
@@ -86,7 +86,7 @@ class Difference:
 def compare(a: Path, b: Path) -> "Comparison":
     """Compare two folders of results, such as results/laptop and results/paper.
 
-    Runs are matched by data set and name without the seed; all seeds of a side count as one system.
+    Runs are matched by data set and name without the seed; all seeds of a side are compared together.
 
     Args:
         a: a folder with runs/, or with tables/ alone.
@@ -95,7 +95,7 @@ def compare(a: Path, b: Path) -> "Comparison":
     Raises:
         UserError: a folder holds no results, a file is damaged, or the two have no run in common.
     """
-    sides = _systems(a), _systems(b)
+    sides = _models(a), _models(b)
     found = Comparison(a, b, *sides)
     if not found.common:
         raise UserError(f"{a} and {b} have no run in common; {a} has {', '.join(map('/'.join, sides[0]))}")
@@ -104,43 +104,43 @@ def compare(a: Path, b: Path) -> "Comparison":
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two sides, by data set and name of the run without its seed."""
+    """Both sides, by data set and run name without the seed."""
 
     a: Path
     b: Path
-    of_a: dict[tuple[str, str], System]
-    of_b: dict[tuple[str, str], System]
+    of_a: dict[tuple[str, str], ModelResults]
+    of_b: dict[tuple[str, str], ModelResults]
 
     @property
     def common(self) -> list[tuple[str, str]]:
-        """What both sides have, in the order of the first."""
+        """The keys that both sides have, in the order of A."""
         return [key for key in self.of_a if key in self.of_b]
 
     @cached_property
     def differences(self) -> list[Difference]:
-        """A line for each figure that both sides have."""
+        """The differences of all metrics and costs that both sides have."""
         return [
             _difference(key, name, self.of_a[key], self.of_b[key])
             for key in self.common
-            for name in self.of_a[key].figures
-            if name in self.of_b[key].figures
+            for name in self.of_a[key].metrics
+            if name in self.of_b[key].metrics
         ]
 
     def tables(self) -> list[Table]:
-        """Return the differences as a table for each data set, and what else differs."""
+        """Return a table of differences for each data set, and one of differing settings and provenance."""
         tables = []
         for dataset in dict.fromkeys(key[0] for key in self.common):
             own = [line for line in self.differences if line.dataset == dataset]
             rows = [Row([line.run, line.figure, *_numbers(line), line.judged_on], ours=True) for line in own]
-            header = [("", name) for name in ("Run", "Figure", "A", "B", "B - A", "Judged on")]
+            header = [("", name) for name in ("Run", "Metric", "A", "B", "B - A", "Evaluated on")]
             tables.append(Table(dataset, NOTE, header, "llrrrl", rows))
         rows = [Row(list(cells), ours=True) for cells in self._others()]
-        header = [("", name) for name in ("What", "A", "B", "Runs")]
-        note = "Settings, and where the runs come from; of several seeds, of the first."
-        return [*tables, Table("What else differs", note, header, "llll", rows)] if rows else tables
+        header = [("", name) for name in ("Setting", "A", "B", "Runs")]
+        note = "Settings and provenance, of the first seed."
+        return [*tables, Table("Other differences", note, header, "llll", rows)] if rows else tables
 
     def _others(self) -> Iterator[tuple[str, str, str, str]]:
-        """Yield each setting or origin that differs, both values, and the runs whose it is."""
+        """Yield each differing setting or provenance entry, both values, and the runs that differ in it."""
         found: dict[tuple[str, str, str], list[str]] = {}
         for key in self.common:
             for what, a, b in _changed(_facts(self.of_a[key]), _facts(self.of_b[key])):
@@ -164,18 +164,18 @@ class Comparison:
         """Write the comparison as Markdown, or its differences as CSV, by the suffix of `output`.
 
         Raises:
-            UserError: it is neither .md nor .csv, or cannot be written.
+            UserError: the suffix is neither .md nor .csv, or the file cannot be written.
         """
         if output.suffix == ".md":
             write_text(output, self.to_text())
         elif output.suffix == ".csv":
             write_text(output, pd.DataFrame(self.differences).to_csv(index=False, float_format="%.6g"))
         else:
-            raise UserError(f"{output}: a comparison is written as .md or .csv")
+            raise UserError(f"{output}: unknown suffix; name a .md or .csv file")
 
 
-def _difference(key: tuple[str, str], name: str, a: System, b: System) -> Difference:
-    ours, theirs = b.figures[name], a.figures[name]
+def _difference(key: tuple[str, str], name: str, a: ModelResults, b: ModelResults) -> Difference:
+    ours, theirs = b.metrics[name], a.metrics[name]
     if ours.cost:
         return Difference(*key, name, theirs.mean, ours.mean, None, None, False, "-")
     if ours.values is None or theirs.values is None:
@@ -194,7 +194,7 @@ def _difference(key: tuple[str, str], name: str, a: System, b: System) -> Differ
 
 
 def _same_sequences(a: Run | None, b: Run | None) -> bool:
-    """Return whether both were judged on the same sequences: the test split of equal settings."""
+    """Return whether both were evaluated on the same sequences: the settings of the test split are equal."""
     if a is None or b is None:
         return False
     of_training = {"train", "validation", "title"}
@@ -208,18 +208,18 @@ def _numbers(line: Difference) -> list[str]:
     return [f"{line.a:.4g}", f"{line.b:.4g}", difference + (" *" if line.sure else "")]
 
 
-def _label(systems: Mapping[tuple[str, str], System]) -> str:
-    labels = dict.fromkeys(system.run.label for system in systems.values() if system.run)
-    return ", ".join(labels) or "known by its tables alone: for intervals of differences, get its runs/"
+def _label(models: Mapping[tuple[str, str], ModelResults]) -> str:
+    labels = dict.fromkeys(model.run.label for model in models.values() if model.run)
+    return ", ".join(labels) or "known by its tables only; intervals of differences need its runs/"
 
 
-def _facts(system: System) -> dict[str, str]:
-    if system.run is None:
+def _facts(model: ModelResults) -> dict[str, str]:
+    if model.run is None:
         return {}
-    settings = system.run.model_dump(
+    settings = model.run.model_dump(
         mode="json", include={"model", "dataset", "training", "evaluation", "compute"}
     )
-    return _flat(settings) | {"seeds": str(system.seeds)} | system.origin
+    return _flat(settings) | {"seeds": str(model.seeds)} | model.origin
 
 
 def _flat(settings: Mapping[str, Any], before: str = "") -> dict[str, str]:
@@ -236,16 +236,16 @@ def _changed(a: Mapping[str, str], b: Mapping[str, str]) -> Iterator[tuple[str, 
             yield name, a.get(name, "-"), b.get(name, "-")
 
 
-def _systems(results: Path) -> dict[tuple[str, str], System]:
+def _models(results: Path) -> dict[tuple[str, str], ModelResults]:
     folders = sorted(path.parent for path in results.glob("runs/*/*/metrics.json"))
     if not folders:
         return _from_tables(results)
     predictors: dict[str, list[Result]] = {}
-    recognisers: dict[tuple[str, str], list[Recognition]] = {}
+    recognizers: dict[tuple[str, str], list[Recognition]] = {}
     for folder in folders:
         dataset, run = folder.parent.name, folder.name
         if read_run(folder).dataset.recognition:
-            recognisers.setdefault((dataset, _without_seed(run)), []).append(
+            recognizers.setdefault((dataset, _without_seed(run)), []).append(
                 load_recognition(results, dataset, run)
             )
         else:
@@ -255,26 +255,26 @@ def _systems(results: Path) -> dict[tuple[str, str], System]:
         for dataset, loaded in predictors.items()
         for runs in seed_by_seed(loaded)
     }
-    return found | {key: _recogniser(runs) for key, runs in recognisers.items()}
+    return found | {key: _recognizer(runs) for key, runs in recognizers.items()}
 
 
 def _without_seed(run: str) -> str:
     return str(RunId.parse(run).without_seed)
 
 
-def _predictor(runs: list[Result]) -> System:
-    first, figures = runs[0], {}
+def _predictor(runs: list[Result]) -> ModelResults:
+    first, found = runs[0], {}
     for horizon, metrics in first.metrics.horizons.items():
         for metric in METRICS:
             if metric in metrics and all(metric in run.metrics.horizons.get(horizon, {}) for run in runs):
                 values = [run.values(horizon, metric).to_numpy() * METRICS[metric].scale for run in runs]
                 groups = first.groups(horizon, GROUP).to_numpy()
-                figures[f"{METRICS[metric].name}, {horizon} frames"] = _figure(values, groups, first.folder)
-    return System(figures | _costs(runs), len(runs), first.config, _origin(first))
+                found[f"{METRICS[metric].name}, {horizon} frames"] = _value(values, groups, first.folder)
+    return ModelResults(found | _costs(runs), len(runs), first.config, _origin(first))
 
 
-def _recogniser(runs: list[Recognition]) -> System:
-    figures = {}
+def _recognizer(runs: list[Recognition]) -> ModelResults:
+    found = {}
     for fraction in sorted(set(runs[0].predictions["fraction"])):
         tables = [run.predictions[run.predictions["fraction"] == fraction] for run in runs]
         right = [
@@ -282,33 +282,33 @@ def _recogniser(runs: list[Recognition]) -> System:
             for own in (table.sort_values("clip") for table in tables)
         ]
         clips = np.arange(len(right[0]))
-        figures[f"accuracy in %, first {fraction:.0%}"] = _figure(
+        found[f"accuracy in %, first {fraction:.0%}"] = _value(
             [100 * hits for hits in right], clips, runs[0].folder
         )
-    return System(figures | _costs(runs), len(runs), runs[0].config, _origin(runs[0]))
+    return ModelResults(found | _costs(runs), len(runs), runs[0].config, _origin(runs[0]))
 
 
-def _figure(values: list[np.ndarray], groups: np.ndarray, first: Path) -> Figure:
+def _value(values: list[np.ndarray], groups: np.ndarray, first: Path) -> Value:
     if len({len(own) for own in values}) > 1:
-        raise UserError(f"{first}: its seeds were judged on different test sequences; evaluate them again")
+        raise UserError(f"{first}: its seeds were evaluated on different test sequences; evaluate them again")
     stacked = np.stack(values)
     found = mean(stacked, groups)
-    return Figure(found.value, *found.interval, stacked, groups)
+    return Value(found.value, *found.interval, stacked, groups)
 
 
-def _costs(runs: list[Result] | list[Recognition]) -> dict[str, Figure]:
-    """Return what the system takes, which test sequences do not change."""
+def _costs(runs: list[Result] | list[Recognition]) -> dict[str, Value]:
+    """Return the model's costs, which do not depend on test sequences."""
     costs = {"parameters": float(runs[0].metrics.parameters)}
     minutes = [run.provenance.minutes_per_10000_samples for run in runs if run.provenance]
     if minutes:
         costs["minutes for 10,000 samples"] = sum(minutes) / len(minutes)
-    return {name: Figure(value, value, value, cost=True) for name, value in costs.items()}
+    return {name: Value(value, value, value, cost=True) for name, value in costs.items()}
 
 
 def _origin(run: Result | Recognition) -> dict[str, str]:
-    made, judged = run.provenance, run.metrics.evaluated_by
-    found = {"evaluated at commit": str(judged.commit), "evaluated on": judged.device}
-    found |= {f"evaluated with {name}": version for name, version in judged.versions.items()}
+    made, evaluated = run.provenance, run.metrics.evaluated_by
+    found = {"evaluated at commit": str(evaluated.commit), "evaluated on": evaluated.device}
+    found |= {f"evaluated with {name}": version for name, version in evaluated.versions.items()}
     if made:
         found |= {
             "trained at commit": str(made.commit),
@@ -319,30 +319,28 @@ def _origin(run: Result | Recognition) -> dict[str, str]:
     return found
 
 
-def _from_tables(results: Path) -> dict[tuple[str, str], System]:
-    """Return what Table 2's CSV files hold, which git keeps where the runs themselves are not."""
+def _from_tables(results: Path) -> dict[tuple[str, str], ModelResults]:
+    """Return the contents of Table 2's CSV files, which are in git while runs are not."""
     paths = sorted(results.glob("tables/table2_*.csv"))
     if not paths:
-        raise UserError(
-            f"{results}: holds neither runs/ nor tables/table2_*.csv; name a folder below results/"
-        )
+        raise UserError(f"{results}: holds neither runs/ nor tables/table2_*.csv; name a folder in results/")
     found = {}
     for path in paths:
         table = read_table(path, ["origin", "runs", "seeds", "part_of"])
         shown = table[(table["origin"] == "reproduced") & (table["part_of"] == "")]
         for _, row in shown.iterrows():
             key = path.stem.removeprefix("table2_"), _without_seed(row["runs"].split()[0])
-            found[key] = System(_cells(row), int(row["seeds"]))
+            found[key] = ModelResults(_cells(row), int(row["seeds"]))
     return found
 
 
-def _cells(row: pd.Series) -> dict[str, Figure]:
-    figures = {}
+def _cells(row: pd.Series) -> dict[str, Value]:
+    found = {}
     for metric in METRICS.values():
         for name in row.index:
             horizon = name.removeprefix(f"{metric.column}_")
             if horizon.isdigit() and row[name] not in ("", NOT_COMPUTED):
                 low, high = (float(row[f"{name}_{end}"] or "nan") for end in ("low", "high"))
                 bounds = (float(row[name]), low, high)
-                figures[f"{metric.name}, {horizon} frames"] = Figure(*bounds)
-    return figures
+                found[f"{metric.name}, {horizon} frames"] = Value(*bounds)
+    return found

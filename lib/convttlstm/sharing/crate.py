@@ -1,4 +1,4 @@
-"""What a bundle holds, and says of itself: RO-Crate 1.1 by the Workflow Run RO-Crate profiles."""
+"""The contents of a bundle, and its description: RO-Crate 1.1 with the Workflow Run RO-Crate profiles."""
 
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,14 +16,14 @@ PAPER = "Convolutional Tensor-Train LSTM for Spatio-Temporal Learning (NeurIPS 2
 PROJECT = ["Snakefile", "README.md", "LICENSE", "CITATION.cff", "requirements.lock"]
 PROJECT += ["pyproject.toml", "data/checksums.json", "data/archives.lock.json"]
 WORKFLOW = "workflow/Snakefile"
-# RO-Crate 1.1's own terms have no checksum.
+# RO-Crate 1.1 itself has no term for a checksum.
 TERMS = "https://w3id.org/ro/terms/workflow-run/context"
 PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": "Process Run Crate",
     "https://w3id.org/ro/wfrun/workflow/0.5": "Workflow Run Crate",
     "https://w3id.org/workflowhub/workflow-ro-crate/1.0": "Workflow RO-Crate",
 }
-FORMATS = {  # Python's own list depends on the machine
+FORMATS = {  # mimetypes depends on the machine
     ".cff": "application/yaml",
     ".csv": "text/csv",
     ".gif": "image/gif",
@@ -37,6 +37,7 @@ FORMATS = {  # Python's own list depends on the machine
     ".svg": "image/svg+xml",
     ".tex": "application/x-tex",
     ".toml": "application/toml",
+    ".txt": "text/plain",
     ".yaml": "application/yaml",
     ".yml": "application/yaml",
 }
@@ -44,14 +45,14 @@ FORMATS = {  # Python's own list depends on the machine
 
 @dataclass(frozen=True)
 class Part:
-    """What is known of one file: its SHA-256 as hexadecimal digits and its size in bytes."""
+    """SHA-256, as hexadecimal digits, and size in bytes of one file."""
 
     sha256: str
     size: int
 
 
 class Origin(BaseModel):
-    """How a run was trained or judged; of imported weights no device is known."""
+    """Provenance of a run's training or evaluation; imported weights have no device."""
 
     commit: str | None
     uncommitted_changes: bool | None
@@ -59,12 +60,12 @@ class Origin(BaseModel):
     device: str | None = None
 
 
-class _Judged(BaseModel):
+class _Evaluated(BaseModel):
     evaluated_by: Origin
 
 
 def contents(settings: Settings, config: Path, results: Path) -> dict[str, Path]:
-    """Return the files of a bundle, there or not, by their names in it; see `bundle`."""
+    """Return the files of a bundle, existing or not, by their names in it; see `bundle`."""
     return _project(config) | _reports(settings, results, config.stem) | _runs(settings, config.stem, results)
 
 
@@ -78,7 +79,7 @@ def _project(config: Path) -> dict[str, Path]:
 
 
 def _reports(settings: Settings, results: Path, scale: str) -> dict[str, Path]:
-    """Return the files of all reports that the settings ask for."""
+    """Return the files of all reports of the scale."""
     names = [
         name
         for report in find_reports().values()
@@ -89,7 +90,7 @@ def _reports(settings: Settings, results: Path, scale: str) -> dict[str, Path]:
 
 
 def _below(folder: Path, inside: str) -> dict[str, Path]:
-    """Return the files below a folder by their names in the archive, without hidden ones."""
+    """Return the files in a folder, except hidden ones, by their names in the archive."""
     paths = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
     return {f"{inside}/{path.relative_to(folder).as_posix()}": path for path in paths}
 
@@ -112,12 +113,12 @@ def _runs(settings: Settings, scale: str, results: Path) -> dict[str, Path]:
 
 
 def origins_of(folder: Path) -> list[Origin]:
-    """Return how a run was judged and, if it was, trained.
+    """Return the provenance of a run's evaluation and, if it was trained, of its training.
 
     Raises:
-        UserError: its metrics.json or provenance.json does not say so.
+        UserError: metrics.json or provenance.json is missing or damaged.
     """
-    origins = [read_checked(folder / "metrics.json", _Judged).evaluated_by]
+    origins = [read_checked(folder / "metrics.json", _Evaluated).evaluated_by]
     trained = folder / "provenance.json"
     return [*origins, read_checked(trained, Origin)] if trained.is_file() else origins
 
@@ -127,9 +128,9 @@ def describe(parts: dict[str, Part], runs: list[Run], origins: list[Origin], end
 
     Args:
         parts: the files, by their names in the archive.
-        runs: all that were judged, of one scale.
-        origins: how they were trained and judged.
-        ended: when the last of them was judged, in ISO 8601.
+        runs: all evaluated runs of one scale.
+        origins: provenance of their training and evaluation.
+        ended: when the last of them was evaluated, in ISO 8601.
     """
     crate = ROCrate(version="1.1")
     crate.metadata.extra_contexts.append(TERMS)
@@ -161,7 +162,7 @@ def describe(parts: dict[str, Part], runs: list[Run], origins: list[Origin], end
         object=used + _data_sets(crate, runs),
         result=made,
         properties={
-            "name": f"The runs of scale {scale}, judged and reported",
+            "name": f"Evaluation and reports of the runs of scale {scale}",
             "description": _made_by(origins),
             "endTime": ended,
         },
@@ -171,9 +172,9 @@ def describe(parts: dict[str, Part], runs: list[Run], origins: list[Origin], end
 
 
 def _description(runs: list[Run]) -> str:
-    """Say what the results prove, for each data set: the label, and what stands in for real data."""
-    proves = {run.dataset.title: source_label(run) for run in runs}
-    lines = [f"{title}: {said}." for title, said in proves.items()]
+    """Return a description with the label of each data set's results, such as synthetic stand-in data."""
+    labels = {run.dataset.title: source_label(run) for run in runs}
+    lines = [f"{title}: {said}." for title, said in labels.items()]
     return " ".join(["Tables, figures, metrics and weights of a reproduction by Snakemake.", *lines])
 
 
@@ -222,4 +223,4 @@ def _data_sets(crate: ROCrate, runs: list[Run]) -> list[Any]:
 
 def _is_result(name: str, scale: str) -> bool:
     folders = tuple(f"results/{scale}/{folder}/" for folder in ("tables", "figures", "selection"))
-    return name.startswith(folders) or name.endswith(("/metrics.json", "/index.html"))
+    return name.startswith(folders) or name.endswith(("/metrics.json", "/index.html", "/report.md"))

@@ -1,4 +1,4 @@
-"""Weights from elsewhere, and for elsewhere: the authors' release in, a model with its card out."""
+"""Import the authors' released weights, and export a run's weights with a model card."""
 
 import json
 from pathlib import Path
@@ -26,27 +26,27 @@ from convttlstm.sharing.released import from_released
 
 
 def import_weights(source: Path, sha256: str, run: Run, folder: Path) -> None:
-    """Write a checkpoint of the authors' layout as the weights of a run, ready to be evaluated.
+    """Convert a checkpoint in the authors' layout to the weights of a run, ready for evaluation.
 
     Args:
-        source: the file; it holds `model_state_dict`, or the weights alone.
-        sha256: its checksum, from whoever gave it to you; nothing is read before it holds.
-        run: the settings that the weights are said to belong to.
-        folder: for best.safetensors, config.json and provenance.json; of no run that was trained here.
+        source: the checkpoint; it holds `model_state_dict`, or only the weights.
+        sha256: its checksum, as published with it; verified before the file is read.
+        run: the settings that the weights belong to.
+        folder: folder for best.safetensors, config.json and provenance.json, without a run trained here.
 
     Raises:
-        UserError: the checksum is another, the file is no such checkpoint, or it has other settings.
+        UserError: the checksum differs, the file is not such a checkpoint, or its settings differ.
     """
     if (folder / "history.csv").exists() or (folder / "last.ckpt").exists():
-        raise UserError(f"{folder}: holds a run that was trained here; choose another folder")
+        raise UserError(f"{folder}: holds a run that was trained here; name another folder")
     content = _read(source, sha256)
     try:
         ours = from_released(content.get("model_state_dict", content))
     except UserError as error:
         raise UserError(f"{source}: {error}") from None
-    except (AttributeError, RuntimeError) as error:  # no tensors, or of shapes that do not fit together
+    except (AttributeError, RuntimeError) as error:  # not tensors, or of inconsistent shapes
         reason = " ".join(str(error).split())
-        raise UserError(f"{source}: its weights are not of the authors' layout ({reason})") from None
+        raise UserError(f"{source}: its weights do not have the authors' layout ({reason})") from None
     model = create_model(run.model.name, run.dataset.channels, **run.model_arguments())
     _check_shapes(source, run, model, ours)
     folder.mkdir(parents=True, exist_ok=True)
@@ -63,13 +63,13 @@ def _read(source: Path, sha256: str) -> dict[str, Any]:
     if not source.is_file():
         raise UserError(f"{source}: no such file")
     if (found := sha256_of(source)) != sha256.lower():
-        raise UserError(f"{source}: has SHA-256 {found}, not {sha256}; it is not read")
+        raise UserError(f"{source}: has SHA-256 {found}, not {sha256}; it was not read, get it again")
     try:
         content = torch.load(source, map_location="cpu", weights_only=True)
-    except Exception:  # torch raises many kinds, and advises to read it unsafely
-        raise UserError(f"{source}: holds more than weights, or is no checkpoint; it is not read") from None
+    except Exception:  # torch raises many types, and advises to load it unsafely
+        raise UserError(f"{source}: holds more than weights, or is no checkpoint; it was not read") from None
     if not isinstance(content, dict):
-        raise UserError(f"{source}: holds no weights by name, but {type(content).__name__}")
+        raise UserError(f"{source}: holds a {type(content).__name__}, expected weights by name")
     return content
 
 
@@ -79,7 +79,7 @@ def _check_shapes(source: Path, run: Run, model: nn.Module, ours: dict[str, Tens
     for name in sorted(expected | found):
         if expected.get(name) != found.get(name):
             raise UserError(
-                f"{source}: {name} is {found.get(name)}, but {run.id} on {run.dataset_name} wants "
+                f"{source}: {name} is {found.get(name)}, but {run.id} on {run.dataset_name} needs "
                 f"{expected.get(name)}; name a run with the file's settings, such as conv_tt_lstm-N2-seed0"
             )
 
@@ -89,7 +89,7 @@ def export_weights(folder: Path, output: Path) -> None:
 
     Args:
         folder: the run's folder.
-        output: a new folder, for model.safetensors, model.json, README.md (the card), config.json and
+        output: a new folder for model.safetensors, model.json, README.md (the card), config.json and
             provenance.json.
 
     Raises:
@@ -125,9 +125,9 @@ model = load("path/to/this/folder")
 prediction = model(frames, context={run.dataset.context}, horizon={run.dataset.horizon})
 ```
 
-`frames` are {seen} of size {run.dataset.size}, values in [0, 1]; the last `horizon` outputs are
-the prediction. `convttlstm predict FOLDER VIDEO --horizon 10 -o prediction.gif` predicts how a video goes
-on{drawn}.
+`frames` are {seen} of {height} x {width} pixels, values in [0, 1]; the last `horizon` outputs are
+the prediction. `convttlstm predict FOLDER VIDEO --horizon 10 -o prediction.gif` predicts the next frames
+of a video{drawn}.
 
 - Weights: {origin}; SHA-256 {sha256}
 - Data: {data}
@@ -143,13 +143,16 @@ def _card(run: Run, folder: Path, parameters: int) -> str:
         origin = f"imported from {imported['file']}, SHA-256 {imported['sha256']}"
     else:
         origin = f"{made_by['epochs']} epochs on {made_by['device']}, torch {made_by['versions']['torch']}"
-    stand_in = "**The data are a synthetic stand-in: this proves nothing about the real ones.**"
+    stand_in = "**The data are a synthetic stand-in: results say nothing about the real data.**"
+    height, width = run.dataset.frame_shape
     return CARD.format(
-        licence="other" if imported else "mit",  # the authors' is non-commercial
+        height=height,
+        width=width,
+        licence="other" if imported else "mit",  # the authors' license is non-commercial
         run=run,
         parameters=parameters,
         sha256=made_by["weights_sha256"],
-        drawn="; without VIDEO, how a test sequence does" if run.dataset.generated else "",
+        drawn=", or without VIDEO of a test sequence" if run.dataset.generated else "",
         stand_in=stand_in if run.dataset.stand_in else "",
         seen=f"(batch, time, {run.dataset.channels}, height, width)",
         origin=f"{origin}; commit {made_by['commit']}",
@@ -160,9 +163,9 @@ def _card(run: Run, folder: Path, parameters: int) -> str:
 
 
 def _metrics(path: Path) -> str:
-    """Return a table of what the run reached on the test split, by horizon or by share of the frames."""
+    """Return a table of the run's metrics on the test split, by horizon or by fraction of the frames."""
     if not path.is_file():
-        return "Not judged on the test split."
+        return "Not evaluated on the test split."
     metrics = read_json(path)
     lines = [
         f"| {key} | {name} | {value['mean']:.6g} | {value['low']:.6g} to {value['high']:.6g} |"
@@ -170,6 +173,6 @@ def _metrics(path: Path) -> str:
         for name, value in values.items()
         if isinstance(value, dict) and "mean" in value
     ]
-    first = "frames predicted" if "horizons" in metrics else "share of the clip seen"
+    first = "frames predicted" if "horizons" in metrics else "fraction of the clip seen"
     head = [f"| {first} | metric | mean | 95 % interval |", "|---|---|---|---|"]
     return "\n".join(["On the test split:", "", *head, *lines])

@@ -1,9 +1,9 @@
-"""The authors' released weights, by our names.
+"""Rename the authors' released weights to this package's names.
 
-Theirs count blocks, layers and windows from 0, and windows from the oldest; a layer's begin with
-`layers.b{block}l{layer}.`, and a model that was trained on several GPUs puts `module.` before all.
+Their names count blocks, layers and windows from 0, and windows from the oldest. A layer's names begin with
+`layers.b{block}l{layer}.`; all names of a model trained on several GPUs begin with `module.`.
 
-    theirs              ours                  what
+    theirs              ours                  content
     layers_.{j}         window_weight[i-1]    P(i), i = N - j, for the hidden states of one window, oldest
                                               first: (C, lags x hidden, S, S) or (C, hidden, S, S, lags)
     layers.{j}, j<N-1   factors.{i-2}         G(i), i = N - j
@@ -24,15 +24,15 @@ CELL = re.compile(r"layers\.b(\d+)l(\d+)\..+")
 
 
 def from_released(released: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the weights of our `conv_tt_lstm` or `conv_lstm` from the authors' names.
+    """Return the weights of `conv_tt_lstm` or `conv_lstm`, renamed from the authors' names.
 
     Raises:
-        UserError: a weight of that layout is missing, or there is one that is not of it.
+        UserError: a weight of the authors' layout is missing, or there is an unknown one.
     """
     left = {name.removeprefix("module."): tensor for name, tensor in released.items()}
     places = dict.fromkeys(match.groups() for name in left if (match := CELL.fullmatch(name)))
     if not places:
-        raise UserError("holds no weights named layers.b0l0. ..., as the authors' release does")
+        raise UserError("holds no weights named layers.b0l0. ..., unlike the authors' release")
     ours: dict[str, Tensor] = {}
     for block, layer in places:
         prefix = f"layers.b{block}l{layer}."
@@ -47,7 +47,7 @@ def from_released(released: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 class _Weights:
-    """The weights below a prefix; what is taken is gone."""
+    """The weights with a prefix; `take` removes them."""
 
     def __init__(self, weights: dict[str, Tensor], prefix: str) -> None:
         self.weights, self.prefix = weights, prefix
@@ -78,7 +78,7 @@ def _higher_order(cell: _Weights) -> dict[str, Tensor]:
 
 
 def _window(weight: Tensor, hidden: int) -> Tensor:
-    """Return P(i)'s kernels for the hidden states of its window, newest first, (lags, C, hidden, S, S)."""
+    """Return P(i)'s kernels for the hidden states in its window, newest first, (lags, C, hidden, S, S)."""
     if weight.dim() == 5:
         return weight.movedim(-1, 0).flip(0)
     outputs, _, *size = weight.shape

@@ -1,4 +1,4 @@
-"""last.ckpt: everything needed to go on, bit for bit."""
+"""Checkpoints: last.ckpt holds everything needed to resume training bit for bit."""
 
 import hashlib
 import math
@@ -6,6 +6,7 @@ import os
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +19,21 @@ LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 
 @dataclass
 class Progress:
-    """Where a run stands."""
+    """How far a run is."""
 
-    conditions: dict[str, Any]  # what decides the bits; see `repeatability`
-    bit_exact: bool  # whether the same weights can be had again
+    conditions: dict[str, Any]  # hardware and software; see `repeatability`
+    bit_exact: bool  # whether training again gives the same weights
     epoch: int = 0  # finished epochs
-    step: int = 0  # finished steps of the epoch under way
-    loss_sum: float = 0.0  # of those steps' losses, each a mean over all processes
+    step: int = 0  # finished steps of the current epoch
+    loss_sum: float = 0.0  # sum of those steps' losses, each a mean over all processes
     seconds: float = 0.0  # spent on those steps
     best_loss: float = math.inf  # the lowest validation loss
     best_epoch: int = 0  # the epoch that reached it, counted from 1
-    history: list[dict[str, float]] = field(default_factory=list)  # a line for each finished epoch
+    history: list[dict[str, float]] = field(default_factory=list)  # one row per finished epoch
     interruptions: int = 0  # how often the run was resumed
 
     def summary(self) -> dict[str, Any]:
-        """Return what provenance.json says about a finished run."""
+        """Return the entries of provenance.json about training."""
         seconds = sum(row["seconds"] for row in self.history)
         samples = sum(row["samples"] for row in self.history)
         return {
@@ -41,15 +42,16 @@ class Progress:
             "minutes_per_10000_samples": seconds / 60 * 10_000 / samples,
             "wall_seconds": seconds,
             "interruptions": self.interruptions,
+            "finished": datetime.now(UTC).date().isoformat(),
             "bit_exact": self.bit_exact,
         }
 
 
 def save_checkpoint(folder: Path, content: dict[str, Any]) -> None:
-    """Write `content` to last.ckpt; the one before stays as previous.ckpt.
+    """Write `content` to last.ckpt, and keep the checkpoint before it as previous.ckpt.
 
     Raises:
-        UserError: it cannot be written; both earlier files are untouched then.
+        UserError: the file cannot be written; both earlier checkpoints are then unchanged.
     """
     last = folder / LAST
     with atomic_path(last) as temporary:
@@ -66,51 +68,53 @@ def save_checkpoint(folder: Path, content: dict[str, Any]) -> None:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what killed processes had begun to write; only the holder of the run's lock may do so."""
+    """Remove temporary files that killed processes left. Call it only while holding the run's lock."""
     for path in folder.glob(".*.tmp"):
         if path.is_file() and not path.is_symlink():
             path.unlink(missing_ok=True)
 
 
-def load_checkpoint(folder: Path, go_on_from: Callable[[dict[str, Any]], None]) -> None:
-    """Go on from the newest checkpoint of a run that can be read and used; do nothing if there is none.
+def load_checkpoint(folder: Path, restore: Callable[[dict[str, Any]], None]) -> None:
+    """Restore a run from its newest readable checkpoint; do nothing if there is none.
 
-    One that cannot is set aside as <name>.corrupt, with one line that says so and what follows.
+    An unreadable checkpoint is renamed to <name>.corrupt, and a line says so.
 
     Args:
-        folder: the run's.
-        go_on_from: takes up what a checkpoint holds.
+        folder: the run's folder.
+        restore: called with the checkpoint's content.
 
     Raises:
-        UserError: there are checkpoints, but none can be used.
+        UserError: there are checkpoints, but none is readable.
     """
     found = [path for name in (LAST, PREVIOUS) if (path := folder / name).exists()]
     for path in found:
         try:
-            # torch does not look at the archive's own checksums.
+            # torch does not check the archive's own checksums.
             with zipfile.ZipFile(path) as archive:
                 if broken := archive.testzip():
                     raise ValueError(f"bad checksum of {broken}")
-            go_on_from(torch.load(path, map_location="cpu", weights_only=True))
+            restore(torch.load(path, map_location="cpu", weights_only=True))
             return
         except UserError:
             raise
         except OSError as error:
-            raise UserError(f"{path}: cannot be read ({error}); nothing was changed, try again") from error
-        except Exception as error:  # torch raises many kinds for a file that is broken, or of another layout
+            raise UserError(
+                f"{path}: cannot be read ({error}); nothing was changed, run the same command again"
+            ) from error
+        except Exception as error:  # torch raises many types of errors for a damaged file
             aside = path.with_name(f"{path.name}.corrupt")
             path.replace(aside)
-            print(f"{path}: unusable checkpoint ({shortened(error)}); set aside as {aside.name}")
+            print(f"{path}: unusable checkpoint ({shortened(error)}); renamed to {aside.name}")
     if found:
         raise UserError(
-            f"{folder}: no checkpoint can be used; give the same command again to train from the start"
+            f"{folder}: no readable checkpoint is left; run the same command again to train from the start"
         )
 
 
 def set_aside(folder: Path, saved: dict[str, Any]) -> Path:
-    """Rename the checkpoint that `load_checkpoint` returned, so that another run can take its place.
+    """Rename a run's newest checkpoint, which has other settings or data, so that training can start again.
 
-    Its new name holds a digest of what it was trained with; the one before it is dropped.
+    Its new name holds a digest of its settings and data. The checkpoint before it is deleted.
     """
     digest = hashlib.sha256(repr((saved["identity"], saved["data"])).encode()).hexdigest()[:8]
     aside = folder / f"superseded-{digest}.ckpt"

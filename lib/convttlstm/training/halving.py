@@ -1,8 +1,8 @@
-"""Successive halving: the points of a grid are trained in rounds, and only the best go on to the next.
+"""Successive halving: train a grid's points in rounds; only the best advance to the next round.
 
 Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter Optimization", AISTATS
-2016. The runs are those of the full grid, in the same folders: one that goes on does so from its checkpoint,
-and one that was given up can be taken up again by the full grid.
+2016. The runs and their folders are those of the full grid. A run that advances resumes from its checkpoint;
+a full search later resumes those that dropped out.
 """
 
 from pathlib import Path
@@ -23,10 +23,11 @@ def train_rung(
     ranking: Path | None,
     output: Path,
 ) -> None:
-    """Train one run of a round for that round's epochs, and write how far it came.
+    """Train one run of a round up to that round's epochs, and write its lowest validation loss.
 
-    `place` is the role whose grid is searched, the round, and which of its runs, counted from 0. `ranking`
-    is what `select` made of the round before; None for the first. `output` is a JSON file.
+    `place` is the role whose grid is searched, the round, and the index of the run in the round; both count
+    from 0. `ranking` is the file that `select` wrote for the round before; None for the first round. `output`
+    is a JSON file.
 
     Raises:
         UserError, Interrupted: see `train`.
@@ -34,7 +35,7 @@ def train_rung(
     role, rung, number = place
     planned = rungs(settings, dataset, role) if grid_runs(settings, dataset, role) else []
     if rung >= len(planned) or number >= planned[rung].places:
-        raise UserError(f"search for {role} on {dataset}: there is no place {number} in round {rung}")
+        raise UserError(f"search for {role} on {dataset}: round {rung} has no place {number}")
     if ranking:
         name = read_json(ranking)["ranking"][number]["run"]
     else:

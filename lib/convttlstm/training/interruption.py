@@ -1,4 +1,4 @@
-"""Why a run saves before its end: a checkpoint is due, or something asks it to stop."""
+"""Reasons to save during training: a checkpoint is due, a signal arrived, or the job's time runs out."""
 
 import contextlib
 import math
@@ -10,12 +10,12 @@ from typing import Any
 
 from convttlstm import slurm
 
-EXIT_INTERRUPTED = 75  # EX_TEMPFAIL of sysexits.h: the same command goes on
-SAVING_SECONDS = 120.0  # kept of a Slurm job's time; of a short job's a tenth
+EXIT_INTERRUPTED = 75  # EX_TEMPFAIL of sysexits.h: the same command resumes
+SAVING_SECONDS = 120.0  # reserved at the end of a Slurm job; a tenth of a short job
 
 
 class Reason(IntEnum):
-    """Why a run saves; of several processes' reasons the highest counts."""
+    """Why a run saves; among several processes the highest value counts."""
 
     NONE = 0
     DUE = 1  # checkpoint_minutes have passed
@@ -39,7 +39,7 @@ class Reason(IntEnum):
 
 
 class Interrupted(Exception):
-    """Something asked the run to stop, its `reason`, and it has saved."""
+    """The run was asked to stop, for `reason`, and has saved."""
 
     def __init__(self, message: str, reason: Reason) -> None:
         super().__init__(message)
@@ -48,7 +48,7 @@ class Interrupted(Exception):
 
 @contextlib.contextmanager
 def stop_requests() -> Iterator[Callable[[], Reason]]:
-    """Catch signals; yield a function that returns the first request to stop: a signal, or the job's end."""
+    """Catch signals; yield a function that returns the first reason to stop: a signal, or the time limit."""
     received: list[Reason] = []
     left = slurm.seconds_left()
     deadline = time.monotonic() + left - min(SAVING_SECONDS, left / 10) if left else math.inf
@@ -56,7 +56,7 @@ def stop_requests() -> Iterator[Callable[[], Reason]]:
     def note(number: int, frame: Any) -> None:
         received.append(Reason[signal.Signals(number).name])
 
-    def asked() -> Reason:
+    def stop_reason() -> Reason:
         if not received and time.monotonic() > deadline:
             received.append(Reason.TIME_LIMIT)
         return received[0] if received else Reason.NONE
@@ -64,7 +64,7 @@ def stop_requests() -> Iterator[Callable[[], Reason]]:
     numbers = signal.SIGTERM, signal.SIGUSR1, signal.SIGINT
     before = {number: signal.signal(number, note) for number in numbers}
     try:
-        yield asked
+        yield stop_reason
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""What a run trains and validates on, batch by batch, the same whatever the number of processes."""
+"""Batches for training and validation, the same whatever the number of processes."""
 
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 from lightning_fabric import Fabric
 
 from convttlstm.config import Run
-from convttlstm.data.activities import Activities, Part, judging_plan, training_plan
+from convttlstm.data.activities import Activities, Part, evaluation_plan, training_plan
 from convttlstm.data.clips import open_clips
 from convttlstm.files import UserError
 from convttlstm.randomness import Stream, uniform
@@ -15,24 +15,24 @@ from convttlstm.training.recipes.base import Batch
 
 
 def epoch_order(seed: int, epoch: int, sequences: int, samples: int) -> np.ndarray:
-    """Return the indices of the sequences that an epoch trains on, drawn without replacement."""
+    """Return the indices of an epoch's training sequences, drawn without replacement."""
     return np.argsort(uniform(seed, Stream.ORDER, epoch, count=sequences), kind="stable")[:samples]
 
 
 def _refuse_too_few(run: Run, data: Path, sequences: int) -> None:
     if run.training.samples_per_epoch > sequences:
         raise UserError(
-            f"{run.id}: {data} has {sequences:,} sequences to train on, but "
+            f"{run.id}: {data} has {sequences:,} training sequences, but "
             f"training.samples_per_epoch is {run.training.samples_per_epoch:,}; lower it"
         )
 
 
 class ClipLoader:
-    """This process's share of sequences of one length, which it reads itself.
+    """This process's share of sequences of equal length, read in the process itself.
 
     Attributes:
         sources: checksums of the training and the validation split.
-        validated: sequences in the validation split, of all processes.
+        validated: number of sequences in the validation split, over all processes.
     """
 
     def __init__(self, run: Run, data: Path, fabric: Fabric) -> None:
@@ -61,9 +61,9 @@ class ClipLoader:
 
 
 class ActivityLoader:
-    """This process's share of first parts of labelled clips, decoded in processes beside this one.
+    """This process's share of labelled clips, each cut to its first part; worker processes decode them.
 
-    Its attributes are those of `ClipLoader`.
+    It has the attributes of `ClipLoader`.
     """
 
     def __init__(self, run: Run, data: Path, fabric: Fabric) -> None:
@@ -89,7 +89,7 @@ class ActivityLoader:
     def validation(self) -> Generator[Batch]:
         """Yield the validation split at each fraction."""
         size = self.run.training.batch_size
-        plan = [batch for f in self.fractions for batch in judging_plan(self.held_out, f, size)]
+        plan = [batch for f in self.fractions for batch in evaluation_plan(self.held_out, f, size)]
         yield from self._batches(self.held_out, plan, 0)
 
     def _batches(self, clips: Activities, plan: Sequence[Sequence[Part]], epoch: int) -> Generator[Batch]:
@@ -103,9 +103,9 @@ Loader = ClipLoader | ActivityLoader
 
 
 def open_loader(run: Run, data: Path, fabric: Fabric) -> Loader:
-    """Return the run's sequences.
+    """Return the loader of a run's batches.
 
     Raises:
-        UserError: the prepared data are missing or damaged, or too few for an epoch.
+        UserError: the prepared data are missing or damaged, or there are too few for an epoch.
     """
     return (ActivityLoader if run.dataset.recognition else ClipLoader)(run, data, fabric)

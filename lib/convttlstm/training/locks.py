@@ -1,4 +1,4 @@
-"""The lock that keeps two processes from training one run; to be read without torch."""
+"""A lock so that two processes never train the same run; does not import torch."""
 
 import contextlib
 import fcntl
@@ -17,10 +17,10 @@ LOCK = ".lock"
 
 @contextlib.contextmanager
 def run_lock(folder: Path) -> Iterator[None]:
-    """Hold the run's folder for this process, after the one that holds it; the lock dies with its holder.
+    """Hold the lock of a run's folder; wait while another process holds it. It ends with its process.
 
     Raises:
-        UserError: .lock is a link, or no lock that was made here.
+        UserError: .lock is a link, or is not a lock file of this program.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _open_lock(folder / LOCK) as file:
@@ -29,7 +29,7 @@ def run_lock(folder: Path) -> Iterator[None]:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             file.seek(0)
-            print(f"{folder}: {file.read().strip()} trains this run; waiting for its end", flush=True)
+            print(f"{folder}: {file.read().strip()} is training this run; waiting until it ends", flush=True)
             fcntl.lockf(file, fcntl.LOCK_EX)
         file.seek(0)
         file.truncate()
@@ -39,31 +39,31 @@ def run_lock(folder: Path) -> Iterator[None]:
 
 
 def _open_lock(path: Path) -> TextIO:
-    """Return the lock's file, made if need be; nothing that a link leads to is opened."""
+    """Open the lock file, and create it if needed; links are not followed."""
     try:
         file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "r+")
     except OSError as error:
         raise UserError(f"{path}: cannot be opened as a lock ({error.strerror}); delete it") from None
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode) or file.read(8) not in ("", "process "):
         file.close()
-        raise UserError(f"{path}: is no lock of a training process; move it away")
+        raise UserError(f"{path}: is not a lock file of a training process; move it away")
     file.seek(0)
     return file
 
 
-def forget(folder: Path) -> Path:
-    """Move a run's folder out of the way, so that the run is trained anew; return where it is now.
+def archive(folder: Path) -> Path:
+    """Move a run's folder away, so that the run is trained again; return its new path.
 
-    That is results/<scale>/forgotten/<dataset>/<run>-<number>, for a run's usual folder.
+    For a run's usual folder that is results/<scale>/forgotten/<dataset>/<run>-<number>.
 
     Raises:
-        UserError: there is no run in the folder, or it is being trained.
+        UserError: the folder holds no run, or the run is in training.
     """
     folder = folder.absolute()
     if not (folder / "config.json").is_file():
-        raise UserError(f"{folder}: no run is here (it has no config.json)")
+        raise UserError(f"{folder}: holds no run (config.json is missing); name a run's folder")
     if is_locked(folder):
-        raise UserError(f"{folder}: is being trained; stop that first")
+        raise UserError(f"{folder}: a process is training this run; stop it first")
     place = folder.parents[2] / "forgotten" / folder.parent.name
     place.mkdir(parents=True, exist_ok=True)
     aside = next(path for number in count(1) if not (path := place / f"{folder.name}-{number}").exists())
@@ -72,7 +72,7 @@ def forget(folder: Path) -> Path:
 
 
 def is_locked(folder: Path) -> bool:
-    """Return whether a process trains a run."""
+    """Return whether a process is training a run."""
     try:
         with (folder / LOCK).open() as file:
             fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

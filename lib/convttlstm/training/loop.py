@@ -1,8 +1,8 @@
-"""The training loop: resumes bit for bit, stops cleanly, publishes what it finished by rename.
+"""The training loop: resumes bit for bit, stops cleanly, and publishes finished files by rename.
 
-A run's folder holds, while it trains, last.ckpt and the one before, and history.partial.csv; at the
-end best.safetensors, history.csv and provenance.json. Killed at any moment and started again with
-the same command, it ends with the same weights.
+During training a run's folder holds last.ckpt, previous.ckpt and history.partial.csv; at the end
+best.safetensors, history.csv and provenance.json. A run that is killed at any moment and started again with
+the same command ends with the same weights.
 """
 
 import contextlib
@@ -43,31 +43,28 @@ from convttlstm.training.recipes import RECIPES, Batch
 
 
 def train(run: Run, data: Path, folder: Path, until: int | None = None) -> None:
-    """Train a run to its end, or go on with it.
-
-    After the epoch `until` it stops, and publishes only what is finished.
+    """Train a run, or resume it, up to the epoch `until` or its last one; publish it if that was its last.
 
     Raises:
-        UserError: data or checkpoints cannot be used, the loss is no longer finite, or a file cannot
-            be written.
-        Interrupted: SIGTERM, SIGUSR1 or SIGINT came, or a Slurm job's time runs out; the run has been saved.
+        UserError: data or checkpoints cannot be used, the loss is not finite, or a file cannot be written.
+        Interrupted: SIGTERM, SIGUSR1 or SIGINT arrived, or a Slurm job's time runs out; the run was saved.
     """
     fabric = launch(run)
     with run_lock(folder) if fabric.is_global_zero else contextlib.nullcontext():
         if fabric.is_global_zero:
             remove_unfinished(folder)
-        fabric.barrier()  # the others read no checkpoint while an earlier process still writes
+        fabric.barrier()  # other processes must not read a checkpoint that an earlier one still writes
         trainer = Trainer(run, data, folder, fabric)
         trainer.resume()
-        with stop_requests() as asked:
-            trainer.run_epochs(asked, until or run.training.epochs)
+        with stop_requests() as stop_reason:
+            trainer.run_epochs(stop_reason, until or run.training.epochs)
         if trainer.progress.epoch == run.training.epochs:
             trainer.publish()
 
 
 def launch(run: Run) -> Fabric:
-    """Start the processes that train a run together, with the arithmetic that it asks for."""
-    warnings.filterwarnings("ignore", message="The `srun` command is available")  # but need not be used
+    """Start the processes that train a run together, and set their arithmetic."""
+    warnings.filterwarnings("ignore", message="The `srun` command is available")  # srun is not needed
     alone = run.compute.devices * run.compute.nodes == 1
     fabric = Fabric(
         accelerator=device_kind(run.compute.accelerator),
@@ -75,7 +72,7 @@ def launch(run: Run) -> Fabric:
         num_nodes=run.compute.nodes,
         strategy="auto" if alone else "ddp",
         precision="32-true" if run.training.precision == "tf32" else run.training.precision,
-        # A job around this process may have several tasks, which are not ours.
+        # The enclosing job may have several tasks that do not belong to this run.
         plugins=LightningEnvironment() if alone else None,
     )
     set_arithmetic(run.training.precision == "tf32", run.compute.deterministic)
@@ -85,13 +82,13 @@ def launch(run: Run) -> Fabric:
 
 
 class Trainer:
-    """One run under way on this process, or on this process's share of several."""
+    """The training of one run in this process, which may be one of several."""
 
     def __init__(self, run: Run, data: Path, folder: Path, fabric: Fabric) -> None:
         self.run, self.folder, self.fabric = run, folder, fabric
         self.steps = run.training.samples_per_epoch // run.training.batch_size
         self.loader = open_loader(run, data, fabric)
-        # What a checkpoint must share with this run to be its own.
+        # A checkpoint of this run has the same identity.
         self.identity = {"identity": run.deciding(), "data": self.loader.sources}
         self.recipe = RECIPES[run.training.recipe](run, fabric, self._fresh_model())
         self.model = self.recipe.model
@@ -105,20 +102,20 @@ class Trainer:
         torch.manual_seed(run.seed)
         model = create_model(run.model.name, run.dataset.channels, **run.model_arguments())
         if run.compute.compile and not hasattr(model, "stack"):
-            self.say(f"{run.id}: compute.compile serves the recurrent stack only; trained uncompiled")
+            self.say(f"{run.id}: compute.compile works for the recurrent models only; training without it")
         elif run.compute.compile:
             model.stack.compile_cells()  # type: ignore[operator, union-attr]
         return model
 
     def say(self, message: str) -> None:
-        """Print a line once, whatever the number of processes, above a progress bar if there is one."""
+        """Print a line from the first process only, above the progress bar if there is one."""
         if self.fabric.is_global_zero:
             tqdm.write(message)
             sys.stdout.flush()
 
     def resume(self) -> None:
-        """Go on from the newest readable checkpoint of the same settings and data."""
-        load_checkpoint(self.folder, self._go_on_from)
+        """Resume from the newest readable checkpoint if its settings and data are this run's."""
+        load_checkpoint(self.folder, self._restore)
         if self.fabric.is_global_zero:
             write_run(self.folder, self.run)
 
@@ -127,26 +124,26 @@ class Trainer:
         if self.fabric.is_global_zero:
             aside = set_aside(self.folder, saved)
             self.say(
-                f"{self.folder}: the checkpoint belongs to other settings or data ({listed(changes)}); "
-                f"kept as {aside.name}, training starts anew"
+                f"{self.folder}: the checkpoint has other settings or data ({listed(changes)}); "
+                f"kept as {aside.name}, training starts again"
             )
         self.fabric.barrier()
 
     def _changes_since(self, saved: dict[str, Any]) -> list[str]:
-        """Return what decides the weights and is not as a checkpoint has it."""
+        """Return the settings and data that decide the weights and differ from a checkpoint's."""
         earlier, data = saved["identity"], self.loader.sources
         changes = self.run.changes_since(earlier if isinstance(earlier, dict) else json.loads(earlier))
         return changes + [f"{split} data" for split in data if saved["data"].get(split) != data[split]]
 
-    def _go_on_from(self, saved: dict[str, Any]) -> None:
+    def _restore(self, saved: dict[str, Any]) -> None:
         if changes := self._changes_since(saved):
             self._set_aside(saved, changes)
             return
         progress = Progress(**saved["progress"])
         if progress.epoch > self.run.training.epochs:
             raise UserError(
-                f"{self.folder}: is trained for {progress.epoch} epochs already, training.epochs is "
-                f"{self.run.training.epochs}; set it to {progress.epoch}, or set the run aside by "
+                f"{self.folder}: has {progress.epoch} epochs already, but training.epochs is "
+                f"{self.run.training.epochs}; set it to {progress.epoch}, or archive the run with "
                 "`convttlstm forget`"
             )
         self.model.load_state_dict(saved["model"])
@@ -155,7 +152,7 @@ class Trainer:
         now, self.progress = self.progress.conditions, progress
         if self.progress.epoch < self.run.training.epochs:
             self.progress.interruptions += 1
-            self.say(f"{self.run.id}: goes on after epoch {self.progress.epoch}, step {self.progress.step}")
+            self.say(f"{self.run.id}: resumes after epoch {self.progress.epoch}, step {self.progress.step}")
         if changed := differences(self.progress.conditions, now):
             self.progress.bit_exact = False
             self.progress.conditions = now
@@ -164,18 +161,18 @@ class Trainer:
                 "the result is no longer bit-identical to an uninterrupted run"
             )
 
-    def run_epochs(self, asked: Callable[[], Reason], until: int) -> None:
-        """Train the epochs that are left up to `until`, or until `asked` gives a reason to stop."""
+    def run_epochs(self, stop_reason: Callable[[], Reason], until: int) -> None:
+        """Train the remaining epochs up to `until`, or until `stop_reason` returns a reason to stop."""
         while self.progress.epoch < until:
-            self._train_epoch(asked)
-            self._close_epoch(self._validation_loss(asked))
+            self._train_epoch(stop_reason)
+            self._close_epoch(self._validation_loss(stop_reason))
 
-    def _train_epoch(self, asked: Callable[[], Reason]) -> None:
+    def _train_epoch(self, stop_reason: Callable[[], Reason]) -> None:
         progress = self.progress
         self.model.train()
         loss_sum = torch.tensor(progress.loss_sum, dtype=torch.float64, device=self.fabric.device)
         started = time.monotonic() - progress.seconds
-        # Closed at once when something is raised, so that no process that decodes clips stays.
+        # Closed at once on an error, so that no worker process stays behind.
         with (
             contextlib.closing(self.loader.epoch(progress.epoch + 1, progress.step)) as batches,
             self._bar(batches) as bar,
@@ -184,7 +181,7 @@ class Trainer:
                 loss_sum += self.recipe.step(batch)
                 progress.step += 1
                 progress.seconds = time.monotonic() - started
-                reason = self._reason_to_save(asked)
+                reason = self._reason_to_save(stop_reason)
                 if reason or progress.step == self.steps:
                     progress.loss_sum = self._sum(loss_sum) / self.fabric.world_size
                     self._check_finite(progress.loss_sum)
@@ -202,9 +199,9 @@ class Trainer:
             leave=False,
         )
 
-    def _reason_to_save(self, asked: Callable[[], Reason]) -> Reason:
-        # The same on all processes: one that stopped alone would leave the others waiting.
-        reason = asked()
+    def _reason_to_save(self, stop_reason: Callable[[], Reason]) -> Reason:
+        # All processes must agree: the others would wait for one that stopped alone.
+        reason = stop_reason()
         if not reason and time.monotonic() - self.saved_at > 60 * self.run.compute.checkpoint_minutes:
             reason = Reason.DUE
         if self.fabric.world_size > 1:
@@ -217,27 +214,27 @@ class Trainer:
         if reason.stops:
             raise Interrupted(
                 f"{self.run.id}: stopped by {reason} after {self.progress.step} of {self.steps} steps of "
-                f"epoch {self.progress.epoch + 1}, all saved; the same command goes on from there",
+                f"epoch {self.progress.epoch + 1}, all saved; run the same command again to resume",
                 reason,
             )
 
     def _check_finite(self, loss: float) -> None:
         if not math.isfinite(loss):
-            saved = f"{LAST} is from before; " if (self.folder / LAST).exists() else ""
+            saved = f"{LAST} was saved before that; " if (self.folder / LAST).exists() else ""
             raise UserError(
                 f"{self.run.id}: the loss is {loss} in epoch {self.progress.epoch + 1}; {saved}"
                 "lower training.learning_rate or training.gradient_clip"
             )
 
     @torch.no_grad()
-    def _validation_loss(self, asked: Callable[[], Reason]) -> float:
+    def _validation_loss(self, stop_reason: Callable[[], Reason]) -> float:
         self.model.eval()
         total = torch.zeros((), dtype=torch.float64, device=self.fabric.device)
         with contextlib.closing(self.loader.validation()) as batches:
             for batch in batches:
                 total += self.recipe.validate(batch) * len(batch.samples)
-                # Of several processes each may have another number of batches: these stop afterwards.
-                if self.fabric.world_size == 1 and (reason := asked()):
+                # Several processes may have different numbers of batches, so they stop after validation.
+                if self.fabric.world_size == 1 and (reason := stop_reason()):
                     self._save_for(reason)
         return self._sum(total) / self.loader.validated
 
@@ -272,7 +269,7 @@ class Trainer:
         )
 
     def save(self) -> None:
-        """Write the checkpoint, and the growing history beside it."""
+        """Write the checkpoint and the history so far."""
         if self.fabric.is_global_zero:
             content = self.identity | {
                 "model": self.model.state_dict(),
@@ -285,7 +282,7 @@ class Trainer:
         self.saved_at = time.monotonic()
 
     def publish(self) -> None:
-        """Give the finished run's files their final names."""
+        """Write the finished run's weights, history and provenance."""
         if self.fabric.is_global_zero:
             parameters = sum(value.numel() for value in self.model.parameters())
             publish(self.run, self.folder, self.best, self.progress, self.loader.sources, parameters)

@@ -1,4 +1,4 @@
-"""What a finished run leaves: best.safetensors, history.csv and provenance.json."""
+"""The files of a finished run: best.safetensors, history.csv and provenance.json."""
 
 import contextlib
 from pathlib import Path
@@ -19,15 +19,15 @@ WEIGHTS, PROVENANCE = "best.safetensors", "provenance.json"
 def publish(
     run: Run, folder: Path, best: dict[str, Tensor], progress: Progress, data: dict[str, str], parameters: int
 ) -> None:
-    """Write what a finished run leaves: its `best` weights, and how they came about."""
+    """Write a finished run's `best` weights, history and provenance.
+
+    `data` has a checksum for each split, `parameters` is the number of weights.
+    """
     write_history(folder / HISTORY, progress.history)
     (folder / PARTIAL).unlink(missing_ok=True)
     with atomic_path(folder / WEIGHTS) as temporary:
         # One entry only: safetensors writes several in random order.
-        try:
-            save_file(best, temporary, {"digest": run.digest()})
-        except SafetensorError as error:  # that is how it reports a full disk
-            raise OSError(str(error)) from error
+        save_file(best, temporary, {"digest": run.digest()})
         made_by = {
             "run": run.id,
             **provenance.origin(),
@@ -41,10 +41,10 @@ def publish(
         write_json(folder / PROVENANCE, made_by)
 
 
-def adopt(run: Run, folder: Path) -> bool:
-    """Copy the files of a finished run of the same settings and seed; return whether there is one.
+def reuse(run: Run, folder: Path) -> bool:
+    """Copy the files of a finished run with the same settings and seed; return whether there is one.
 
-    A selected run is a run of the grid under another name; their folders are side by side.
+    A selected run is a run of the grid under another name, in a folder next to it.
     """
     for weights in sorted(folder.parent.glob(f"{run.system}-*/{WEIGHTS}")):
         with contextlib.suppress(SafetensorError), safe_open(weights, framework="pt") as file:
@@ -52,6 +52,6 @@ def adopt(run: Run, folder: Path) -> bool:
                 for name in (HISTORY, PROVENANCE, WEIGHTS):
                     write_bytes(folder / name, (weights.parent / name).read_bytes())
                 write_run(folder, run)
-                print(f"{run.id}: is {weights.parent.name}, which is trained; its files are copied")
+                print(f"{run.id}: copied from {weights.parent.name}, a finished run with the same settings")
                 return True
     return False

@@ -1,7 +1,4 @@
-"""When true frames give way to predictions, and when the learning rate falls (Appendix B).
-
-Both follow the validation loss. The state is four numbers, so that a resumed run goes on exactly.
-"""
+"""Schedules of scheduled sampling and of the learning rate (Appendix B); both follow the validation loss."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -12,11 +9,11 @@ from convttlstm.config import Training
 
 @dataclass
 class Plateau:
-    """Scheduled sampling and learning-rate decay, both started by a loss that no longer improves.
+    """Scheduled sampling and learning-rate decay, each started by a plateau of the validation loss.
 
     The sampling ratio (the share of true frames fed back) is 1 until the loss has not improved for
-    `patience` epochs, `earliest` epochs at least, and then loses `rate` an epoch down to 0. Once the
-    loss has again not improved for `patience` epochs, the learning rate falls by `factor` every
+    `patience` epochs, and for at least `earliest` epochs. Then it falls by `rate` each epoch, down to 0.
+    After another `patience` epochs without improvement, the learning rate is multiplied by `factor` every
     `interval` epochs.
     """
 
@@ -28,7 +25,7 @@ class Plateau:
     decay_since: int | None = None  # the epoch after which the learning rate began to fall
 
     def finish_epoch(self, validation_loss: float) -> None:
-        """Take note of the validation loss of the epoch that just ended."""
+        """Update both schedules with the validation loss of the epoch that just ended."""
         self.epoch += 1
         if validation_loss < self.best_loss:
             self.best_loss, self.best_epoch = validation_loss, self.epoch
@@ -43,16 +40,16 @@ class Plateau:
 
     @property
     def sampling_ratio(self) -> float:
-        """The share of true frames fed back in the epoch to come."""
+        """The share of true frames fed back in the next epoch."""
         if self.sampling_since is None:
             return 1.0
-        # The epoch right after the plateau is the first with a lower ratio.
+        # The first epoch after the plateau has a lower ratio already.
         epochs = self.epoch - self.sampling_since + 1
         return max(0.0, 1.0 - self.training.scheduled_sampling.rate * epochs)
 
     @property
     def learning_rate(self) -> float:
-        """The learning rate of the epoch to come."""
+        """The learning rate of the next epoch."""
         if self.decay_since is None:
             return self.training.learning_rate
         decay = self.training.learning_rate_decay
@@ -60,10 +57,10 @@ class Plateau:
         return self.training.learning_rate * decay.factor**falls
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the numbers that `load_state_dict` takes."""
+        """Return the numbers that `load_state_dict` restores."""
         return {name: value for name, value in asdict(self).items() if name != "training"}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state`."""
+        """Restore `state`."""
         for name, value in state.items():
             setattr(self, name, value)

@@ -1,10 +1,11 @@
 """Accuracy by group of activities as a heat map."""
 
+import pandas as pd
 from matplotlib.figure import Figure
 
 from convttlstm.config import shown_runs
-from convttlstm.reporting.drawing import WIDTH, compares_with_paper, footnote, heat_map
-from convttlstm.reporting.report import FigureReport, Runs, recognised
+from convttlstm.reporting.drawing import WIDTH, compares_with_paper, heat_map
+from convttlstm.reporting.report import FigureReport, Runs, recognized
 from convttlstm.results import Scale, read_table
 
 TABLE = "tables/table1.csv"
@@ -19,41 +20,41 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     table["row"] = table["method"] + ", " + where + ", " + shares
     table["value"] = table["accuracy"].astype(float)
     grid = table.pivot_table(index="row", columns="group", values="value", sort=False)
-    run = loaded[0].config
-    # Beside each other where they compare, else the paper's above a line.
-    beside = compares_with_paper(run)
-    grid = grid.loc[
-        sorted(
-            grid.index,
-            key=lambda row: (not beside and ", here, " in row, row.rpartition(", ")[2], ", here, " in row),
-        )
-    ]
-    figure = Figure((WIDTH, 0.19 * len(grid) + 1.1))
-    axes = figure.subplots()
-    heat_map(
-        grid, axes, cmap="viridis", vmin=0, vmax=100, annot=True, fmt=".0f", annot_kws={"size": 6},
-        linewidths=0.4, cbar_kws={"label": "percent right"},
-    )  # fmt: skip
-    axes.set(xlabel="", ylabel="")
-    axes.tick_params(length=0, labelrotation=0)
-    axes.tick_params(axis="x", labelrotation=35)
-    note = "Clips whose very activity was named; the paper does not say whether it counts those."
-    if not beside:
-        axes.axhline(sum(", paper, " in row for row in grid.index), color="black", linewidth=1.2)
-        note += " Its rows, above the line, are of other data and do not compare."
-    return figure, footnote(run, note, WIDTH)
+    note = "Clips whose very activity was named; the paper does not say whether it counts those"
+    order = sorted(grid.index, key=lambda row: (row.rpartition(", ")[2], ", here, " in row))
+    if compares_with_paper(loaded[0].config):
+        return _heat_maps([grid.loc[order]]), note
+    parts = [grid.loc[[row for row in order if where in row]] for where in (", paper, ", ", here, ")]
+    note += "\nThe paper's rows are of other data and have colours of their own: the two do not compare"
+    return _heat_maps(parts), note
+
+
+def _heat_maps(parts: list[pd.DataFrame]) -> Figure:
+    """Return tables of percentages under each other, each with colours from zero to its own highest."""
+    figure = Figure((WIDTH, 0.19 * sum(map(len, parts)) + 0.25 * len(parts) + 0.8))
+    panels = figure.subplots(len(parts), 1, squeeze=False, height_ratios=[len(part) for part in parts])[:, 0]
+    for axes, part in zip(panels, parts, strict=True):
+        heat_map(
+            part, axes, cmap="viridis", vmin=0, vmax=float(part.max(axis=None)), annot=True, fmt=".1f",
+            annot_kws={"size": 6}, linewidths=0.4, cbar_kws={"label": "% right"},
+        )  # fmt: skip
+        axes.set(xlabel="", ylabel="")
+        axes.tick_params(length=0, labelrotation=0)
+        last = axes is panels[-1]
+        axes.tick_params(axis="x", labelrotation=35, labelbottom=last)
+    return figure
 
 
 REPORT = FigureReport(
     name="activities",
-    datasets=recognised,
+    datasets=recognized,
     each=False,
     runs=shown_runs,
     reads=lambda scale, dataset: [scale.folder / TABLE],
     heading="Activity by activity",
     place=40,
     title="Accuracy by group of activities",
-    caption="The paper's rows beside ours.",
+    caption="The share of clips that each model named right.",
     alternative="A heat map: a row for each model and fraction, a column for each group of activities; "
     "the accuracy stands in each cell.",
     draw=draw,

@@ -10,6 +10,7 @@ REPORT = FigureReport(
     runs=table_runs,
     heading="Figure 3: what predictions look like",
     place=31,
+    folded=True,
     title="Gallery",
     caption="Best, median and worst of the test sequences kept, by the rule beneath the figure.",
     alternative="Three film strips beneath each other, each with the truth on top and the predictions below.",

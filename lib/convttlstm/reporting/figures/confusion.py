@@ -5,8 +5,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from convttlstm.config import shown_runs
-from convttlstm.reporting.drawing import GREY, WIDTH, footnote, heat_map
-from convttlstm.reporting.report import FigureReport, Runs, recognised
+from convttlstm.reporting.drawing import GREY, WIDTH, heat_map
+from convttlstm.reporting.report import FigureReport, Runs, recognized
 from convttlstm.results import Recognition, Scale
 
 
@@ -21,7 +21,7 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
         "Rows: the truth, columns: what was named, each row's share of clips from white to dark; "
         "activities in the order of their list, named by group."
     )
-    return figure, footnote(loaded[0].config, note, WIDTH)
+    return figure, note
 
 
 def _draw_confusion(axes: Axes, result: Recognition, named: bool) -> None:
@@ -45,11 +45,12 @@ def _draw_confusion(axes: Axes, result: Recognition, named: bool) -> None:
 
 REPORT = FigureReport(
     name="confusion",
-    datasets=recognised,
+    datasets=recognized,
     each=False,
     runs=shown_runs,
     heading="Activity by activity",
     place=41,
+    folded=True,
     title="Confusion",
     caption="What was named for each activity.",
     alternative="Squares, one for each pair of an activity shown and an activity named, darker where more "

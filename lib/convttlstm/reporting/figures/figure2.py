@@ -11,13 +11,12 @@ from matplotlib.transforms import Bbox
 
 from convttlstm.config import Run, table_runs
 from convttlstm.reporting.drawing import (
-    COLUMN,
     GREY,
     SMALL,
+    WIDTH,
     Look,
     Series,
     compares_with_paper,
-    footnote,
     ink,
     say,
     series_of,
@@ -46,20 +45,19 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     """Return SSIM against LPIPS under the paper's protocol, the bubble's area being the parameters.
 
     A system has one bubble, at the mean over its trainings, with whiskers for the intervals. At the paper's
-    scale both kinds of points share their axes. At any other they do not compare, so the paper's have panels
-    of their own.
+    scale the paper's points are there too; at any other they do not compare and are left out.
     """
     run = loaded[0].config
     published = scale.printed(2, ["dataset", "method", "parameters_millions"])
     bubbles = bubbles_of(series_of(loaded), published[published["dataset"] == dataset])
+    note = ["Paper protocol. Bubbles: parameters; crosses: none; whiskers: 95 % intervals"]
     if compares_with_paper(run):
-        kinds = [("hollow: the paper, solid: here", {False, True})]
+        note.append("Hollow: the paper; solid: here")
     else:
-        kinds = [("the paper, its own scale", {False}), ("reproduced, at this scale", {True})]
-    note = "paper protocol; bubbles, comparable within a kind: parameters; no bubble: none; whiskers: 95 % "
-    note += "intervals"
-    note += f"\n{STARRED}" if any(result.caveat for result in loaded) else ""
-    return draw_figure2(bubbles, kinds, run), footnote(run, note)
+        bubbles = [bubble for bubble in bubbles if bubble.ours]
+        note.append("The paper's points are of another scale: Table 2 has them")
+    note += [STARRED] if any(result.caveat for result in loaded) else []
+    return draw_figure2(bubbles, run), "\n".join(note)
 
 
 def bubbles_of(drawn: list[Series], published: pd.DataFrame) -> list[Bubble]:
@@ -97,33 +95,31 @@ def _point(value: float) -> Interval:
     return Interval(mean=value, low=value, high=value)
 
 
-def draw_figure2(bubbles: list[Bubble], kinds: list[tuple[str, set[bool]]], run: Run) -> Figure:
-    """Return panels under each other: each horizon, and in it each kind of points.
+def draw_figure2(bubbles: list[Bubble], run: Run) -> Figure:
+    """Return two panels beside each other, one for each horizon.
 
     Args:
         bubbles: of all horizons.
-        kinds: titles, and whether our points, the paper's, or both are meant.
         run: any of them, for the horizons.
     """
-    panels = [(horizon, *kind) for horizon in run.dataset.test_horizons for kind in kinds]
-    figure = Figure(figsize=(COLUMN, 0.5 + 1.9 * len(panels)))
-    for axes, (horizon, title, shown) in zip(figure.subplots(len(panels), 1), panels, strict=True):
-        axes.set_title(f"{run.dataset.context} → {horizon}, {title}", loc="left")
-        axes.set_ylabel("LPIPS (x 1000)")
-        _draw_bubbles(axes, *_shown(bubbles, horizon, shown))
-    axes.set_xlabel("SSIM; better is to the right and down")
+    horizons = run.dataset.test_horizons
+    figure = Figure(figsize=(WIDTH, 2.9))
+    panels = figure.subplots(1, len(horizons), squeeze=False)[0]
+    largest = {b.ours: max(c.millions for c in bubbles if c.ours == b.ours) for b in bubbles}
+    placed = [
+        [(bubble, _diameter(bubble, largest[bubble.ours])) for bubble in bubbles if bubble.horizon == horizon]
+        for horizon in horizons
+    ]
+    for axes, horizon, shown in zip(panels, horizons, placed, strict=True):
+        axes.set_title(f"{run.dataset.context} → {horizon} frames", loc="left")
+        axes.set_xlabel("SSIM ↑")
+        _draw_bubbles(axes, shown)
+    panels[0].set_ylabel("LPIPS x 1000 ↓")
     # Only now is the layout final, from which the places of names are measured.
     figure.draw_without_rendering()
-    for axes, (horizon, _, shown) in zip(figure.axes, panels, strict=True):
-        _label_bubbles(axes, *_shown(bubbles, horizon, shown))
+    for axes, shown in zip(panels, placed, strict=True):
+        _label_bubbles(axes, shown)
     return figure
-
-
-def _shown(bubbles: list[Bubble], horizon: int, kinds: set[bool]) -> tuple[list[Bubble], float]:
-    """Return a panel's bubbles, and the millions of parameters that the largest of its kind stands for."""
-    of_kind = [bubble for bubble in bubbles if bubble.ours in kinds]
-    largest = max((bubble.millions for bubble in of_kind), default=0)
-    return [bubble for bubble in of_kind if bubble.horizon == horizon], largest
 
 
 def _diameter(bubble: Bubble, largest: float) -> float:
@@ -131,40 +127,69 @@ def _diameter(bubble: Bubble, largest: float) -> float:
     return 15 * (bubble.millions / largest) ** 0.5 if bubble.millions else 4
 
 
-def _draw_bubbles(axes: Axes, bubbles: list[Bubble], largest: float) -> None:
+def _draw_bubbles(axes: Axes, bubbles: list[tuple[Bubble, float]]) -> None:
     if not bubbles:
         say(axes, "LPIPS was not computed")
         return
-    axes.margins(0.25)
     # Small ones above large ones.
-    for bubble in sorted(bubbles, key=lambda bubble: -bubble.millions):
+    for bubble, diameter in sorted(bubbles, key=lambda pair: -pair[1]):
         colour, ssim, lpips = bubble.look.colour, bubble.ssim, bubble.lpips
         axes.plot(
             ssim.mean,
             lpips.mean,
             "o" if bubble.millions else "x",
-            markersize=_diameter(bubble, largest),
+            markersize=diameter,
             markeredgecolor=colour,
             markerfacecolor=to_rgba(colour, 0.3) if bubble.ours else "none",
         )
         if bubble.ours:
             axes.hlines(lpips.mean, ssim.low, ssim.high, color=colour, lw=0.6)
             axes.vlines(ssim.mean, lpips.low, lpips.high, color=colour, lw=0.6)
+    axes.set_xlim(_limits([bubble.ssim for bubble, _ in bubbles], highest=1))
+    axes.set_ylim(_limits([bubble.lpips for bubble, _ in bubbles], lowest=0))
 
 
-def _label_bubbles(axes: Axes, bubbles: list[Bubble], largest: float) -> None:
-    """Write each bubble's name where it covers least, as near as possible."""
-    dpi = axes.figure.dpi
-    radii = [_diameter(bubble, largest) / 2 * dpi / 72 for bubble in bubbles]  # in pixels
-    centres = [axes.transData.transform((bubble.ssim.mean, bubble.lpips.mean)) for bubble in bubbles]
-    taken = [Bbox([c - r, c + r]) for c, r in zip(centres, radii, strict=True)]
-    taken += [box for bubble in bubbles for box in _whiskers(axes, bubble)]
-    for bubble, centre, radius in zip(bubbles, centres, radii, strict=True):
-        size = f" {_parameters(bubble.millions)}" if bubble.millions else ""
-        label = axes.text(
+def _limits(intervals: list[Interval], lowest: float = -1, highest: float = np.inf) -> tuple[float, float]:
+    """Return the ends of an axis that fits the data, with room for names, and shows no impossible value."""
+    ends = [end for i in intervals for end in (i.low, i.mean, i.high) if np.isfinite(end)]
+    low, high = max(min(ends), lowest), min(max(ends), highest)
+    room = 0.2 * (high - low) or 0.1 * abs(high) or 1.0
+    return max(low - room, min(low, lowest)), min(high + room, max(high, highest))
+
+
+STEPS = 12  # points on a line that leads to a name
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Places for a bubble's name, in pixels.
+
+    Attributes:
+        boxes: (places, 4), left, bottom, right and top.
+        leads: (places, STEPS, 2), points of the lines that lead there, NaN where none is needed.
+        far: (places,), distances from the bubble.
+    """
+
+    boxes: np.ndarray
+    leads: np.ndarray
+    far: np.ndarray
+
+
+def _label_bubbles(axes: Axes, bubbles: list[tuple[Bubble, float]]) -> None:
+    """Write each bubble's name near it, on nothing else; places improve until none does."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    scale = figure.dpi / 72
+    centres = [axes.transData.transform((bubble.ssim.mean, bubble.lpips.mean)) for bubble, _ in bubbles]
+    radii = [diameter / 2 * scale for _, diameter in bubbles]
+    boxes = [Bbox([c - r, c + r]) for c, r in zip(centres, radii, strict=True)]
+    boxes += [box for bubble, _ in bubbles for box in _whiskers(axes, bubble)]
+    drawn = np.array([box.extents for box in boxes])
+    texts = [
+        axes.text(
             0,
             0,
-            bubble.look.name + size,
+            f"{bubble.look.name} {_parameters(bubble.millions) if bubble.millions else ''}".strip(),
             transform=None,  # placed in pixels while places are tried
             ha="center",
             va="center",
@@ -172,25 +197,69 @@ def _label_bubbles(axes: Axes, bubbles: list[Bubble], largest: float) -> None:
             color=ink(bubble.look.colour),
             in_layout=False,  # or the panels would shrink after the labels are placed
         )
-        extent = np.array(label.get_window_extent().size) / 2
-        tried = []
-        for points in (2, 6, 12, 20, 30, 42, 55):
-            distance = points * dpi / 72
-            for angle in np.arange(16) * np.pi / 8:
-                way = np.array([np.cos(angle), np.sin(angle)])
-                # Far enough that the text's box begins `distance` beyond the bubble's rim.
-                middle = centre + way * (radius + distance) + np.sign(way.round(6)) * extent
-                box = Bbox([middle - extent, middle + extent])
-                tried.append((_covered(box, taken, axes.bbox) + distance, points, middle, box))
-        _, points, middle, box = min(tried, key=lambda attempt: attempt[0])
-        taken.append(box)
-        place = axes.transAxes.inverted().transform(middle)
-        label.set(transform=axes.transAxes, position=place)
-        if points > 2:
-            edge = np.clip(centre, box.min, box.max)
-            rim = centre + (edge - centre) * radius / np.linalg.norm(edge - centre)
-            line = axes.transAxes.inverted().transform([rim, edge])
-            axes.plot(*line.T, transform=axes.transAxes, color=bubble.look.colour, linewidth=0.5)
+        for bubble, _ in bubbles
+    ]
+    tried = [
+        _places(centre, radius, np.array(text.get_window_extent().size) / 2 + scale, scale)
+        for centre, radius, text in zip(centres, radii, texts, strict=True)
+    ]
+    fixed = [places.far + 3 * _covered(places.boxes, drawn) + 3 * _outside(places, axes) for places in tried]
+    chosen: dict[int, int] = {}
+    for _ in range(5):
+        for i, places in enumerate(tried):
+            others = [(tried[k].boxes[at], tried[k].leads[at]) for k, at in chosen.items() if k != i]
+            cost = fixed[i].copy()
+            if others:
+                their_boxes, their_leads = (np.array(part) for part in zip(*others, strict=True))
+                cost += 3 * _covered(places.boxes, their_boxes)
+                cost += 50 * _inside(places.leads.reshape(-1, 2), their_boxes).reshape(-1, STEPS).sum(axis=1)
+                cost += 50 * _inside(their_leads.reshape(-1, 2), places.boxes, each_box=True)
+            chosen[i] = int(np.argmin(cost))
+    to_axes = axes.transAxes.inverted()
+    for i, at in chosen.items():
+        box, lead = tried[i].boxes[at].reshape(2, 2), tried[i].leads[at]
+        texts[i].set(transform=axes.transAxes, position=to_axes.transform(box.mean(axis=0)))
+        if np.isfinite(lead).all():
+            colour = bubbles[i][0].look.colour
+            axes.plot(*to_axes.transform(lead[[0, -1]]).T, transform=axes.transAxes, color=colour, lw=0.5)
+
+
+def _places(centre: np.ndarray, radius: float, extent: np.ndarray, scale: float) -> _Places:
+    """Return places around a bubble for a text of half the size `extent`, all in pixels."""
+    boxes, leads, far = [], [], []
+    for points in (1, 4, 8, 14, 22, 32, 44, 58, 74):
+        for angle in np.arange(24) * np.pi / 12:
+            way = np.array([np.cos(angle), np.sin(angle)]).round(6)
+            middle = centre + way * (radius + points * scale + extent)
+            box = np.concatenate([middle - extent, middle + extent])
+            edge = np.clip(centre, box[:2], box[2:])
+            rim = centre + (edge - centre) * radius / max(float(np.linalg.norm(edge - centre)), 1e-9)
+            boxes.append(box)
+            leads.append(np.linspace(rim, edge, STEPS) if points > 4 else np.full((STEPS, 2), np.nan))
+            far.append(points * scale)
+    return _Places(np.array(boxes), np.array(leads), np.array(far))
+
+
+def _covered(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return how much of each box the others cover, and more for each that it touches."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    areas = (high - low).clip(0).prod(axis=2)
+    return np.asarray((areas + 20 * (areas > 0)).sum(axis=1))
+
+
+def _outside(places: _Places, axes: Axes) -> np.ndarray:
+    """Return how much of each box lies outside the panel."""
+    panel = np.array([axes.bbox.extents])
+    sizes = (places.boxes[:, 2:] - places.boxes[:, :2]).prod(axis=1)
+    return np.asarray(sizes + 20 - _covered(places.boxes, panel))
+
+
+def _inside(points: np.ndarray, boxes: np.ndarray, each_box: bool = False) -> np.ndarray:
+    """Return in how many boxes each point lies, or for each box how many points lie in it."""
+    above = points[:, None, :] > boxes[None, :, :2]
+    below = points[:, None, :] < boxes[None, :, 2:]
+    return np.asarray((above & below).all(axis=2).sum(axis=0 if each_box else 1))
 
 
 def _whiskers(axes: Axes, bubble: Bubble) -> list[Bbox]:
@@ -201,14 +270,6 @@ def _whiskers(axes: Axes, bubble: Bubble) -> list[Bbox]:
         [(ssim.mean, lpips.low), (ssim.mean, lpips.high)],
     ]
     return [Bbox(axes.transData.transform(whisker)).padded(2) for whisker in ends]
-
-
-def _covered(box: Bbox, taken: list[Bbox], panel: Bbox) -> float:
-    """Return how much of a label lies on what is there or outside its panel, in square pixels."""
-    overlaps = [Bbox.intersection(box, other) for other in taken]
-    inside = Bbox.intersection(box, panel)
-    outside = box.width * box.height - (inside.width * inside.height if inside else 0)
-    return float(outside + sum(o.width * o.height for o in overlaps if o))
 
 
 def _parameters(millions: float) -> str:
@@ -223,7 +284,7 @@ REPORT = FigureReport(
     heading="Figure 2",
     place=50,
     title="SSIM against LPIPS",
-    caption="Under the paper's protocol; bubbles grow with the parameters. Better is to the right and down.",
+    caption="Better is to the right and down.",
     alternative="Bubbles, one for each system, in a panel for each horizon; Table 2 has their figures.",
     draw=draw,
 )

@@ -14,6 +14,7 @@ REPORT = FigureReport(
     runs=table_runs,
     heading="Figure 3: what predictions look like",
     place=30,
+    folded=True,
     title="Film strip",
     caption="Every fifth frame of one test sequence, the median of those kept.",
     alternative="Rows of frames: the truth on top, beneath it what each system predicted.",

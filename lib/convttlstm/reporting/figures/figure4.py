@@ -9,8 +9,8 @@ from matplotlib.figure import Figure, SubFigure
 
 from convttlstm.config import shown_runs
 from convttlstm.files import UserError
-from convttlstm.reporting.drawing import WIDTH, footnote
-from convttlstm.reporting.report import FigureReport, Runs, recognised
+from convttlstm.reporting.drawing import WIDTH
+from convttlstm.reporting.report import FigureReport, Runs, recognized
 from convttlstm.results import Recognition, Scale
 
 SHOWN = 4  # frames of each kind
@@ -40,7 +40,7 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
         f"{title}: of all test clips the surest right and the surest wrong answer. Blue: frames that "
         "were seen; orange: predicted frames. In brackets: the confidence."
     )
-    return figure, footnote(loaded[-1].config, note, WIDTH)
+    return figure, note
 
 
 def _examples(result: Recognition) -> dict[str, np.ndarray]:
@@ -81,7 +81,7 @@ def _spread(count: int) -> list[int]:
 
 REPORT = FigureReport(
     name="figure4",
-    datasets=recognised,
+    datasets=recognized,
     each=False,
     runs=shown_runs,
     heading="Figure 4",

@@ -11,7 +11,7 @@ from convttlstm.evaluation.intervals import mean
 from convttlstm.files import UserError
 from convttlstm.metrics import METRICS
 from convttlstm.reporting.cells import metric_cells
-from convttlstm.reporting.drawing import COLUMN, SMALL, STYLE, footnote, series_of
+from convttlstm.reporting.drawing import COLUMN, SMALL, STYLE, series_of
 from convttlstm.reporting.report import FigureReport, Runs, predicted
 from convttlstm.reporting.runs import STARRED, first_seeds
 from convttlstm.reporting.strips import per_sequence
@@ -38,7 +38,7 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     note += f"\n{seeds}\n"
     note += STARRED if any(result.caveat for result in firsts) else ""
     groups = [by_label(result, LABEL) for result in firsts]
-    return draw_groups(firsts, groups, LABEL), footnote(run, note)
+    return draw_groups(firsts, groups, LABEL), note
 
 
 def rows(loaded: Runs) -> pd.DataFrame:
@@ -125,7 +125,7 @@ REPORT = FigureReport(
     name="groups",
     datasets=labelled,
     runs=table_runs,
-    heading="Frame by frame",
+    heading="By training and by frame",
     place=71,
     title="By action",
     caption="Means over the test sequences of each action, with 95 % intervals; the paper has no such "

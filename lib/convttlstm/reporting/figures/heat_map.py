@@ -18,7 +18,7 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     varied = points.groupby("role")[["N", "C"]].nunique().gt(1).all(axis=1)
     figure = _heat_maps(points[points["role"] == varied.idxmax()])
     note = "lowest validation loss (the best one framed), parameters, multiplications of a step"
-    return figure, f"{scale.settings.label}; {note}"
+    return figure, f"{note}\n{scale.settings.label}"
 
 
 def _heat_maps(points: pd.DataFrame) -> Figure:
@@ -71,6 +71,7 @@ REPORT = FigureReport(
     reads=lambda scale, dataset: [scale.folder / "selection" / f"{dataset}.json"],
     heading="Training",
     place=82,
+    folded=True,
     title="Heat map",
     caption="Validation losses over the grid.",
     alternative="Squares coloured by validation loss, one for each configuration tried; the table has the "

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from convttlstm.config import table_runs
 from convttlstm.files import UserError
-from convttlstm.reporting.drawing import COLUMN, Look, Series, footnote, label_ends, series_of
+from convttlstm.reporting.drawing import COLUMN, Look, Series, label_ends, series_of
 from convttlstm.reporting.report import FigureReport, Runs, predicted
 from convttlstm.reporting.runs import without_short
 from convttlstm.results import Scale
@@ -25,7 +25,7 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
         raise UserError(f"{scale.folder}: no run of {dataset} is trained; there is no loss to draw")
     legend = "strong: validation, dot: the weights that are evaluated; faint: training"
     several = "; a line for each training" if any(len(series.runs) > 1 for series in drawn) else ""
-    return draw_loss_curves(drawn), footnote(full[0].config, f"{legend}{several}\n{note}")
+    return draw_loss_curves(drawn), f"{legend}{several}\n{note}"
 
 
 def draw_loss_curves(drawn: list[Series]) -> Figure:
@@ -61,6 +61,7 @@ REPORT = FigureReport(
     runs=table_runs,
     heading="Training",
     place=80,
+    folded=True,
     title="Loss curves",
     caption="Mean absolute plus mean squared error over the outputs of a sequence. For validation no true "
     "frame is fed back; in training, one is with the probability in the lower panel.",

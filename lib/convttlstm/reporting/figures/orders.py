@@ -3,7 +3,7 @@
 from matplotlib import ticker
 from matplotlib.figure import Figure
 
-from convttlstm.reporting.drawing import COLOURS, COLUMN, GREY, Look, label_ends, wrapped
+from convttlstm.reporting.drawing import COLOURS, COLUMN, GREY, Look, label_ends
 from convttlstm.reporting.report import FigureReport, Runs
 from convttlstm.results import Scale, read_csv
 
@@ -15,7 +15,7 @@ LOOKS = [
 ]
 NOTE = (
     "Table 2's model, S = 5, C = 8, M = N; one step on a 64x64 frame. Counts, not times: the same at every "
-    "scale. Conv-TT-LSTM by Algorithm 2; Eq. 7 with all kernels S wide, or K(i) i(S - 1) + 1 wide"
+    "scale. Eq. 7 has kernels that are all S wide, or K(i) i(S - 1) + 1 wide."
 )
 
 
@@ -42,7 +42,7 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
         label_ends(axes, ends)
     panels[-1].set_xlabel("order N")
     panels[-1].xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
-    return figure, wrapped(NOTE)
+    return figure, NOTE
 
 
 REPORT = FigureReport(
@@ -51,6 +51,7 @@ REPORT = FigureReport(
     reads=lambda scale, dataset: [scale.folder / "orders.csv"],
     heading="What a higher order costs",
     place=30,
+    folded=True,
     title="The cost of the order",
     caption="Counted multiplications and parameters against the order N at Table 2's size: Conv-TT-LSTM by "
     "Algorithm 2, and Eq. 7 with equal and with growing kernels.",

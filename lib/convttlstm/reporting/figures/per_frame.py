@@ -11,7 +11,6 @@ from convttlstm.reporting.drawing import (
     GREY,
     Look,
     Series,
-    footnote,
     label_ends,
     say,
     series_of,
@@ -31,7 +30,7 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
         note = f"lines: mean of a system's trainings, bands: from the lowest to the highest of them\n{note}"
     run = full[0].config
     counted = run.evaluation.first_frame, max(run.dataset.test_horizons)
-    return draw_per_frame(drawn, run.dataset.horizon, counted), footnote(run, note)
+    return draw_per_frame(drawn, run.dataset.horizon, counted), note
 
 
 def draw_per_frame(drawn: list[Series], trained_to: int, counted: tuple[int, int]) -> Figure:
@@ -81,7 +80,7 @@ REPORT = FigureReport(
     name="per_frame",
     datasets=predicted,
     runs=table_runs,
-    heading="Frame by frame",
+    heading="By training and by frame",
     place=70,
     title="Curves by frame",
     caption="Means over the test sequences of each predicted frame. Training predicts no further than the "

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from convttlstm.config import shown_runs
 from convttlstm.metrics import METRICS
-from convttlstm.reporting.drawing import COLUMN, SMALL, Look, Series, footnote, ink, say, series_of
+from convttlstm.reporting.drawing import COLUMN, SMALL, Look, Series, ink, say, series_of
 from convttlstm.reporting.report import FigureReport, Runs, predicted
 from convttlstm.reporting.runs import STARRED
 from convttlstm.results import Scale, across_seeds
@@ -38,7 +38,7 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
         "protocol, right: the standard one. Close means may change places by chance: Table 2 has intervals"
     )
     note += f"\n{STARRED}" if any(result.caveat for result in loaded) else ""
-    return draw_protocols(series_of(loaded)), footnote(loaded[0].config, note)
+    return draw_protocols(series_of(loaded)), note
 
 
 def standings(drawn: list[Series], horizon: int, metric: str) -> list[Standing]:
@@ -112,8 +112,9 @@ REPORT = FigureReport(
     name="protocols",
     datasets=predicted,
     runs=shown_runs,
-    heading="How sure it is",
+    heading="By training and by frame",
     place=61,
+    folded=True,
     title="Both metric protocols",
     caption="The systems in the order of SSIM and of LPIPS under the paper's protocol, left, and under the "
     "standard one, right: where lines cross, systems change places.",

@@ -6,7 +6,7 @@ from matplotlib import ticker
 from matplotlib.figure import Figure
 
 from convttlstm.planning.costs import DATASETS, PAPER, PAPER_SCALE, Measure, answer, measures_from
-from convttlstm.reporting.drawing import COLOURS, COLUMN, GREY, SMALL, wrapped
+from convttlstm.reporting.drawing import COLOURS, COLUMN, GREY, SMALL
 from convttlstm.reporting.report import FigureReport, Runs, predicted
 from convttlstm.results import Scale, read_table
 
@@ -19,11 +19,9 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     label = scale.settings.label
     own = dict.fromkeys(measure.models for measure in measures if measure.models != PAPER_SCALE)
     devices = list(dict.fromkeys(measure.where for measure in measures if measure.where))
-    legend = "hollow: the paper, solid: here; circles: counts, squares: times. Ratios compare across "
-    legend += "devices and scales, minutes do not"
-    lines = [f"{label}: {answer(measures)}", *(f"this scale: {models}" for models in own), legend]
+    lines = [f"{label}: {answer(measures)}", *(f"this scale: {models}" for models in own)]
     lines += [f"[{i}] {device}" for i, device in enumerate(devices, start=1)]
-    return runtime_figure(measures, devices), wrapped("\n".join(lines))
+    return runtime_figure(measures, devices), "\n".join(lines)
 
 
 def runtime_figure(measures: Sequence[Measure], devices: list[str]) -> Figure:

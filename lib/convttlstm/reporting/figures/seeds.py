@@ -15,7 +15,6 @@ from convttlstm.reporting.drawing import (
     SMALL,
     Series,
     compares_with_paper,
-    footnote,
     ink,
     series_of,
 )
@@ -50,7 +49,7 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     note += "; hollow: the paper" if printed else "; the paper's figures are of another scale and left out"
     note += ". Paper protocol; MSE and LPIPS x 1000"
     note += f"\n{STARRED}" if any(result.caveat for result in trained) else ""
-    return draw_seeds(drawn, printed), footnote(run, note)
+    return draw_seeds(drawn, printed), note
 
 
 def paper_values(scale: Scale, drawn: list[Series], dataset: str) -> dict[tuple[str, int, str], list[float]]:
@@ -147,7 +146,7 @@ REPORT = FigureReport(
     datasets=predicted,
     runs=evaluated_runs,
     reads=lambda scale, dataset: [scale.paper / "table2.csv", scale.paper / "table4.csv"],
-    heading="How sure it is",
+    heading="By training and by frame",
     place=60,
     title="Every training",
     caption="Each training of the systems of Tables 2 and 4 as a dot, beside the mean and its 95 % interval "

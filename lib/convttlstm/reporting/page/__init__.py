@@ -1,5 +1,6 @@
 """The page that shows what a scale's runs came to: results/<scale>/index.html, beside its figures."""
 
+import re
 from importlib import resources
 from itertools import groupby
 from pathlib import Path
@@ -10,12 +11,13 @@ from markupsafe import Markup
 
 from convttlstm.config import Settings, evaluated_runs, shown_runs
 from convttlstm.files import UserError, write_text
-from convttlstm.reporting import find_report, report_names
+from convttlstm.reporting import find_report, paper, report_names
 from convttlstm.reporting.cells import capital, comparison, short_commit
 from convttlstm.reporting.page.provenance import facts_of
 from convttlstm.reporting.page.scrubber import animation
 from convttlstm.reporting.page.texts import headline, recognition_headline, scale_facts, standouts
 from convttlstm.reporting.page.verdicts import verdicts
+from convttlstm.reporting.replication import HEADING
 from convttlstm.reporting.report import (
     FigureReport,
     FileReport,
@@ -23,13 +25,14 @@ from convttlstm.reporting.report import (
     Runs,
     TableReport,
     predicted,
-    recognised,
+    recognized,
 )
 from convttlstm.reporting.runs import STARRED, without_short
 from convttlstm.reporting.tables.claims import label_of
 from convttlstm.results import Result, Scale, read_table, seed_by_seed, source_label
 
 RECOGNITION = "recognition"
+PIXELS = 1.9  # a point, so that a figure's smallest text is as large as the page's
 ENVIRONMENT = Environment(
     loader=PackageLoader(__package__, "."),
     autoescape=True,
@@ -55,10 +58,11 @@ def make(scale: Scale, _: str, loaded: Runs, folder: Path) -> None:
         _predicted(scale, name, shown, [run for run in loaded if run.config.dataset_name == name])
         for name in predicted(settings)
     ]
-    if recognised(settings):
-        sections.append(_recognised(scale, shown))
+    if recognized(settings):
+        sections.append(_recognized(scale, shown))
     title = ", ".join(section["title"] for section in sections)
-    costs = [report for report in shown if not report.each and report.datasets is not recognised]
+    once = [report for report in shown if not report.each and report.datasets is not recognized]
+    costs = [report for report in once if report.heading != HEADING]
     sections.append({"id": "costs", "title": "Complexity", "headings": _headings(scale, "", costs)})
     claims = read_table(scale.folder / "tables/claims.csv", find_report("claims").columns)  # type: ignore[attr-defined]
     text = ENVIRONMENT.get_template("page.html").render(
@@ -67,8 +71,11 @@ def make(scale: Scale, _: str, loaded: Runs, folder: Path) -> None:
         js=Markup(_file("page.js")),
         scale=scale.name,
         made=_made_by(loaded),
+        trained=_dates(loaded),
+        paper=paper,
         labels=list(dict.fromkeys(capital(f"{source_label(run.config)}.") for run in loaded)),
-        verdicts=verdicts(claims, label_of(scale), {_folder(run) for run in loaded}),
+        verdicts=verdicts(claims, label_of(scale), {_folder(run) for run in loaded})
+        | {"figures": [_item(scale, "", report) for report in once if report.heading == HEADING]},
         sections=sections,
     )
     write_text(folder / "index.html", text)
@@ -83,6 +90,14 @@ def _made_by(loaded: Runs) -> dict[str, list[str]]:
         "Devices": sorted({made.device for made in by}),
         "Versions": sorted({version for each in versions for version in each}),
     }
+
+
+def _dates(loaded: Runs) -> str:
+    """Return when the runs were trained, in words."""
+    dates = sorted({run.provenance.finished for run in loaded if run.provenance} - {""})
+    if not dates:
+        return "on dates that are not recorded"
+    return f"on {dates[0]}" if len(dates) == 1 else f"from {dates[0]} to {dates[-1]}"
 
 
 def _file(name: str) -> str:
@@ -114,7 +129,7 @@ def _predicted(scale: Scale, name: str, shown: list[Report], runs: list[Result])
     }
 
 
-def _recognised(scale: Scale, shown: list[Report]) -> dict[str, Any]:
+def _recognized(scale: Scale, shown: list[Report]) -> dict[str, Any]:
     """Return the section on early activity recognition."""
     first = scale.recognitions[0]
     titles = dict.fromkeys(run.config.dataset.title for run in scale.recognitions)
@@ -127,7 +142,7 @@ def _recognised(scale: Scale, shown: list[Report]) -> dict[str, Any]:
         "headline": recognition_headline(scale.recognitions),
         "remarks": [],
         "compare": "",
-        "headings": _headings(scale, "", [report for report in shown if report.datasets is recognised]),
+        "headings": _headings(scale, "", [report for report in shown if report.datasets is recognized]),
         "runs": [_run(result) for result in scale.recognitions],
     }
 
@@ -140,7 +155,8 @@ def _headings(scale: Scale, dataset: str, reports: list[Report]) -> list[dict[st
     """Return what stands under each heading, in the order of the reports' places."""
     headings = []
     for title, members in groupby(reports, key=lambda report: report.heading or report.title):
-        items = [_item(scale, dataset, report) for report in members]
+        folded_last = sorted(members, key=lambda report: report.folded)
+        items = [_item(scale, dataset, report) for report in folded_last]
         headings.append({"id": items[0]["id"], "title": title, "parts": items})
     return headings
 
@@ -148,7 +164,8 @@ def _headings(scale: Scale, dataset: str, reports: list[Report]) -> list[dict[st
 def _item(scale: Scale, dataset: str, report: Report) -> dict[str, Any]:
     """Return what the page shows of a report."""
     stem, settings = report.stem(dataset), scale.settings
-    item = {
+    item: dict[str, Any] = {
+        "folded": report.folded,
         "id": Path(stem).name if report.suffixes else f"{report.name}_{dataset}",
         "title": report.title,
         "caption": report.caption,
@@ -159,10 +176,15 @@ def _item(scale: Scale, dataset: str, report: Report) -> dict[str, Any]:
         links = {"CSV": f"{stem}.csv", "Markdown": f"{stem}.md"}
         return item | {"kind": "table", "dataset": dataset, "document": document, "links": links}
     if isinstance(report, FigureReport):
-        links = {Path(name).suffix[1:].upper(): name for name in report.files(settings, dataset)}
+        files = report.files(settings, dataset)
+        links = {Path(name).suffix[1:].upper(): name for name in files if not name.endswith(".txt")}
         alternative = f"{report.title}. {report.alternative} Enlarge."
+        text = (scale.folder / f"{stem}.svg").read_text()
+        width = re.search(r'width="([\d.]+)pt"', text)
         return item | {
             "kind": "figure",
+            "caption": (scale.folder / f"{stem}.txt").read_text().strip(),
+            "width": round(PIXELS * float(width[1])) if width else 500,
             "alternative": alternative,
             "links": links,
             "pictures": report.shows_frames,
@@ -190,7 +212,7 @@ def _reads(scale: Scale, _: str) -> list[Path]:
     return [
         scale.folder / file
         for report in _others()
-        if report.folder or report.place is not None
+        if report.folder or report.place is not None or report.name == "article"
         for dataset in report.made_for(scale.settings)
         for file in report.files(scale.settings, dataset)
     ]

@@ -40,6 +40,7 @@ def _training(result: Result | Recognition) -> dict[str, str]:
         "Precision": provenance.precision,
         "Versions": _pairs(provenance.versions),
         "Minutes for 10,000 samples": f"{provenance.minutes_per_10000_samples:.2f}",
+        "Finished": provenance.finished or "not recorded",
         "Interruptions": str(provenance.interruptions),
         "Repeatable bit for bit": "yes, under the same conditions" if provenance.bit_exact else "no",
     }

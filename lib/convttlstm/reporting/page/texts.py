@@ -62,10 +62,11 @@ def _beats(result: Result, other: Result, horizon: int) -> bool:
 
 def scale_facts(run: Run, result: Result) -> str:
     """Return the scale's sizes, and what its results are evidence of."""
-    training, size, test_size = run.training, run.dataset.size, run.dataset.test_size
-    resized = f", resized to {test_size} x {test_size} for evaluation" if test_size != size else ""
+    training = run.training
+    size, test_size = (f"{h} x {w}" for h, w in (run.dataset.frame_shape, run.dataset.test_shape))
+    resized = f", resized to {test_size} for evaluation" if test_size != size else ""
     facts = (
-        f"Frames of {size} x {size} pixels{resized}; {training.epochs} epochs of "
+        f"Frames of {size} pixels{resized}; {training.epochs} epochs of "
         f"{training.samples_per_epoch:,} samples; test sequences: "
         f"{sequences_in_words(result.metrics.sequences)}.{counted_frames(run.evaluation)}"
     )

@@ -6,20 +6,8 @@ from typing import Any
 import pandas as pd
 
 from convttlstm.files import UserError
-from convttlstm.reporting.tables.claims import GROUPS, RULE, SEPARATOR, opening, others
-
-# Word, shape and, in page.css, colour: colour alone says nothing to some readers.
-SHAPES = {
-    "reproduced": "✓",
-    "contradicted": "✗",
-    "no difference": "=",
-    "undecided": "≈",
-    "holds": "✓",
-    "fails": "✗",
-    "not decidable": "-",
-    "not tested": "○",
-}
-OPEN = {"training", "asked"}  # the others are folded
+from convttlstm.reporting.answers import answers
+from convttlstm.reporting.tables.claims import GROUPS, RULE, SEPARATOR, SHAPES
 
 
 def verdicts(claims: pd.DataFrame, label: str, known: Collection[str]) -> dict[str, Any]:
@@ -42,8 +30,7 @@ def verdicts(claims: pd.DataFrame, label: str, known: Collection[str]) -> dict[s
         "shapes": SHAPES,
         "separator": SEPARATOR,
         "rule": RULE,
-        "opening": opening(claims, label),
-        "others": others(claims),
+        "answers": answers(claims, label),
         "groups": [
             _group(name, claims[claims["group"] == name], known)
             for name in GROUPS
@@ -58,7 +45,6 @@ def _group(name: str, claims: pd.DataFrame, known: Collection[str]) -> dict[str,
     return {
         "id": name,
         "title": GROUPS[name],
-        "open": name in OPEN,
         "counts": {verdict: int(counts[verdict]) for verdict in SHAPES if verdict in counts},
         "against": int((claims["paper_holds"] == "no").sum()),
         "rows": [row | _basis(row, known) for row in rows],

@@ -2,15 +2,17 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from math import isnan
 
 import pandas as pd
 
 from convttlstm.claims.catalogue import load_claims
+from convttlstm.claims.effects import ORDER, effect_of
 from convttlstm.claims.evidence import Evidence
-from convttlstm.claims.measured import Evidences
+from convttlstm.claims.measured import EvidenceFinder
 from convttlstm.claims.paper import Paper, printed_groups
 from convttlstm.claims.requirements import REFERENCE_MINUTES, Requirements
-from convttlstm.claims.verdicts import SHOWN, Judgement, decide
+from convttlstm.claims.verdicts import SHOWN, Assessment, decide
 from convttlstm.config import evaluated_runs, settings_of_scale
 from convttlstm.files import listed
 from convttlstm.markup import Document, Row, Table
@@ -19,6 +21,8 @@ from convttlstm.results import Scale, source_label
 
 COLUMNS = ["claim", "group", "topic", "place", "statement", "paper", "paper_holds", "paper_note", "verdict"]
 COLUMNS += ["why", "measured", "seeds", "sequences", "dataset", "horizon", "runs", "needs"]
+# The size of the effect, for the replication plot; see `convttlstm.claims.effects.Effect`.
+COLUMNS += ["effect_of", "effect", "effect_low", "effect_high", "effect_paper", "effect_others"]
 HOLDS = {True: "yes", False: "no", None: ""}
 SEPARATOR = "\n"  # between the comparisons in a cell of the CSV
 # How a verdict came about, in the order in which reports show them.
@@ -29,6 +33,17 @@ GROUPS = {
     "timing": "By measured time, on the devices named",
     "undecidable": "Not decidable by a program",
     "lacking": "Not tested, as runs are lacking",
+}
+# Word, shape and, in page.css, colour: colour alone says nothing to some readers.
+SHAPES = {
+    "reproduced": "✓",
+    "contradicted": "✗",
+    "no difference": "=",
+    "undecided": "≈",
+    "holds": "✓",
+    "fails": "✗",
+    "not decidable": "-",
+    "not tested": "○",
 }
 ASKED = "asked here"
 # Of questions that the paper does not ask, nothing can be reproduced.
@@ -55,10 +70,11 @@ def rows(scale: Scale, dataset: str, loaded: Runs) -> pd.DataFrame:
     paper_settings = settings_of_scale("paper")
     catalogue = load_claims(scale.paper / "claims.yaml", paper_settings, printed_groups(scale.paper))
     printed = Paper(scale.paper, catalogue)
-    evidences = Evidences(scale, catalogue, printed)
-    requirements = Requirements(catalogue, evidences.costs.counts, scale.measured("system_times"))
+    finder = EvidenceFinder(scale, catalogue, printed)
+    requirements = Requirements(catalogue, finder.costs.counts, scale.measured("system_times"))
     claims = catalogue.claims.claims
-    return pd.DataFrame([_cells(decide(claim, printed, evidences, requirements)) for claim in claims])
+    cells = [_cells(decide(claim, printed, finder, requirements)) for claim in claims]
+    return pd.DataFrame(cells, columns=COLUMNS).fillna("")
 
 
 def document(scale: Scale, dataset: str, table: pd.DataFrame) -> Document:
@@ -75,47 +91,58 @@ def label_of(scale: Scale) -> str:
     return source_label(scale.result(first, evaluated_runs(scale.settings, first)[0]).config)
 
 
-def _cells(judgement: Judgement) -> dict[str, str]:
-    claim, figures, evidence = judgement.claim, judgement.figures, judgement.evidence
+def _cells(assessment: Assessment) -> dict[str, str]:
+    claim, printed, evidence = assessment.claim, assessment.printed, assessment.evidence
     compared = [part for part in evidence if part.runs]
-    verdict: str = judgement.verdict
+    verdict: str = assessment.verdict
     if claim.topic == ASKED:
         verdict = ANSWERS.get(verdict, verdict)
     return {
         "claim": claim.id,
-        "group": _group(judgement),
+        "group": _group(assessment),
         "topic": claim.topic,
         "place": claim.place,
         "statement": claim.statement,
-        "paper": figures.text,
-        "paper_holds": HOLDS[figures.holds],
-        "paper_note": figures.note,
+        "paper": printed.text,
+        "paper_holds": HOLDS[printed.holds],
+        "paper_note": printed.note,
         "verdict": verdict,
-        "why": judgement.why,
+        "why": assessment.why,
         "measured": _measured(evidence),
         "seeds": str(min(part.seeds for part in compared)) if compared else "",
         "sequences": _distinct(str(part.sequences) for part in compared if part.sequences),
         "dataset": _distinct(part.dataset for part in evidence),
         "horizon": _distinct(horizon for part in compared for horizon in part.horizon.split()),
         "runs": _distinct(run for part in compared for run in part.runs),
-        "needs": judgement.needs,
+        "needs": assessment.needs,
+        **(_effect_cells(assessment) if verdict != "not tested" else {}),
     }
 
 
-def _group(judgement: Judgement) -> str:
-    if judgement.verdict == "not tested":
+def _effect_cells(assessment: Assessment) -> dict[str, str]:
+    effect = effect_of(assessment.claim, assessment.evidence)
+    if effect is None:
+        return {}
+    numbers = {"effect": effect.value, "effect_low": effect.low, "effect_high": effect.high}
+    numbers |= {"effect_paper": effect.paper} if effect.paper is not None else {}
+    cells = {name: f"{value:.6g}" for name, value in numbers.items() if not isnan(value)}
+    others = " ".join(f"{value:.6g}" for value in effect.others)
+    return {"effect_of": effect.of} | cells | {"effect_others": others}
+
+
+def _group(assessment: Assessment) -> str:
+    if assessment.verdict == "not tested":
         return "lacking"
-    return "asked" if judgement.claim.topic == ASKED else judgement.claim.basis
+    return "asked" if assessment.claim.topic == ASKED else assessment.claim.basis
 
 
 def _measured(evidence: Sequence[Evidence]) -> str:
     """Return all that was measured: first what speaks against the claim, then what does not decide."""
     measured = [part for part in evidence if part.text]
     several = len({part.dataset for part in measured}) > 1
-    order = ("contradicted", "undecided", "no difference", "reproduced", "not tested")
     return SEPARATOR.join(
         f"{part.text}{part.where}" + (f" ({part.dataset})" if several else "")
-        for part in sorted(measured, key=lambda part: order.index(part.found))
+        for part in sorted(measured, key=lambda part: ORDER.index(part.found))
     )
 
 
@@ -166,16 +193,21 @@ def opening(table: pd.DataFrame, label: str) -> str:
 
 def others(table: pd.DataFrame) -> str:
     """Return in words what does not rest on training, and what the paper's own figures contradict."""
-    held = {name: table[table["group"] == name]["verdict"] for name in GROUPS}
-    counted, timed, against = held["counting"], held["timing"], (table["paper_holds"] == "no").sum()
-    papers = int((table["topic"] != ASKED).sum())
-    parts = [
-        f"By counting, {_held(counted)}.",
-        f"By measured time, on the devices named and not the authors', {_held(timed)}.",
-        f"No program can decide {len(held['undecidable'])}.",
-        f"The paper's own figures contradict {against} of its {papers} claims.",
-    ]
-    return " ".join(parts)
+    against, papers = (table["paper_holds"] == "no").sum(), int((table["topic"] != ASKED).sum())
+    undecidable = (table["group"] == "undecidable").sum()
+    return (
+        f"{counted_and_timed(table)} No program can decide {undecidable}. The paper's own figures contradict "
+        f"{against} of its {papers} claims."
+    )
+
+
+def counted_and_timed(table: pd.DataFrame) -> str:
+    """Return in words which claims hold by counting and by measured time."""
+    counted, timed = (table[table["group"] == name]["verdict"] for name in ("counting", "timing"))
+    return (
+        f"By counting, {_held(counted)}. By measured time, on the devices named and not the authors', "
+        f"{_held(timed)}."
+    )
 
 
 def _held(verdicts: pd.Series) -> str:

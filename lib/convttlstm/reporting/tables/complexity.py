@@ -38,15 +38,15 @@ def rows(scale: Scale, dataset: str, loaded: Runs) -> pd.DataFrame:
 
 def document(scale: Scale, dataset: str, table: pd.DataFrame) -> Document:
     """Return a table of counts, one of recognisers if there are any, and one for each device's times."""
-    predict = table[f"multiplications_{SIZES[0]}"] != ""
+    predict = table[f"paper_flops_{PAPER_SIZES[0]}"] != ""
     tables = [_counts(table[predict])]
     if not predict.all():
-        tables.append(_recognisers(table[~predict]))
+        tables.append(_recognizers(table[~predict]))
     times = (read_table(path, TIMES) for path in scale.measured("system_times"))
     return Document([*tables, *map(_times, times)])
 
 
-def _recognisers(counts: pd.DataFrame) -> Table:
+def _recognizers(counts: pd.DataFrame) -> Table:
     header = [("", name) for name in ("Layers", "Scale", "Parameters", "Multiplications", "Activations")]
     rows = []
     for _, row in counts.iterrows():
@@ -103,9 +103,10 @@ REPORT = TableReport(
     name="complexity",
     each=False,
     reads=lambda scale, dataset: [scale.folder / "complexity.csv", *scale.measured("system_times")],
-    heading="Complexity",
+    heading="What a step costs",
     place=10,
-    title="Complexity",
+    folded=True,
+    title="Parameters, multiplications, times",
     rows=rows,
     document=document,
     columns=COUNTS,

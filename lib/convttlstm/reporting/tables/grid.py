@@ -61,6 +61,7 @@ REPORT = TableReport(
     reads=lambda scale, dataset: [scale.folder / "selection" / f"{dataset}.json"],
     heading="Training",
     place=81,
+    folded=True,
     title="Configurations tried",
     rows=rows,
     document=document,

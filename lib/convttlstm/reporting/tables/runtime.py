@@ -82,6 +82,7 @@ REPORT = TableReport(
     ],
     heading="Does it take less time? (Section 5)",
     place=20,
+    folded=True,
     title="Multiplications and run-time",
     rows=rows,
     document=document,

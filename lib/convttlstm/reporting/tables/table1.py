@@ -6,8 +6,8 @@ from convttlstm.config import shown_runs
 from convttlstm.evaluation.intervals import wilson
 from convttlstm.markup import Document, Row, Table
 from convttlstm.reporting.accuracy import notes_of, origin_cells, percent, runs_of, share
-from convttlstm.reporting.cells import comparison, interval_cells, whose
-from convttlstm.reporting.report import Runs, TableReport, recognised
+from convttlstm.reporting.cells import comparison, interval_cells, row_source
+from convttlstm.reporting.report import Runs, TableReport, recognized
 from convttlstm.results import Scale
 
 READINGS = {"top1": "very activity", "group": "any of the group"}
@@ -52,7 +52,7 @@ def document(scale: Scale, dataset: str, table: pd.DataFrame) -> Document:
             ["origin", "method", "run", "reading"], sort=False
         ):
             by_group = {row["group"]: share(row) for _, row in cells.iterrows()}
-            lead = [method, whose(cells.iloc[0]), READINGS.get(reading, "not said")]
+            lead = [method, row_source(cells.iloc[0]), READINGS.get(reading, "not said")]
             shares = [by_group.get(group, "-") for group in groups]
             rows.append(Row([*lead, *shares], origin == "reproduced", runs_of(cells)))
         title = f"Table 1, first {percent(fraction)} of the frames"
@@ -63,12 +63,13 @@ def document(scale: Scale, dataset: str, table: pd.DataFrame) -> Document:
 
 REPORT = TableReport(
     name="table1",
-    datasets=recognised,
+    datasets=recognized,
     each=False,
     runs=shown_runs,
     reads=lambda scale, dataset: [scale.paper / "table1.csv"],
     heading="Table 1",
     place=20,
+    folded=True,
     title="Table 1",
     rows=rows,
     document=document,

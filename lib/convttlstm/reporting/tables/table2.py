@@ -4,6 +4,7 @@ The CSV holds everything that is known of a row. The other forms, and the page, 
 """
 
 import contextlib
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -27,11 +28,11 @@ from convttlstm.reporting.cells import (
     metric_cell,
     metric_cells,
     paper_notes,
+    row_source,
     runs_of,
     sequences_in_words,
     short_commit,
     signed_cell,
-    whose,
 )
 from convttlstm.reporting.quantities import billions
 from convttlstm.reporting.report import Runs, TableReport, predicted
@@ -74,8 +75,8 @@ def rows(scale: Scale, dataset: str, loaded: Runs) -> pd.DataFrame:
     costs = _multiplications(scale)
     for runs in seed_by_seed(loaded):
         rows = _reproduced_rows(runs, horizons)
-        size = runs[0].config.dataset.size
-        counted = {"multiplications": costs(runs[0], size)}
+        pixels = math.prod(runs[0].config.dataset.frame_shape)
+        counted = {"multiplications": costs(runs[0], pixels)}
         found += [
             rows[0] | counted | _differences(runs, baseline, horizons),
             *(r | counted for r in rows[1:]),
@@ -84,13 +85,13 @@ def rows(scale: Scale, dataset: str, loaded: Runs) -> pd.DataFrame:
 
 
 def _multiplications(scale: Scale) -> Callable[[Result, int], str]:
-    """Return what gives the multiplications of one step of a run's model on square frames."""
+    """Return what gives the multiplications of one step of a run's model on frames of so many pixels."""
     table = read_table(scale.folder / "complexity.csv", ["scale", "system", COUNTED])
     counts = table[table["scale"] == scale.name].set_index("system")[COUNTED]
 
-    def count(result: Result, size: int) -> str:
+    def count(result: Result, pixels: int) -> str:
         counted = counts.get(" ".join([result.config.system, *result.config.name.parts]), "")
-        return f"{int(counted) * size**2 // COUNTED_SIZE**2}" if counted else ""
+        return f"{int(counted) * pixels // COUNTED_SIZE**2}" if counted else ""
 
     return count
 
@@ -236,7 +237,7 @@ def _metric_table(
     rows = []
     for (_, row), marked in zip(table.iterrows(), marks, strict=True):
         cells = [metric_cell(row, column) for column, _ in columns]
-        rows.append(Row([_method(row), whose(row), *cells], is_ours(row), runs_of(row), marked))
+        rows.append(Row([_method(row), row_source(row), *cells], is_ours(row), runs_of(row), marked))
     return Table(title, note, header, "ll" + "r" * (len(header) - 2), rows)
 
 
@@ -250,7 +251,7 @@ def _with_costs(shown: Table, table: pd.DataFrame, metric: Metric, horizons: lis
         millions, minutes = row["parameters_millions"], row["minutes_per_10000_samples"]
         cells = [signed_cell(row, column) for column in columns]
         if is_ours(row):
-            cells += [f"{round(float(millions) * 1e6):,}", billions(row["multiplications"] or 0)]
+            cells += [f"{round(float(millions) * 1e6):,}", billions(row["multiplications"])]
         else:
             flops = row["paper_flops_billions"]
             cells += [f"{millions}M" if millions else "", f"{flops} G" if flops else ""]
@@ -266,7 +267,7 @@ def _training_table(table: pd.DataFrame) -> Table:
     for _, row in table.iterrows():
         samples = f"{int(row['samples']):,}" if row["samples"] else ""
         cells = [cell or "-" for cell in (samples, row["device"], row["recipe"])]
-        rows.append(Row([_method(row), whose(row), *cells], is_ours(row), runs_of(row)))
+        rows.append(Row([_method(row), row_source(row), *cells], is_ours(row), runs_of(row)))
     note = "Samples seen in training, on which device, and by which recipe."
     return Table("Training", note, header, "llrll", rows)
 

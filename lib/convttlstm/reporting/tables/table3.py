@@ -5,8 +5,8 @@ import pandas as pd
 from convttlstm.config import shown_runs
 from convttlstm.markup import Document, Row, Table
 from convttlstm.reporting.accuracy import notes_of, origin_cells, percent, runs_of, share
-from convttlstm.reporting.cells import comparison, interval_cells, whose
-from convttlstm.reporting.report import Runs, TableReport, recognised
+from convttlstm.reporting.cells import comparison, interval_cells, row_source
+from convttlstm.reporting.report import Runs, TableReport, recognized
 from convttlstm.results import Scale
 
 NOTE = (
@@ -42,7 +42,7 @@ def document(scale: Scale, dataset: str, table: pd.DataFrame) -> Document:
     for (origin, method, _), cells in table.groupby(["origin", "method", "run"], sort=False):
         first = cells.iloc[0]
         count = f"{int(first['parameters']):,}" if first["parameters"] else "-"
-        line = [method, whose(first), count]
+        line = [method, row_source(first), count]
         for fraction in fractions:
             found = cells[cells["fraction"] == fraction]
             if found.empty:
@@ -64,7 +64,7 @@ def document(scale: Scale, dataset: str, table: pd.DataFrame) -> Document:
 
 REPORT = TableReport(
     name="table3",
-    datasets=recognised,
+    datasets=recognized,
     each=False,
     runs=shown_runs,
     reads=lambda scale, dataset: [scale.paper / "table3.csv"],

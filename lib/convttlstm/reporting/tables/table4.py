@@ -18,9 +18,9 @@ from convttlstm.reporting.cells import (
     metric_cell,
     metric_cells,
     paper_notes,
+    row_source,
     runs_of,
     short_commit,
-    whose,
 )
 from convttlstm.reporting.report import Runs, TableReport, ablated
 from convttlstm.results import Result, Scale, across_seeds, source_label
@@ -104,7 +104,7 @@ def table4_table(table: pd.DataFrame) -> Table:
     for _, row in table.iterrows():
         reproduced = bool(row["origin"] == "reproduced")
         count = f"{int(row['parameters']):,}" if reproduced else "-"
-        cells = [row["filters"], row["order"], row["method"] or "-", whose(row), count]
+        cells = [row["filters"], row["order"], row["method"] or "-", row_source(row), count]
         cells += [metric_cell(row, metric.column) for metric in SHOWN]
         rows.append(Row(cells, reproduced, runs_of(row)))
     units = UNITS_OF_SEVERAL if set(ours["seeds"]) != {"1"} else UNITS_OF_ONE

@@ -1,4 +1,4 @@
-"""How a system is trained; `config.Training.recipe` names one of these."""
+"""Training recipes, by the names that the setting `training.recipe` takes."""
 
 from convttlstm.training.recipes.adversarial import AdversarialRecipe
 from convttlstm.training.recipes.base import Batch, Recipe

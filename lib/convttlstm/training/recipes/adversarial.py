@@ -1,4 +1,4 @@
-"""MCNet's recipe: squared error, gradients of the image, and a discriminator.
+"""MCNet's recipe: squared error, gradient difference loss, and an adversarial loss.
 
 Ruben Villegas, Jimei Yang, Seunghoon Hong, Xunyu Lin, Honglak Lee: "Decomposing Motion and Content for
 Natural Video Sequence Prediction", ICLR 2017. With x the given frames, y the true future frames and y^
@@ -7,7 +7,7 @@ the predicted ones, G the predictor and D the discriminator:
     L_img = |y^ - y|^2 + L_gdl(y^, y)
     L_gdl = mean ||y(i,j) - y(i-1,j)| - |y^(i,j) - y^(i-1,j)|| + the same along j
     L_GAN = -log D([x, y^])
-    G minimises L_img + beta L_GAN;   D minimises -log D([x, y]) - log(1 - D([x, y^]))
+    G minimizes L_img + beta L_GAN;   D minimizes -log D([x, y]) - log(1 - D([x, y^]))
 
 L_gdl is from Michael Mathieu, Camille Couprie, Yann LeCun: "Deep multi-scale video prediction beyond
 mean square error", ICLR 2016. Read in the authors' published code: beta = 0.02; Adam at 1e-4 with beta 1
@@ -34,7 +34,7 @@ from convttlstm.training.recipes.base import Batch, Recipe
 
 
 def gradient_difference(predicted: Tensor, true: Tensor) -> Tensor:
-    """Return L_gdl, the mean over all pairs of neighbours, from two tensors (..., height, width)."""
+    """Return L_gdl, the mean over all pairs of adjacent pixels, from two tensors (..., height, width)."""
     down, across = ((predicted.diff(dim=d).abs() - true.diff(dim=d).abs()).abs().mean() for d in (-2, -1))
     return down + across
 
@@ -46,40 +46,41 @@ def image_loss(predicted: Tensor, true: Tensor) -> Tensor:
 
 
 class Discriminator(nn.Module):
-    """Tells true from predicted sequences: four convolutions of stride 2 and a linear layer, as in DCGAN.
+    """Discriminates true from predicted sequences: four strided convolutions and a linear layer, as in DCGAN.
 
     Args:
         in_channels: channels of all frames of a sequence together.
-        size: height and width of a frame.
+        shape: height and width of a frame.
         channels: width of the first convolution; each further one is twice as wide.
     """
 
-    def __init__(self, in_channels: int, size: int, channels: int = 64) -> None:
+    def __init__(self, in_channels: int, shape: tuple[int, int], channels: int = 64) -> None:
         super().__init__()
+        height, width = shape
         layers: list[nn.Module] = []
         for index in range(4):
             conv = xavier_conv(in_channels, channels << index, kernel_size=5)
             conv.stride = (2, 2)
             layers.append(conv)
             if index > 0:
-                # As published, always by the batch at hand (a process's share of it): nothing to track.
+                # As published, normalized by the current batch alone (a process's share of it).
                 layers.append(nn.BatchNorm2d(channels << index, eps=1e-3, track_running_stats=False))
             layers.append(nn.LeakyReLU(0.2))
-            in_channels, size = channels << index, (size + 1) // 2
+            in_channels, height, width = channels << index, (height + 1) // 2, (width + 1) // 2
         self.features = nn.Sequential(*layers)
-        self.output = nn.Linear(in_channels * size**2, 1)
+        self.output = nn.Linear(in_channels * height * width, 1)
         nn.init.normal_(self.output.weight, std=0.02)
         nn.init.zeros_(self.output.bias)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Return the logit that they are true, (batch, 1), from (batch, time, channel, height, width)."""
+        """Return the logits of being true, (batch, 1), from (batch, time, channel, height, width)."""
         return self.output(self.features(2 * frames.flatten(1, 2) - 1).flatten(1))
 
 
 class AdversarialRecipe(Recipe):
-    """MSE, gradient difference and a discriminator, Adam, nothing true fed back.
+    """MSE, gradient difference and adversarial loss; Adam; no true frame fed back.
 
-    The mean losses that it returns are L_img; the discriminator's is a column of its own.
+    The losses that it returns are L_img; the discriminator's loss has a separate column.
     """
 
     saved = ("optimizer", "discriminator", "discriminator_optimizer", "steps", "discriminator_loss")
@@ -87,7 +88,7 @@ class AdversarialRecipe(Recipe):
     def __init__(self, run: Run, fabric: Fabric, model: nn.Module) -> None:
         super().__init__(run, fabric, model)
         seen = (self.context + self.horizon) * run.dataset.channels
-        discriminator = Discriminator(seen, run.dataset.size)
+        discriminator = Discriminator(seen, run.dataset.frame_shape)
         self.discriminator, self.discriminator_optimizer = fabric.setup(
             discriminator, self.create_optimizer(discriminator)
         )
@@ -95,60 +96,60 @@ class AdversarialRecipe(Recipe):
         self.discriminator_loss = torch.zeros((), dtype=torch.float64, device=fabric.device)
 
     def create_optimizer(self, model: nn.Module) -> Optimizer:
-        """Return the optimizer of a model, of the predictor or of the discriminator."""
+        """Return the optimizer of the predictor or of the discriminator."""
         betas = self.run.training.adversarial.first_moment, 0.999
         return Adam(model.parameters(), lr=self.run.training.learning_rate, betas=betas)
 
     def step(self, batch: Batch) -> Tensor:
-        """Update the discriminator once, then the predictor; return the mean L_img before that."""
+        """Update the discriminator once, then the predictor; return the mean L_img before the updates."""
         given, true, predicted = self._predict(batch.frames)
         self._update_discriminator(given, true, predicted.detach())
         return self._update_predictor(given, true, predicted)
 
     def _predict(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the given frames, the true ones after them and the predicted ones."""
+        """Return the context, the true frames after it and the predicted ones."""
         given, true = frames[:, : self.context], frames[:, self.context : self.context + self.horizon]
         return given, true, self.model(frames, self.context, self.horizon)[:, -self.horizon :]
 
-    def _judge(self, given: Tensor, future: Tensor, label: float) -> Tensor:
+    def _discriminator_loss(self, given: Tensor, future: Tensor, label: float) -> Tensor:
         """Return the mean of -log D([given, future]) for label 1, of -log(1 - D([given, future])) for 0."""
         logits = self.discriminator(torch.cat([given, future], dim=1))
         return functional.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
 
     def _update_discriminator(self, given: Tensor, true: Tensor, predicted: Tensor) -> None:
-        loss = self._judge(given, true, 1.0) + self._judge(given, predicted, 0.0)
+        loss = self._discriminator_loss(given, true, 1.0) + self._discriminator_loss(given, predicted, 0.0)
         loss = self.optimize(self.discriminator, self.discriminator_optimizer, loss)
         self.steps += 1
-        # Every process keeps the mean of all, so that any of them can save it.
+        # Every process keeps the mean over all processes, so that any of them can save it.
         self.discriminator_loss += self.fabric.all_reduce(loss)  # type: ignore[arg-type]
 
     def _update_predictor(self, given: Tensor, true: Tensor, predicted: Tensor) -> Tensor:
         loss = image_loss(predicted, true)
         self.discriminator.requires_grad_(False)
-        # Several processes would otherwise wait for gradients of the discriminator that never come.
+        # Otherwise several processes would wait for gradients of the discriminator that never come.
         with self.fabric.no_backward_sync(self.discriminator):
-            adversarial = self._judge(given, predicted, 1.0)
+            adversarial = self._discriminator_loss(given, predicted, 1.0)
         total = loss + self.run.training.adversarial.weight * adversarial
         self.optimize(self.model, self.optimizer, total)
         self.discriminator.requires_grad_(True)
         return loss.detach()
 
     def validate(self, batch: Batch) -> Tensor:
-        """Return the mean L_img; the discriminator has no say."""
+        """Return the mean L_img, without the adversarial loss."""
         _, true, predicted = self._predict(batch.frames)
         return image_loss(predicted, true)
 
     def finish_epoch(self, validation_loss: float) -> None:
-        """Begin the discriminator's mean anew; no schedule follows the validation loss."""
+        """Reset the discriminator's mean loss; no schedule follows the validation loss."""
         self.steps = 0
         self.discriminator_loss = torch.zeros_like(self.discriminator_loss)
 
     def report(self) -> dict[str, float]:
-        """Return the learning rate and the discriminator's mean loss of the epoch that is under way."""
+        """Return the learning rate and the discriminator's mean loss of the current epoch."""
         return super().report() | {"discriminator_loss": self.discriminator_loss.item() / max(self.steps, 1)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state`, which was read onto the CPU."""
+        """Restore `state`, whose tensors are on the CPU."""
         super().load_state_dict(state)
         loss = torch.as_tensor(self.discriminator_loss, dtype=torch.float64)
         self.discriminator_loss = loss.to(self.fabric.device)

@@ -1,4 +1,4 @@
-"""What all recipes are, and what several of them share."""
+"""The base class of recipes, and losses and masks that several recipes share."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ from convttlstm.randomness import Stream, uniform
 
 @dataclass(frozen=True)
 class Batch:
-    """Sequences of one training step.
+    """The sequences of one training step.
 
     Attributes:
         frames: (batch, time, channel, height, width), in [0, 1].
         samples: each sequence's index in its split.
         epoch: counted from 1.
-        labels: each sequence's activity, int64 (batch,), where activities are recognised.
+        labels: each sequence's activity, int64 (batch,), for recognition only.
     """
 
     frames: Tensor
@@ -37,15 +37,16 @@ class Recipe(ABC):
     """A model and how it is trained: its loss, its optimizer, and which true frames are fed back.
 
     Attributes:
-        model: set up by Fabric; its weights are what is saved and evaluated.
-        saved: what besides the model a checkpoint holds: the names of numbers and of what has a state.
+        model: set up by Fabric; its weights are saved and evaluated.
+        saved: names of the attributes that a checkpoint holds besides the model: numbers, or objects with a
+            state_dict.
     """
 
     model: nn.Module
     saved: tuple[str, ...] = ("optimizer",)
 
     def __init__(self, run: Run, fabric: Fabric, model: nn.Module) -> None:
-        """Set up `model`, which has fresh weights, for training."""
+        """Set up `model`, which has initial weights, for training."""
         self.run, self.fabric = run, fabric
         self.context, self.horizon = run.dataset.context, run.dataset.horizon
         self.model, self.optimizer = fabric.setup(model, self.create_optimizer(model))
@@ -63,7 +64,12 @@ class Recipe(ABC):
         """Return the mean loss without any true frame fed back."""
 
     def optimize(self, model: nn.Module, optimizer: Optimizer, loss: Tensor) -> Tensor:
-        """Update a model once, with clipped gradients where the settings say so; return the loss."""
+        """Update a model once, with clipped gradients where the settings say so; return the loss.
+
+        A user.s model may have an `extra_loss` after each call in training, a scalar that is added.
+        """
+        if (extra := getattr(model, "extra_loss", None)) is not None:
+            loss = loss + extra
         optimizer.zero_grad()
         self.fabric.backward(loss)
         if (norm := self.run.training.gradient_clip) is not None:
@@ -72,19 +78,19 @@ class Recipe(ABC):
         return loss.detach()
 
     def finish_epoch(self, validation_loss: float) -> None:  # noqa: B027
-        """Take note of the validation loss; a recipe without schedules does nothing."""
+        """Update schedules with the validation loss; a recipe without schedules does nothing."""
 
     def report(self) -> dict[str, float]:
-        """Return the columns that this recipe adds to an epoch's line of history.csv."""
+        """Return the columns that this recipe adds to an epoch's row of history.csv."""
         return {"learning_rate": self.run.training.learning_rate}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all but the model that is needed to go on bit for bit."""
+        """Return the state, besides the model's, that is needed to resume bit for bit."""
         own = {name: getattr(self, name) for name in self.saved}
         return {k: v.state_dict() if hasattr(v, "state_dict") else v for k, v in own.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state`."""
+        """Restore `state`."""
         for name in self.saved:
             if hasattr(own := getattr(self, name), "load_state_dict"):
                 own.load_state_dict(state[name])
@@ -99,7 +105,7 @@ def l1_l2(outputs: Tensor, frames: Tensor, context: int, horizon: int) -> Tensor
     horizon frames; n is the horizon or, with one-step reconstructions, context + horizon - 1.
 
     Raises:
-        UserError: the outputs are no frames of such sequences.
+        UserError: the outputs do not have the shape of these frames.
     """
     end, count = context + horizon, outputs.shape[1] if outputs.ndim == 5 else 0
     target = frames[:, end - count : end]
@@ -114,7 +120,7 @@ def l1_l2(outputs: Tensor, frames: Tensor, context: int, horizon: int) -> Tensor
 def sampling_mask(seed: int, batch: Batch, ratio: float, horizon: int) -> Tensor:
     """Return which fed-back steps get the true frame, (batch, horizon - 1), each with chance `ratio`.
 
-    A draw depends on seed, epoch and sample alone. Neither a resume nor the number of processes changes it.
+    A draw depends on seed, epoch and sample alone, not on interruptions or the number of processes.
     """
     draws = [
         uniform(seed, Stream.SAMPLING, batch.epoch, int(sample), count=horizon - 1)

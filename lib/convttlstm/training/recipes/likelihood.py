@@ -12,7 +12,7 @@ from convttlstm.training.recipes.base import Batch, Recipe
 class LikelihoodRecipe(Recipe):
     """Negative log-likelihood of the frames after the context, in nats per pixel; RMSProp.
 
-    Every pixel is predicted from true frames and true earlier pixels, so nothing is ever fed back. The
+    Every pixel is predicted from true frames and true earlier pixels, so no prediction is ever fed back. The
     model has `teacher_forced(frames, context, horizon) -> logits`. Remembered [M]: RMSProp with a fixed
     learning rate of 3e-4; its decay 0.99 is PyTorch's [I].
     """
@@ -31,8 +31,8 @@ class LikelihoodRecipe(Recipe):
         return self.optimize(self.model, self.optimizer, loss)
 
     def validate(self, batch: Batch) -> Tensor:
-        """Return the mean loss, as in training: the likelihood of what came, given all before it."""
-        # On one device Fabric adds the mixed precision to `forward` alone.
+        """Return the mean loss as in training: each true pixel's likelihood, given all before it."""
+        # On one device Fabric applies mixed precision to `forward` only.
         with self.fabric.autocast():
             logits = self.model.teacher_forced(batch.frames, self.context, self.horizon)  # type: ignore[operator]
         true = batch.frames[:, self.context : self.context + self.horizon]

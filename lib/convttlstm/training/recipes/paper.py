@@ -26,7 +26,7 @@ class PaperRecipe(Recipe):
         return self.optimize(self.model, self.optimizer, loss)
 
     def loss(self, batch: Batch, mask: Tensor | None) -> Tensor:
-        """Return the mean loss, with true frames fed back where `mask` says so."""
+        """Return the mean loss, with true frames fed back where `mask` is true."""
         outputs = self.model(batch.frames, self.context, self.horizon, mask)
         return l1_l2(outputs, batch.frames, self.context, self.horizon)
 
@@ -35,11 +35,11 @@ class PaperRecipe(Recipe):
         return self.loss(batch, None)
 
     def finish_epoch(self, validation_loss: float) -> None:
-        """Take note of the validation loss, which both schedules follow."""
+        """Update both schedules with the validation loss."""
         self.plateau.finish_epoch(validation_loss)
 
     def report(self) -> dict[str, float]:
-        """Return the sampling ratio and the learning rate of the epoch that is under way."""
+        """Return the sampling ratio and the learning rate of the current epoch."""
         return {
             "sampling_ratio": self.plateau.sampling_ratio,
             "learning_rate": self.plateau.learning_rate,

@@ -1,10 +1,9 @@
 """PredRNN++'s recipe (Wang et al., ICML 2018), as its authors' published code trains.
 
 Squared error over all one-step outputs; Adam at a constant learning rate; every batch trained on twice,
-as it is and reversed in time; the share of true frames fed back falls evenly, batch by batch. The
-published code takes the sum of the squares for its loss, here it is their mean over all pixels: the
-same but for a factor, which Adam undoes (it has an epsilon that is less negligible beside the mean).
-It does not clip gradients: `gradient_clip: null`.
+as it is and reversed in time; the share of true frames fed back falls linearly, batch by batch. The loss is
+the mean over all pixels; the published code sums instead. Adam undoes that factor, apart from its epsilon,
+which matters more next to the mean. The published code does not clip gradients: `gradient_clip: null`.
 """
 
 from lightning_fabric import Fabric
@@ -16,19 +15,19 @@ from convttlstm.training.recipes.base import Batch, Recipe, sampling_mask
 
 
 class PredRnnRecipe(Recipe):
-    """Squared error, Adam, each batch also reversed in time, true frames that fade out evenly."""
+    """Squared error, Adam, each batch also reversed in time, a sampling ratio that falls linearly."""
 
     saved = ("optimizer", "batches")
 
     def __init__(self, run: Run, fabric: Fabric, model: nn.Module) -> None:
         super().__init__(run, fabric, model)
-        self.batches = 0  # trained on so far, the one under way included
+        self.batches = 0  # trained on so far, including the current one
 
     @property
     def sampling_ratio(self) -> float:
         """The share of true frames fed back in the newest batch.
 
-        As in the published code the n-th of N = `linear_sampling.updates` batches has 1 - n / N.
+        As in the published code, it is 1 - n / N for the n-th of N = `linear_sampling.updates` batches.
         """
         return max(0.0, 1.0 - self.batches / self.run.training.linear_sampling.updates)
 
@@ -44,7 +43,7 @@ class PredRnnRecipe(Recipe):
         return self.optimize(self.model, self.optimizer, loss)
 
     def _loss(self, frames: Tensor, mask: Tensor | None) -> Tensor:
-        """Return the mean squared error per pixel over all that the model returns."""
+        """Return the mean squared error per pixel over all outputs."""
         outputs = self.model(frames, self.context, self.horizon, mask)
         end = self.context + self.horizon
         return functional.mse_loss(outputs, frames[:, end - outputs.shape[1] : end])

@@ -10,12 +10,12 @@ from convttlstm.training.recipes.paper import PaperRecipe
 class RecognitionRecipe(PaperRecipe):
     """lambda x (l1 + l2) + cross entropy, in the paper's schedules.
 
-    All before the last `horizon` frames of a batch are seen. The loss of validation is the cross entropy
-    alone [I]: it decides which weights are best, and compares trainings whose lambda differs.
+    The model sees all frames of a batch but the last `horizon`. The validation loss is the cross entropy
+    alone [I]: it chooses the best weights, and compares runs with different lambda.
     """
 
     def loss(self, batch: Batch, mask: Tensor | None) -> Tensor:
-        """Return the mean joint loss, with true frames fed back where `mask` says so."""
+        """Return the mean joint loss, with true frames fed back where `mask` is true."""
         outputs, cross_entropy = self._answer(batch, mask)
         prediction = l1_l2(outputs, batch.frames, batch.frames.shape[1] - self.horizon, self.horizon)
         return self.run.training.recognition.prediction_weight * prediction + cross_entropy
@@ -25,8 +25,8 @@ class RecognitionRecipe(PaperRecipe):
         return self._answer(batch, None)[1]
 
     def _answer(self, batch: Batch, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return the frames, and the cross entropy."""
-        assert batch.labels is not None  # the loader of labelled clips gives them
+        """Return the predicted frames and the cross entropy."""
+        assert batch.labels is not None  # set by ActivityLoader
         seen = batch.frames.shape[1] - self.horizon
         outputs, logits = self.model(batch.frames, seen, self.horizon, mask)
         return outputs, functional.cross_entropy(logits, batch.labels)

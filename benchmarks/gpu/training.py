@@ -1,0 +1,123 @@
+"""Trains the runs of scale h100, all at once, for as long as there is time; they go on the next time."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import IO
+
+import pandas as pd
+import yaml
+
+from benchmarks import ROOT
+from benchmarks.gpu import Options, Row
+from convttlstm.config import load_settings
+from convttlstm.config.base import merge
+from convttlstm.config.runs import trained_runs
+from convttlstm.training.history import HISTORY, PARTIAL
+
+DATASET = "moving_mnist_2"
+SAVING = 30  # seconds that are left for the last checkpoints
+# Laid over the scale's settings to rehearse: the same commands in seconds.
+TINY = {
+    "datasets": {
+        DATASET: {
+            "size": 16,
+            "digit_size": 7,
+            "train": {"sequences": 16, "frames": 6},
+            "validation": {"sequences": 4, "frames": 6},
+            "test": {"sequences": 4, "frames": 8},
+            "context": 3,
+            "horizon": 3,
+            "test_horizons": [3, 5],
+        }
+    },
+    "systems": {
+        name: {"model": {"channels": [2, 3, 3, 2], "layers_per_block": 1, "kernel_size": 3}}
+        for name in ("conv_lstm", "conv_tt_lstm")
+    },
+    "experiments": {DATASET: {"seeds": [0]}},
+    "training": {"epochs": 2, "samples_per_epoch": 16},
+    "compute": {"threads": 1},
+}
+
+
+def train(options: Options, deadline: float) -> list[Row]:
+    """Return a line for each run: how far it has come.
+
+    Each run's folder under `options.runs` holds its checkpoint and what it printed, train.log.
+
+    Raises:
+        RuntimeError: data cannot be prepared, or a run failed; with what was printed last.
+    """
+    config = _configuration(options)
+    data = options.runs / "data"
+    place = ["--config", str(config), "--dataset", DATASET]
+    if not (data / "manifest.json").exists():
+        # Tiny data are no part of the record that all machines share.
+        checksums = options.runs / "checksums.json" if options.small else ROOT / "data/checksums.json"
+        prepare = ["prepare", *place, "-o", str(data), "--checksums", str(checksums)]
+        _call(prepare, deadline - time.monotonic())
+    settings = load_settings(config)
+    names = trained_runs(settings, DATASET)
+    running: dict[str, tuple[subprocess.Popen[bytes], IO[bytes]]] = {}
+    for name in names:
+        folder = options.runs / DATASET / name
+        folder.mkdir(parents=True, exist_ok=True)
+        log = (folder / "train.log").open("ab")
+        command = [sys.executable, "-m", "convttlstm", "train", *place, "--data", str(data), name]
+        process = subprocess.Popen([*command, "-o", str(folder)], cwd=ROOT, stdout=log, stderr=log)
+        running[name] = process, log
+    try:
+        for process, _ in running.values():
+            try:
+                process.wait(max(0.0, deadline - SAVING - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGTERM)  # saves, and exits with 75
+        codes = {name: process.wait(SAVING) for name, (process, _) in running.items()}
+    finally:
+        for process, log in running.values():
+            process.kill()
+            log.close()
+    rows = [_progress(options.runs / DATASET / name, name, codes[name]) for name in names]
+    if any(row["exit_status"] not in (0, os.EX_TEMPFAIL) for row in rows):
+        raise RuntimeError(f"a run failed: {rows}")
+    return rows
+
+
+def _configuration(options: Options) -> Path:
+    if not options.small:
+        return ROOT / "config/h100.yaml"
+    folder = options.runs / "config"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "paper.yaml").write_bytes((ROOT / "config/paper.yaml").read_bytes())
+    settings = yaml.safe_load((ROOT / "config/h100.yaml").read_text())
+    (folder / "h100.yaml").write_text(yaml.safe_dump(merge(settings, TINY)))
+    return folder / "h100.yaml"
+
+
+def _call(arguments: list[str], seconds: float) -> None:
+    command = [sys.executable, "-m", "convttlstm", *arguments]
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds
+    )
+    if done.returncode:
+        raise RuntimeError(done.stdout[-2000:])
+
+
+def _progress(folder: Path, name: str, code: int) -> Row:
+    """Return a run's line; a failed run's has the end of what it printed."""
+    row: Row = {"run": name, "exit_status": code, "finished": (folder / HISTORY).exists()}
+    path = folder / (HISTORY if row["finished"] else PARTIAL)
+    if path.exists():
+        history = pd.read_csv(path)
+        row |= {"epochs": len(history), "samples": int(history["samples"].sum())}
+        row |= {"samples_per_second": row["samples"] / history["seconds"].sum()}
+        row |= {
+            f"last_{column}": float(history[column].iloc[-1]) for column in ("train_loss", "validation_loss")
+        }
+    if code not in (0, os.EX_TEMPFAIL):
+        row["printed"] = (folder / "train.log").read_text()[-1000:]
+    return row

@@ -1,0 +1,82 @@
+"""A process that makes the measurements, so that one which crashes or hangs ends alone."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import time
+import traceback
+from multiprocessing.connection import Connection
+from typing import Any
+
+from benchmarks import conditions
+from benchmarks.gpu import Options, Records
+from convttlstm.provenance import device_name
+
+SPAWN = multiprocessing.get_context("spawn")  # a fork could not use a GPU
+
+
+class Worker:
+    """Makes steps in a process of its own, and a new process after one that failed."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.process: Any = None
+
+    def make(self, name: str, records: Records, seconds: float, deadline: float) -> dict[str, Any]:
+        """Return the record of a step: its status, and its rows or the error.
+
+        Args:
+            name: the step's.
+            records: of all steps before.
+            seconds: after which it is given up.
+            deadline: by `time.monotonic`, for those that take all the time there is.
+        """
+        started = time.monotonic()
+        if self.process is None:
+            self.connection, theirs = SPAWN.Pipe()
+            self.process = SPAWN.Process(target=_serve, args=(theirs, self.options), daemon=False)
+            self.process.start()
+            theirs.close()
+        record = {"status": "failed", "error": f"given up after {seconds:.0f} s"}
+        # The clock is the machine's, the same in all processes.
+        self.connection.send((name, dict(records), deadline))
+        try:
+            if self.connection.poll(seconds):
+                record = self.connection.recv()
+        except (EOFError, ConnectionError):
+            self.process.join()
+            record["error"] = f"the process ended with status {self.process.exitcode}"
+        if record["status"] == "failed":  # a GPU that met an error is of no more use to its process
+            self.close()
+        return record | {"seconds": round(time.monotonic() - started, 2)}
+
+    def close(self) -> None:
+        """End the process and all that it has started."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):  # it has only begun, and is no group yet
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.kill()
+            self.process.join()
+            self.connection.close()
+            self.process = None
+
+
+def _serve(connection: Connection, options: Options) -> None:
+    os.setpgid(0, 0)  # a group of its own, which `close` ends
+    from benchmarks.gpu.steps import plan  # here: the parent needs none of what measures
+
+    steps = {step.name: step for step in plan(options)}
+    where = {"device": device_name(options.kind), "conditions": conditions(options.kind)}
+    while True:
+        try:
+            name, records, deadline = connection.recv()
+        except EOFError:
+            return
+        try:
+            rows = steps[name].call(records, deadline)
+            connection.send({"status": "done", "rows": rows} | where)
+        except Exception as error:
+            short = f"{type(error).__name__}: {error}"[:4000]
+            end = traceback.format_exc()[-2000:]
+            connection.send({"status": "failed", "error": short, "traceback": end} | where)

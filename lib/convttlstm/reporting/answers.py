@@ -1,0 +1,66 @@
+"""The five questions that the page and the article open with, answered from the verdicts."""
+
+import pandas as pd
+
+from convttlstm.reporting.tables.claims import ASKED, counted_and_timed, opening
+
+
+def answers(claims: pd.DataFrame, label: str) -> dict[str, str]:
+    """Return a few sentences on each question.
+
+    Args:
+        claims: claims.csv, read as text.
+        label: what the scale is; see `source_label`.
+    """
+    papers = int((claims["topic"] != ASKED).sum())
+    against = int((claims["paper_holds"] == "no").sum())
+    claimed = (
+        "That Conv-TT-LSTM predicts video frames, and recognises activities early, better than other models "
+        f"do and with fewer parameters: {papers} claims in all. The paper's own figures contradict "
+        f"{against} of them."
+    )
+    return {
+        "What is claimed": claimed,
+        "What held here": f"{opening(claims, label)} {counted_and_timed(claims)}",
+        "How sure": _how_sure(claims),
+        "What was not tested": _untested(claims),
+    }
+
+
+def _how_sure(claims: pd.DataFrame) -> str:
+    tested = claims[claims["group"] == "training"]
+    counts = "Counts are exact. Times hold for the devices named and not for the authors'."
+    if tested.empty:
+        return f"{counts} Of quality nothing is sure, as no claim about it was tested."
+    seeds = sorted({int(cell) for cell in tested["seeds"] if cell})
+    sequences = sorted({int(cell) for cells in tested["sequences"] for cell in cells.split()})
+    return (
+        f"Verdicts on training rest on {_range(seeds, 'seed')} of each model and "
+        f"{_range(sequences, 'test sequence')}, with their whole 95 % intervals. {counts}"
+    )
+
+
+def _untested(claims: pd.DataFrame) -> str:
+    lacking = claims[(claims["group"] == "lacking") & (claims["topic"] != ASKED)]
+    undecidable = int((claims["group"] == "undecidable").sum())
+    topics = lacking.groupby("topic", sort=False).size()
+    if lacking.empty:
+        return f"Only {undecidable} claims, which no program can decide."
+    of = ", ".join(f"{count} on {_TOPICS.get(topic, topic)}" for topic, count in topics.items())
+    said = (
+        f"{_range([len(lacking)], 'claim')} ({of}), as this scale lacks the runs, and {undecidable} that no "
+    )
+    said += "program can decide."
+    needs = lacking.loc[lacking["topic"] == "overall", "needs"]
+    return said + (f" To test the broadest takes {needs.iloc[0]}." if len(needs) and needs.iloc[0] else "")
+
+
+_TOPICS = {"overall": "several data sets", "training time": "time"}
+
+
+def _range(counts: list[int], thing: str) -> str:
+    """Return the least and the greatest number of things in words."""
+    if not counts:
+        return f"no {thing}s"
+    ends = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
+    return f"{ends} {thing}" + ("" if counts == [1] else "s")

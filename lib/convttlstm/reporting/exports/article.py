@@ -1,0 +1,192 @@
+"""The article: what was reproduced, on one page of words, as reproducibility reports have it."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from convttlstm.claims.evidence import percent
+from convttlstm.config import Settings, evaluated_runs, trained_runs
+from convttlstm.files import listed, write_text
+from convttlstm.markup import Row as Line
+from convttlstm.markup import Table, latex, to_latex, to_markdown
+from convttlstm.reporting import find_report, report_names
+from convttlstm.reporting.answers import answers
+from convttlstm.reporting.cells import capital
+from convttlstm.reporting.paper import AUTHORS, TITLE, URL
+from convttlstm.reporting.report import FileReport, Report, Runs, predicted
+from convttlstm.reporting.tables.claims import ASKED, COLUMNS, HOURS, RULE, SHAPES, label_of
+from convttlstm.results import Scale, read_table
+
+SPECIFICATION = "https://codecheck.org.uk/spec/config/1.0/"
+MAIN = ("conv_lstm", "conv_tt_lstm")
+NEAR = 0.01  # by which share numbers of parameters may differ and count as equal
+NOT_LISTED = {"article", "page", "weights", "summary"}
+LATEX = r"""\documentclass{article}
+\usepackage[T1]{fontenc}
+\usepackage[utf8]{inputenc}
+\usepackage{booktabs, graphicx, rotating}
+\begin{document}
+"""
+
+
+def make(scale: Scale, _: str, loaded: Runs, folder: Path) -> None:
+    """Write report.md, report.tex, and codecheck.yml, CODECHECK's list of what can be checked.
+
+    Raises:
+        UserError: a table is missing or damaged.
+    """
+    claims = read_table(scale.folder / "tables/claims.csv", COLUMNS)
+    parts = dict(_parts(scale, claims, loaded))
+    tables = [_summary(claims), *(_main_rows(scale, dataset) for dataset in predicted(scale.settings))]
+    figures = [report for report in _listed(scale.settings) if report.name.startswith("replication")]
+    title = f"A reproduction of “{TITLE}”: {scale.settings.label}"
+    markdown, tex = [f"# {title}", ""], [LATEX, rf"\section*{{{latex(title)}}}"]
+    for head, text in parts.items():
+        markdown += [f"## {head}", "", text, ""]
+        tex += [rf"\subsection*{{{latex(head)}}}", latex(text), ""]
+        if head == "Results":
+            markdown += map(to_markdown, tables)
+            tex += map(to_latex, tables)
+            for report in figures:
+                markdown += [f"![{report.title}. {report.caption}]({report.stem('')}.svg)", ""]
+                tex += [rf"\begin{{center}}\includegraphics{{{report.stem('')}.pdf}}\end{{center}}"]
+    write_text(folder / "report.md", "\n".join(markdown).rstrip() + "\n")
+    write_text(folder / "report.tex", "\n".join([*tex, r"\end{document}", ""]))
+    write_text(folder / "codecheck.yml", "---\n" + yaml.safe_dump(_manifest(scale), sort_keys=False))
+
+
+def _parts(scale: Scale, claims: pd.DataFrame, loaded: Runs) -> Iterator[tuple[str, str]]:
+    """Yield the sections: name and text."""
+    label = label_of(scale)
+    said = answers(claims, label)
+    yield "Scope", f"{capital(label)}. {said['What was not tested']}"
+    yield "What was claimed", said["What is claimed"]
+    yield "Method", f"{' '.join(_method(scale, loaded))} {RULE}"
+    yield "Results", f"{said['What held here']} {said['How sure']} Tables 1 to 4 stand in tables/."
+    yield "What was easy", _easy(scale, claims)
+    yield "What was hard", _hard(scale, claims)
+    needs = claims.loc[(claims["needs"] != "") & (claims["topic"] != ASKED), ["statement", "needs"]]
+    broadest = f"The first claim that was not tested takes {needs['needs'].iloc[0]}. " if len(needs) else ""
+    yield "What it would take", f"{broadest}{HOURS} The command is snakemake --profile slurm all."
+
+
+def _method(scale: Scale, loaded: Runs) -> Iterator[str]:
+    settings = scale.settings
+    for name, experiment in settings.experiments.items():
+        runs, trained = evaluated_runs(settings, name), trained_runs(settings, name)
+        dataset = settings.datasets[name]
+        seeds = f"{len(experiment.seeds)} seed{'s' if len(experiment.seeds) > 1 else ''}"
+        yield (
+            f"{dataset.title}: {len(runs)} runs, {len(trained)} of them trained, with {seeds} of each model, "
+            f"on frames of {dataset.size} x {dataset.size} pixels."
+        )
+    made = [run.provenance for run in loaded if run.provenance]
+    if made:
+        epochs = sum(p.epochs for p in made)
+        yield (
+            f"Training took {epochs:,} epochs in all, on {listed(sorted({p.device for p in made}))}, and was "
+            f"interrupted and taken up again {sum(p.interruptions for p in made)} times."
+        )
+
+
+def _main_rows(scale: Scale, dataset: str) -> Table:
+    """Return Table 2 under the paper's protocol, of the paper's model and its baseline alone."""
+    report = find_report("table2")
+    document = report.read(scale, dataset, scale.folder / report.stem(dataset))  # type: ignore[attr-defined]
+    whole, names = document.tables[0], tuple(scale.settings.systems[name].title for name in MAIN)
+    rows = [row for row in whole.rows if row.cells[0].startswith(names)]
+    return replace(whole, title=document.title, note="", rows=[replace(row, marks={}) for row in rows])
+
+
+def _summary(claims: pd.DataFrame) -> Table:
+    """Return how many claims of each topic met which verdict, beside what the paper's figures say."""
+    verdicts = [verdict for verdict in SHAPES if verdict in set(claims["verdict"])]
+    names = ["Topic", "Claims", "The paper's figures contradict", *map(capital, verdicts)]
+    rows = []
+    for topic, own in claims.groupby("topic", sort=False):
+        counts = [int((own["verdict"] == verdict).sum()) for verdict in verdicts]
+        against = int((own["paper_holds"] == "no").sum())
+        rows.append(Line([capital(str(topic)), *map(str, (len(own), against, *counts))], ours=True))
+    align = "l" + "r" * (len(names) - 1)
+    return Table(
+        "Verdicts by topic", "How many claims met which verdict.", [("", name) for name in names], align, rows
+    )
+
+
+def _easy(scale: Scale, claims: pd.DataFrame) -> str:
+    """Return what anybody can check without training: counts, and parameters to every printed digit."""
+    counts = read_table(scale.folder / "complexity.csv", ["scale", "system", "parameters"])
+    counts = counts[counts["scale"] == "paper"].set_index("system")["parameters"]
+    printed = scale.printed(2, ["dataset", "method", "parameters_millions"])
+    printed = printed[printed["parameters_millions"] != ""].set_index("method")["parameters_millions"]
+    pairs = [
+        (int(counts[name]) / 1e6, float(printed[[system.paper_row]].iloc[0]))
+        for name, system in scale.settings.systems.items()
+        if name in counts and system.paper_row in printed and not system.model.recognizes
+    ]
+    near = sum(abs(count / papers - 1) < NEAR for count, papers in pairs)
+    counted = int((claims["group"] == "counting").sum())
+    return (
+        f"Counting. {counted} claims follow from the models alone and take seconds. Of the {len(pairs)} "
+        f"models here whose parameters Table 2 prints, {near} have as many, to {percent(NEAR)}."
+    )
+
+
+def _hard(scale: Scale, claims: pd.DataFrame) -> str:
+    """Return what stands in the way: gaps and contradictions in the paper, and rows that are not its own."""
+    printed = scale.printed(2, ["dataset", "source"])
+    copied = int(printed["source"].str.startswith("copied").sum())
+    against = int((claims["paper_holds"] == "no").sum())
+    undecidable = int((claims["group"] == "undecidable").sum())
+    return (
+        f"Reading the paper. Its own figures contradict {against} of its claims, no program can decide "
+        f"{undecidable}, and {copied} of Table 2's {len(printed)} rows are copied from other papers. "
+        "Settings that its text leaves out are inferred [I] or remembered from its appendix [M], and marked "
+        "so in config/."
+    )
+
+
+def _listed(settings: Settings) -> list[Report]:
+    """Return the reports whose files somebody may check."""
+    found = [find_report(name) for name in report_names() if name not in NOT_LISTED]
+    return [report for report in found if report.made_for(settings)]
+
+
+def _manifest(scale: Scale) -> dict[str, Any]:
+    settings = scale.settings
+    files = []
+    for report in _listed(settings):
+        for dataset in report.made_for(settings):
+            of = f", {settings.datasets[dataset].title}" if dataset else ""
+            for name in report.files(settings, dataset):
+                if not name.endswith(".txt"):  # captions
+                    files.append({"file": name, "comment": f"{report.title}{of}"})
+    return {
+        "version": SPECIFICATION,
+        "paper": {"title": TITLE, "authors": [{"name": name} for name in AUTHORS], "reference": URL},
+        "manifest": files,
+    }
+
+
+def _names(settings: Settings, dataset: str) -> list[str]:
+    return ["report.md", "codecheck.yml"]
+
+
+REPORT = FileReport(
+    name="article",
+    each=False,
+    runs=evaluated_runs,
+    reads=lambda scale, dataset: [
+        scale.folder / "tables/claims.csv",
+        scale.folder / "complexity.csv",
+        scale.paper / "table2.csv",
+        *(scale.folder / f"tables/table2_{name}.csv" for name in predicted(scale.settings)),
+    ],
+    title="The article",
+    make=make,
+    names=_names,
+)

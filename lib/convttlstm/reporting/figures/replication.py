@@ -1,0 +1,52 @@
+"""The replication plot: what training at a scale shows of each claim."""
+
+from matplotlib.figure import Figure
+
+from convttlstm.claims.evidence import percent
+from convttlstm.config import Settings
+from convttlstm.config.text import read_yaml
+from convttlstm.reporting.drawing import COLUMN, say
+from convttlstm.reporting.replication import HEADING, READING, TABLE, draw_claims, not_drawn
+from convttlstm.reporting.report import FigureReport, Runs, every
+from convttlstm.reporting.tables.claims import COLUMNS
+from convttlstm.results import Scale, read_table
+
+
+def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
+    """Return a line for each claim that training at the scale tests."""
+    table = read_table(scale.folder / TABLE, COLUMNS)
+    tested = table[table["group"].isin(["training", "asked"])]
+    share = float(read_yaml(scale.paper / "claims.yaml")["margin"])
+    note = [
+        READING,
+        f"Metrics share the axis in units of their margin, {percent(share)} of the paper's smallest lead "
+        "over its baseline; leads within the shade count as no difference",
+        not_drawn(table),
+        scale.settings.label,
+    ]
+    if tested.empty:
+        figure = Figure(figsize=(COLUMN, 0.5))
+        axes = figure.subplots()
+        axes.set_axis_off()
+        say(axes, "Training at this scale tests no claim.")
+        return figure, "\n".join(note)
+    return draw_claims(tested, "margins"), "\n".join(note)
+
+
+def judging(settings: Settings) -> list[str]:
+    """Return a scale's data sets if its training says anything about the claims, else none."""
+    return every(settings) if settings.judges_claims else []
+
+
+REPORT = FigureReport(
+    name="replication",
+    datasets=judging,
+    each=False,
+    reads=lambda scale, dataset: [scale.folder / TABLE, scale.paper / "claims.yaml"],
+    heading=HEADING,
+    place=1,
+    title="What training shows",
+    caption="The claims about quality that training at this scale tests.",
+    alternative="A dot with an interval for each claim, beside the paper's; the claims have their figures.",
+    draw=draw,
+)

@@ -1,0 +1,30 @@
+"""The replication plot of claims about size, arithmetic and time."""
+
+from matplotlib.figure import Figure
+
+from convttlstm.reporting.replication import HEADING, READING, TABLE, draw_claims
+from convttlstm.reporting.report import FigureReport, Runs
+from convttlstm.reporting.tables.claims import COLUMNS
+from convttlstm.results import Scale, read_table
+
+
+def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
+    """Return a line for each claim that counts or measured times decide."""
+    table = read_table(scale.folder / TABLE, COLUMNS)
+    counted = table[table["group"].isin(["counting", "timing"])]
+    note = "The axis is the first model's count or time, as a share of the most that the claim allows"
+    return draw_claims(counted, "ratio"), f"{READING}\n{note}"
+
+
+REPORT = FigureReport(
+    name="replication_costs",
+    each=False,
+    reads=lambda scale, dataset: [scale.folder / TABLE],
+    heading=HEADING,
+    place=2,
+    title="What counts and times show",
+    caption="The claims about parameters, arithmetic and time, at the paper's sizes: counted exactly, or "
+    "measured on the devices named. They come out the same at every scale.",
+    alternative="A dot for each claim, beside the paper's; the claims have their figures.",
+    draw=draw,
+)

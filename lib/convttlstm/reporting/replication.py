@@ -1,0 +1,128 @@
+"""The replication plots: one line a claim, the paper's effect beside ours."""
+
+import textwrap
+from math import isnan
+from typing import Any
+
+import pandas as pd
+from matplotlib import ticker
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from convttlstm.reporting.drawing import COLUMN, GREY, SMALL
+from convttlstm.reporting.tables.claims import SHAPES
+
+HEADING = "Which claims hold"  # of the page's section that they open
+TABLE = "tables/claims.csv"
+# Which claims stand under each other, in this order, and in which colour.
+VERDICTS = {
+    "reproduced": "#00664d",
+    "holds": "#00664d",
+    "no difference": "#5d3a9b",
+    "undecided": "#5d3a9b",
+    "contradicted": "#a33b00",
+    "fails": "#a33b00",
+}
+# Inches.
+LINE, STRIP, SPACE, FOOT, SIDE = 0.105, 0.13, 0.05, 0.36, 0.06
+LETTERS, LINES = 66, 2  # of a statement
+READING = (
+    "Each line is a claim. Solid: the comparison here that decides it, with its 95 % interval; hollow: the "
+    "same in the paper; ticks: the claim's other comparisons. To the right is as claimed"
+)
+
+
+def draw_claims(claims: pd.DataFrame, axis: str) -> Figure:
+    """Return a line for each claim, those of one verdict under each other.
+
+    Args:
+        claims: rows of claims.csv, read as text.
+        axis: "margins", linear up to one margin either side of zero and logarithmic beyond; or "ratio",
+            logarithmic and falling, so that what is less than claimed is to the right.
+    """
+    ratio = axis == "ratio"
+    parts = [(verdict, claims[claims["verdict"] == verdict]) for verdict in VERDICTS]
+    parts = [(verdict, rows) for verdict, rows in parts if len(rows)]
+    statements = {row["claim"]: _wrapped(row["statement"]) for _, rows in parts for _, row in rows.iterrows()}
+    lines = sum(map(len, statements.values()))
+    height = len(parts) * 1.6 * LINE + lines * LINE + len(statements) * (STRIP + SPACE) + 0.02
+    figure = Figure(figsize=(COLUMN, height + FOOT))
+    figure.set_layout_engine("none")
+    total = height + FOOT
+    axes = figure.add_axes(
+        (SIDE / COLUMN, FOOT / total, 1 - 2 * SIDE / COLUMN, height / total), ylim=(height, 0)
+    )
+    _set_axis(axes, ratio)
+    y = 0.02
+    for verdict, rows in parts:
+        title = f"{SHAPES[verdict]} {verdict}: {len(rows)}"
+        _write(axes, y, title, fontweight="bold", color=VERDICTS[verdict], fontsize=7)
+        y += 1.6 * LINE
+        for _, row in rows.iterrows():
+            for line in statements[row["claim"]]:
+                _write(axes, y, line, fontsize=SMALL)
+                y += LINE
+            _draw_claim(axes, y + STRIP / 2, row, VERDICTS[verdict], ratio)
+            y += STRIP + SPACE
+    return figure
+
+
+def _set_axis(axes: Axes, ratio: bool) -> None:
+    axes.set(yticks=[])
+    axes.spines["left"].set_visible(False)
+    axes.grid(visible=False, axis="y")
+    if ratio:
+        axes.set_xscale("log")
+        axes.set_xlim(12, 1 / 12)
+        axes.xaxis.set_major_locator(ticker.FixedLocator([10, 5, 2, 1, 0.5, 0.2, 0.1]))
+        axes.xaxis.set_minor_locator(ticker.NullLocator())
+        axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+        axes.set_xlabel("← more than claimed    share of the bound    as claimed →")
+    else:
+        axes.set_xscale("symlog", linthresh=1, linscale=0.6)
+        axes.set_xlim(-200, 200)
+        axes.xaxis.set_major_locator(ticker.FixedLocator([-100, -10, -1, 0, 1, 10, 100]))
+        axes.xaxis.set_minor_locator(ticker.NullLocator())
+        axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+        axes.axvspan(-1, 1, color="#f0f0f0", lw=0, zorder=0)
+        axes.set_xlabel("← the other way    lead, in margins    as claimed →")
+    axes.axvline(1 if ratio else 0, color=GREY, lw=0.8)
+
+
+def _draw_claim(axes: Axes, y: float, row: pd.Series, colour: str, ratio: bool) -> None:
+    if not row["effect"]:
+        _write(axes, y - LINE / 2, "holds or fails without a size", fontsize=SMALL, color=GREY)
+        return
+    value, low, high, paper = (
+        _place(row[name], ratio, axes) for name in ("effect", "effect_low", "effect_high", "effect_paper")
+    )
+    others = [_place(other, ratio, axes) for other in row["effect_others"].split()]
+    axes.plot(others, [y] * len(others), "|", ms=4, mew=0.6, color=colour, alpha=0.5)
+    axes.plot(paper, y, "D", ms=4.2, mfc="white", mec=GREY, mew=0.8, zorder=3)
+    axes.hlines(y, low, high, color=colour, lw=1.1)
+    axes.plot(value, y, "o", ms=3, color=colour, zorder=4)
+
+
+def _place(cell: str, ratio: bool, axes: Axes) -> float:
+    """Return where a cell lies on the axis, at its edge if it lies beyond; NaN for an empty one."""
+    value = float(cell or "nan")
+    left, right = sorted(axes.get_xlim())
+    value = 1 - value if ratio else value
+    return value if isnan(value) else min(max(value, left), right)
+
+
+def _write(axes: Axes, y: float, text: str, **style: Any) -> None:
+    white = {"facecolor": "white", "edgecolor": "none", "pad": 0.4}
+    axes.text(
+        0, y, text, transform=axes.get_yaxis_transform(), va="top", bbox=white, zorder=5, **style,
+    )  # fmt: skip
+
+
+def _wrapped(statement: str) -> list[str]:
+    return textwrap.wrap(statement, LETTERS, max_lines=LINES, placeholder=" …")
+
+
+def not_drawn(table: pd.DataFrame) -> str:
+    """Return in words which claims are in no replication plot."""
+    lacking, undecidable = ((table["group"] == name).sum() for name in ("lacking", "undecidable"))
+    return f"Not drawn: {lacking} claims that were not tested, and {undecidable} that no program can decide."
