@@ -24,14 +24,21 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The laptop scale's sequences, drawn here."""
     folder = tmp_path_factory.mktemp("published") / DATASET
     command = ["prepare", "--config", str(ROOT / "config/laptop.yaml"), "--dataset", DATASET]
-    command += ["--embedded", str(ROOT / "data/embedded"), "--checksums", str(folder.parent / "checksums.json")]
+    command += [
+        "--embedded",
+        str(ROOT / "data/embedded"),
+        "--checksums",
+        str(folder.parent / "checksums.json"),
+    ]
     assert main([*command, "-o", str(folder)]) == 0
     return folder
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("run", RUNS)
-def test_published_weights_give_the_published_metrics(run: str, prepared: Path, alexnet_weights: Path) -> None:
+def test_published_weights_give_the_published_metrics(
+    run: str, prepared: Path, alexnet_weights: Path
+) -> None:
     settings = load_settings(ROOT / "config/laptop.yaml")
     dataset, evaluation = settings.datasets[DATASET], settings.evaluation
     clips, first = open_clips(dataset, prepared, "test"), evaluation.first_frame - 1

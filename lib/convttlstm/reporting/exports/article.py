@@ -63,7 +63,7 @@ def _parts(scale: Scale, claims: pd.DataFrame, loaded: Runs) -> Iterator[tuple[s
     """Yield the sections: name and text."""
     label = label_of(scale)
     said = answers(claims, label)
-    yield "Scope", f"{capital(label)}. {said['What was not tested']}"
+    yield "Scope", f"{capital(label)}. Not tested: {said['What was not tested']}"
     yield "What was claimed", said["What is claimed"]
     yield "Method", f"{' '.join(_method(scale, loaded))} {RULE}"
     yield "Results", f"{said['What held here']} {said['How sure']} Tables 1 to 4 stand in tables/."
