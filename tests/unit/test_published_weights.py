@@ -1,4 +1,4 @@
-"""The weights that the repository publishes give the metrics that it publishes, on test sequences made here."""
+"""The published weights give the published metrics, on test sequences drawn here."""
 
 from pathlib import Path
 
