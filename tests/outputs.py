@@ -21,7 +21,7 @@ def pattern(path: str) -> re.Pattern[str]:
     """What a path of docs/outputs.md stands for: <name> is any, ** any places below, {a,b} either."""
     escaped = re.escape(path).replace(r"\{", "(").replace(r"\}", ")").replace(",", "|")
     escaped = re.sub(r"<\w+>", "[^/]+", escaped).replace(r"\*\*", ".+")
-    return re.compile(escaped.replace(r"\.\*", r"\.(csv|md|tex|svg|pdf)"))
+    return re.compile(escaped.replace(r"\.\*", r"\.(csv|md|tex|svg|pdf|txt)"))
 
 
 def undescribed(paths: Iterable[str]) -> list[str]:
