@@ -94,7 +94,7 @@ def test_a_step_that_hangs_is_given_up(tmp_path: Path) -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_it_says_so(tmp_path: Path, capsys) -> None:
     assert main(["--output", str(tmp_path)]) == 1
-    assert "sees no CUDA device here" in capsys.readouterr().err
+    assert "no CUDA device here" in capsys.readouterr().err
 
 
 def test_names_of_steps_are_unique_and_graphs_are_for_gpus(tmp_path: Path) -> None:

@@ -103,8 +103,8 @@ def test_frames_stand_beneath_their_time_and_beside_their_run(tmp_path: Path) ->
     runs = ["copy_last", BASELINE, OURS]
     for run in runs:
         make_judged(tmp_path, run)
-    strips, note = choose_strips(load_results(tmp_path, DATASET, runs), RANKS)
-    figure = draw_strips(strips, CONTEXT, note)
+    strips, _ = choose_strips(load_results(tmp_path, DATASET, runs), RANKS)
+    figure = draw_strips(strips, CONTEXT)
     assert len(figure.axes) == 3
     for axes, sequence in enumerate(sequences_of(strips)):
         (_, truth), *predictions = shown_in(figure, axes).items()
@@ -129,7 +129,7 @@ def test_frames_stand_beneath_their_time_and_beside_their_run(tmp_path: Path) ->
 def test_colour_and_proportions_are_kept() -> None:
     random = np.random.default_rng(0)
     truth = random.integers(0, 256, (7, 3, 8, 12), np.uint8)
-    figure = draw_strips([Strip("wide", truth, [("Model", truth[3:])])], 3, "")
+    figure = draw_strips([Strip("wide", truth, [("Model", truth[3:])])], 3)
     (first, *_), (*_, last) = (list(row.values()) for row in shown_in(figure, 0).values())
     np.testing.assert_array_equal(first, np.moveaxis(truth[0], 0, -1))
     np.testing.assert_array_equal(last, np.moveaxis(truth[3], 0, -1))
@@ -146,7 +146,7 @@ def test_nothing_overlaps_with_ten_systems(frames: int, strips: int) -> None:
     rows = [(f"{title}, N2, seed 1 *", truth[CONTEXT:]) for title in titles[-10:]]
     assert len(rows) == 10
     with style.context(["default", STYLE]):
-        figure = draw_strips([Strip("worst of 9 kept", truth, rows)] * strips, CONTEXT, "a\nb")
+        figure = draw_strips([Strip("worst of 9 kept", truth, rows)] * strips, CONTEXT)
         figure.draw_without_rendering()
         artists = [artist for axes in figure.axes for artist in (*axes.texts, *axes.images)]
         boxes = [artist.get_window_extent() for artist in artists]
@@ -162,7 +162,7 @@ def test_nothing_overlaps_with_ten_systems(frames: int, strips: int) -> None:
 def test_a_gallery_fills_a_page_no_more(systems: int, height: int, width: int) -> None:
     truth = np.zeros((40, 1, height, width), np.uint8)
     strip = Strip("", truth, [("Model", truth[CONTEXT:])] * systems)
-    assert draw_strips([strip] * 3, CONTEXT, "").get_figheight() == pytest.approx(9)
+    assert draw_strips([strip] * 3, CONTEXT).get_figheight() == pytest.approx(9)
 
 
 def test_runs_that_kept_other_sequences_are_left_out_and_named(tmp_path: Path) -> None:
@@ -337,7 +337,8 @@ def test_everything_comes_out_byte_for_byte_the_same(tmp_path: Path) -> None:
         for name in ("figure3", "appendix_gallery", "groups"):
             write_report(name, tmp_path, DATASET, runs, tmp_path / folder / name)
     written = sorted(path.name for path in (tmp_path / "first").iterdir())
-    expected = [f"{name}.{kind}" for name in ("appendix_gallery", "figure3") for kind in ("pdf", "svg")]
-    assert written == sorted([*expected, "groups.csv", "groups.pdf", "groups.svg"])
+    kinds = ("pdf", "svg", "txt")
+    expected = [f"{name}.{kind}" for name in ("appendix_gallery", "figure3", "groups") for kind in kinds]
+    assert written == sorted([*expected, "groups.csv"])
     for name in written:
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes(), name

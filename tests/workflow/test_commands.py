@@ -79,7 +79,7 @@ def test_what_is_missing_is_named(project):
     assert_one_line(project.train(folder), "manifest.json: no such file")
     project.prepare()
     assert_one_line(project.evaluate(folder), "best.safetensors: no such file; train the run first")
-    assert_one_line(project.train(folder, "copy_last"), "copy_last has no weights")
+    assert_one_line(project.train(folder, "copy_last"), "copy_last: has no weights to train")
     assert_one_line(project.train(folder, "conv_ltsm-seed0"), "did you mean 'conv_lstm'?")
     (project.data / "train.npy").write_bytes(b"short")
     assert_one_line(project.train(folder), "but its manifest says")
