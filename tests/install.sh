@@ -5,7 +5,7 @@ set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive
 wanted=()
 command -v chromium chromium-browser google-chrome >/dev/null || wanted+=(chromium)
-kpsewhich booktabs.sty >/dev/null 2>&1 || wanted+=(texlive-latex-recommended)
+kpsewhich booktabs.sty >/dev/null 2>&1 || wanted+=(texlive-latex-recommended texlive-latex-extra texlive-fonts-recommended)
 command -v pdftotext >/dev/null || wanted+=(poppler-utils)
 command -v c++ >/dev/null || wanted+=(g++)
 command -v slurmctld >/dev/null || wanted+=(slurm-wlm slurm-wlm-basic-plugins munge)
