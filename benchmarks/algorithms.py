@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib import style, ticker
+from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -25,7 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import RESULTS, conditions, median_seconds, result_path, seconds_of
 from convttlstm.files import write_text
-from convttlstm.reporting.drawing import GREY, STYLE, WIDTH, Look, label_ends, save
+from convttlstm.reporting.drawing import GREY, WIDTH, Look, label_ends, save, styled
 
 ORDERS, KERNEL_SIZES = range(1, 8), (3, 5)
 RANK, HIDDEN, SIDE = 8, 32, 64
@@ -137,7 +137,7 @@ def measure(repetitions: int, device: str) -> pd.DataFrame:
 
 def draw(table: pd.DataFrame, where: str, output: Path) -> None:
     """Draw both costs against the order on logarithmic axes."""
-    with style.context(["default", STYLE]):
+    with styled({}):
         figure = Figure(figsize=(WIDTH, 2.9))
         panels = figure.subplots(1, 2)
         for axes, column, title in zip(

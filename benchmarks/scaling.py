@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from matplotlib import style, ticker
+from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -20,7 +20,7 @@ from benchmarks import RESULTS, conditions, least_seconds, publish, result_path,
 from convttlstm.models.conv_lstm import ConvLstmCell
 from convttlstm.models.conv_tt_lstm import PackedConvTtLstmCell
 from convttlstm.provenance import device_name
-from convttlstm.reporting.drawing import COLOURS, STYLE, WIDTH, save
+from convttlstm.reporting.drawing import COLOURS, WIDTH, save, styled
 
 HIDDEN, STEPS = 48, 4
 USUAL = {"N": 3, "M": 3, "C": 8, "S": 5, "size": 64, "batch": 1}
@@ -89,7 +89,7 @@ def training_step(model: str, changed: str, value: int) -> Callable[[], None]:
 def draw(table: pd.DataFrame, where: str, output: Path) -> None:
     """Draw the time of a step against each quantity."""
     constant = table[table["changed"] == ""]["seconds"].iloc[0] / STEPS
-    with style.context(["default", STYLE]):
+    with styled({}):
         figure = Figure(figsize=(WIDTH, 3.4))
         panels = figure.subplots(2, 3).flat
         for axes, changed in zip(panels, CHANGED, strict=True):

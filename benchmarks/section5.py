@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib import style, ticker
+from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
@@ -31,7 +31,7 @@ from convttlstm.files import write_text
 from convttlstm.models.conv_tt_lstm import ConvTtLstmCell, conv_tt_lstm
 from convttlstm.models.higher_order import higher_order
 from convttlstm.models.recurrent import RecurrentPredictor
-from convttlstm.reporting.drawing import STYLE, WIDTH, Look, label_ends, save
+from convttlstm.reporting.drawing import WIDTH, Look, label_ends, save, styled
 from convttlstm.training.recipes.base import l1_l2
 
 SIZE, STEPS, ORDER, RANK, HIDDEN = 3, 5, 3, 4, 8  # S, M, N (of the sliding window and the tube), C(i), C
@@ -186,7 +186,7 @@ def gradients(seeds: int, updates: int) -> pd.DataFrame:
 
 def draw_gradients(table: pd.DataFrame, where: str, output: Path) -> None:
     """Draw gradient norm against lag: one layer above, the whole model beneath; fresh, then trained."""
-    with style.context(["default", STYLE]):
+    with styled({}):
         figure = Figure(figsize=(WIDTH, 4.4))
         panels = figure.subplots(2, 2, sharey="row")
         last_updates = table["updates"].max()
@@ -241,7 +241,7 @@ def _bulk(pixels: np.ndarray) -> int:
 
 def draw_fields(fields: dict[str, list[np.ndarray]], where: str, output: Path) -> None:
     """Draw what one pixel of the gates sees of each earlier state, with the formula as an outline."""
-    with style.context(["default", STYLE]):
+    with styled({}):
         figure = Figure(figsize=(WIDTH, 3.3))
         panels = figure.subplots(2, 3, sharex=True, sharey=True)
         for axes, variant in zip(panels.flat, VARIANTS, strict=True):

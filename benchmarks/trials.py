@@ -18,7 +18,6 @@ import numpy as np
 import pandas as pd
 import torch
 import yaml
-from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -33,7 +32,7 @@ from convttlstm.evaluation.intervals import mean
 from convttlstm.evaluation.lpips_metric import Lpips
 from convttlstm.evaluation.protocol import evaluate_frames, load_model
 from convttlstm.files import with_suffix, write_text
-from convttlstm.reporting.drawing import STYLE, save
+from convttlstm.reporting.drawing import save, styled
 from convttlstm.training.loop import train
 
 DATASET, HORIZON = "moving_mnist_2", 30
@@ -68,7 +67,7 @@ def main() -> None:
 def draw(results: pd.DataFrame, output: Path) -> None:
     """Draw each metric by frame, a column for each trial and model."""
     trials = [*results.groupby(["trial", "model"], sort=False)]
-    with style.context(["default", STYLE, {"axes.titlesize": 6, "xtick.labelsize": 6}]):
+    with styled({"axes.titlesize": 6, "xtick.labelsize": 6}):
         figure = Figure(figsize=(1.35 * len(trials), 4.2), layout="constrained")
         grid = figure.subplots(len(METRICS), len(trials), sharex=True, sharey="row", squeeze=False)
         for column, ((trial, model), lines) in zip(grid.T, trials, strict=True):
