@@ -44,7 +44,7 @@ FORKS.set_forkserver_preload(PRELOADED)
 CUT = {"epochs": 6, "batch_size": 4, "linear_sampling": {"updates": 40}}
 TINY: dict[str, Any] = {
     "label": "tiny scale",
-    "judges_claims": False,
+    "decides_claims": False,
     "datasets": {
         "moving_mnist_2": {
             "digits": "embedded",

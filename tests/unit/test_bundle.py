@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 METADATA = "ro-crate-metadata.json"
 SCALE = """
 label: tiny scale
-judges_claims: false
+decides_claims: false
 datasets:
   kth: {title: KTH, source: synthetic, excluded: []}
 experiments:

@@ -428,7 +428,7 @@ def test_what_cannot_be_compared_is_not_tested_but_shown(tmp_path: Path) -> None
             tables,
         ),
         "saw fewer samples in training": (scale(systems__conv_lstm__training={"epochs": 2}), tables),
-        "shows nothing": (scale(judges_claims=False), tables),
+        "shows nothing": (scale(decides_claims=False), tables),
         "evaluated on different sequences": (scale(), few),
     }
     for i, (reason, (settings, made)) in enumerate(cases.items()):
@@ -456,7 +456,7 @@ def test_a_stand_in_proves_nothing(tmp_path: Path) -> None:
 
 
 def test_counts_are_the_papers_sizes_and_assessed_at_every_scale(tmp_path: Path) -> None:
-    settings = scale(judges_claims=False)
+    settings = scale(decides_claims=False)
     results = make_results(tmp_path / "laptop", settings, runs_with(0 * BASE))
     fewer = {"kind": "count", "what": "parameters", "dataset": "kth", "better": "conv_tt_lstm"}
     found = {
@@ -482,7 +482,7 @@ def test_counts_are_the_papers_sizes_and_assessed_at_every_scale(tmp_path: Path)
 
 
 def test_times_are_compared_on_each_device_and_must_differ_by_more_than_timings_do(tmp_path: Path) -> None:
-    settings = scale(judges_claims=False)
+    settings = scale(decides_claims=False)
     results = make_results(tmp_path / "laptop", settings, runs_with(0 * BASE))
     header = "device,system,size,training_seconds,sequence_steps\n"
     first, second = (tmp_path / f"system_times-{name}.csv" for name in ("a", "b"))
@@ -523,7 +523,7 @@ RECOGNISERS = ["recognizer_cnn3d", "recognizer_conv_tt"]
 
 def recognition_scale() -> Settings:
     content = load_settings(ROOT / "config/demo.yaml").model_dump()
-    content["judges_claims"] = True
+    content["decides_claims"] = True
     content["datasets"]["something"]["source"] = "licensed"
     content["experiments"] = {"something": content["experiments"]["something"]}
     content["experiments"]["something"] |= {"table": RECOGNISERS, "seeds": [0, 1]}
@@ -541,10 +541,10 @@ def make_recogniser(folder: Path, settings: Settings, run: str, right: dict[str,
             "clip": f"{group}{i}",
             "fraction": fraction,
             "label": 0,
-            "named": int(i >= hits),
+            "predicted": int(i >= hits),
             "confidence": 1,
             "group": group,
-            "named_group": group if i < hits else "another",
+            "predicted_group": group if i < hits else "another",
         }
         for fraction in (0.25, 0.5)
         for group, hits in right.items()
@@ -639,7 +639,7 @@ def test_laws_of_growth(counts: list[int], laws: set[str]) -> None:
 
 
 def test_growing_kernels_are_cubic_and_not_exponential(tmp_path: Path) -> None:
-    settings = scale(judges_claims=False)
+    settings = scale(decides_claims=False)
     results = make_results(tmp_path / "laptop", settings, runs_with(0 * BASE))
     growth = {"kind": "growth", "what": "parameters", "system": "higher_growing", "orders": list(range(1, 9))}
     found = {

@@ -71,7 +71,7 @@ def sides(tmp_path: Path, errors: tuple[np.ndarray, np.ndarray]) -> tuple[Path, 
 def test_the_same_sequences_are_compared_pair_by_pair(sides, errors) -> None:
     found = line(*sides)
     differences = 1e3 * (errors[1] - errors[0])
-    assert found.judged_on == SAME
+    assert found.evaluated_on == SAME
     assert (found.a, found.b) == pytest.approx((1e3 * errors[0].mean(), 1e3 * errors[1].mean()))
     error = differences.std(ddof=1) / np.sqrt(SEQUENCES)
     quantile = stats.t.ppf(0.975, SEQUENCES - 1)
@@ -83,7 +83,7 @@ def test_the_same_sequences_are_compared_pair_by_pair(sides, errors) -> None:
 def test_other_sequences_are_no_pairs_and_tell_less(sides, errors) -> None:
     edit(sides[1] / "runs" / DATASET / "conv_lstm-seed0/config.json", "dataset", "step", value=0.05)
     found = line(*sides)
-    assert found.judged_on == OTHER
+    assert found.evaluated_on == OTHER
     error = 1e3 * np.sqrt(sum(values.var(ddof=1) / SEQUENCES for values in errors))
     assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.15)
     assert not found.sure
@@ -93,7 +93,7 @@ def test_what_only_trains_otherwise_leaves_the_test_sequences_alone(sides) -> No
     config = sides[1] / "runs" / DATASET / "conv_lstm-seed0/config.json"
     edit(config, "dataset", "train", "sequences", value=99)
     edit(config, "training", "epochs", value=77)
-    assert line(*sides).judged_on == SAME
+    assert line(*sides).evaluated_on == SAME
     (settings,) = [table for table in compare(*sides).tables() if table.title == "Other differences"]
     cells = {row.cells[0]: row.cells[1:] for row in settings.rows}
     assert cells["training.epochs"] == ["8", "77", "all"]
@@ -131,7 +131,7 @@ def test_tables_alone_say_whether_intervals_overlap(tmp_path: Path, errors) -> N
         write_report("table2", results, DATASET, ["black", "conv_lstm-seed0"], output)
     shutil.rmtree(tmp_path / "b/runs")
     found = line(tmp_path / "a", tmp_path / "b")
-    assert (found.low, found.high, found.judged_on) == (None, None, TABLES)
+    assert (found.low, found.high, found.evaluated_on) == (None, None, TABLES)
     assert found.b == pytest.approx(11) and found.sure
     assert not line(tmp_path / "a", tmp_path / "b", "SSIM, paper protocol, 30 frames").sure
     assert "need its runs/" in compare(tmp_path / "a", tmp_path / "b").to_text()

@@ -155,7 +155,7 @@ def test_a_run_can_be_set_aside_by_a_relative_path(tmp_path: Path, monkeypatch: 
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("{}")
     monkeypatch.chdir(folder.parent)
-    assert archive(Path("r")) == tmp_path / "results/tiny/forgotten/d/r-1"
+    assert archive(Path("r")) == tmp_path / "results/tiny/archived/d/r-1"
 
 
 # Settings

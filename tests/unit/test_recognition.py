@@ -133,14 +133,14 @@ def test_the_joint_loss_by_hand():
 def answers(**columns: list) -> pd.DataFrame:
     groups = {0: "A", 1: "A", 2: "B"}
     table = pd.DataFrame(columns)
-    table["group"], table["named_group"] = table["label"].map(groups), table["named"].map(groups)
+    table["group"], table["predicted_group"] = table["label"].map(groups), table["predicted"].map(groups)
     return table
 
 
 def test_groups_are_counted_in_both_readings():
     """Of A's four clips one is named rightly and two fall into the group; of B's two, one and one."""
     table = answers(
-        label=[0, 0, 1, 1, 2, 2], named=[0, 1, 2, 2, 2, 0], confidence=[0.9] * 6, rank=[1, 2, 6, 3, 1, 9]
+        label=[0, 0, 1, 1, 2, 2], predicted=[0, 1, 2, 2, 2, 0], confidence=[0.9] * 6, rank=[1, 2, 6, 3, 1, 9]
     )
     found = accuracies(table)
     assert found["top1"]["mean"] == pytest.approx(2 / 6)

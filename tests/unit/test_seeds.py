@@ -108,7 +108,7 @@ def test_ablations_are_trained_with_every_seed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scale, seeds", [("laptop", 5), ("h100", 3)])
 def test_a_scales_systems_are_trained_equally(scale: str, seeds: int) -> None:
     settings = load_settings(ROOT / f"config/{scale}.yaml")
-    assert settings.judges_claims
+    assert settings.decides_claims
     systems = settings.experiments[DATASET].systems()
     trained = [name for name in systems if settings.systems[name].trained]
     assert len({settings.training_of(DATASET, name).samples for name in trained}) == 1

@@ -290,10 +290,10 @@ def test_a_run_by_other_source_is_kept_until_it_is_forgotten(pushed, tmp_path):
         status, cwd=project.folder, text=True, env=ENVIRONMENT | {"PYTHONPATH": "lib"}
     )
     assert "3 trained by other versions of models/conv_lstm.py; kept" in shown
-    done = project.call("forget", f"{RUNS}/conv_lstm-seed0")
+    done = project.call("archive", f"{RUNS}/conv_lstm-seed0")
     assert done.returncode == 0, done.stderr
     assert trainings(project.snakemake("-n").stdout) == ["conv_lstm-seed0"]
-    assert (project.folder / "results/tiny/forgotten/moving_mnist_2/conv_lstm-seed0-1/last.ckpt").is_file()
+    assert (project.folder / "results/tiny/archived/moving_mnist_2/conv_lstm-seed0-1/last.ckpt").is_file()
 
 
 def test_garbage_collection_keeps_what_commits_need(pushed, tmp_path):

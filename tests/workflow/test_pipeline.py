@@ -64,7 +64,7 @@ def test_the_slurm_profile_plans_the_papers_scale(project):
         "rank": 2 * (2 + 1),
         "select": 3,
         "grid": 3,
-        "recognise": recognisers + 1,
+        "evaluate_recognizer": recognisers + 1,
         "heat_map": 2,
         **dict.fromkeys(["table1", "table3", "figure4", "activities", "confusion"], 1),
         "evaluate": shown + 2 * 2 + ablations + winners,

@@ -111,7 +111,7 @@ def test_from_drawn_clips_to_tables_and_figures(project):
     predictions = pd.read_csv(results / f"runs/something/{RUN}/predictions.csv")
     for fraction, own in predictions.groupby("fraction"):
         found = metrics["fractions"][str(fraction)]
-        assert len(own) == 20 and found["top1"]["mean"] == (own["label"] == own["named"]).mean()
+        assert len(own) == 20 and found["top1"]["mean"] == (own["label"] == own["predicted"]).mean()
     table1, table3 = (pd.read_csv(results / f"tables/table{number}.csv") for number in (1, 3))
     ours = table3[table3["origin"] == "reproduced"]
     assert ours["label"].str.contains("synthetic stand-in for Something-Something V2").all()

@@ -53,7 +53,7 @@ rule evaluate:
         " 2>&1 | write_log {log}"
 
 
-rule recognise:
+rule evaluate_recognizer:
     input:
         weights=weights_of,
         selection=selection_for,

@@ -106,7 +106,7 @@ def within(estimate: Estimate, target: float, tolerance: float) -> Estimate:
 def refused(configs: Sequence[Run]) -> str:
     """Return why runs must not be compared for a claim, "" if they may be."""
     first = configs[0]
-    if not first.judges_claims:
+    if not first.decides_claims:
         return f"{first.label} shows nothing about the paper"
     if first.dataset.stand_in:
         return f"the data are a {first.dataset.stand_in}"

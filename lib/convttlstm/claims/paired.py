@@ -10,7 +10,7 @@ from convttlstm.evaluation.intervals import Estimate, difference
 from convttlstm.metrics import METRICS
 from convttlstm.results import Recognition, Result
 
-CORRECT = {"top1": ("label", "named"), "group": ("group", "named_group")}
+CORRECT = {"top1": ("label", "predicted"), "group": ("group", "predicted_group")}
 DifferenceOf = Callable[[np.ndarray, np.ndarray, np.ndarray], Estimate]
 
 

@@ -217,7 +217,7 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("--config", type=Path, required=True, help="settings file, such as config/paper.yaml")
     sub.add_argument("-o", "--output", type=Path, required=True, help="JSON file")
 
-    sub = add("forget", commands.archive)
+    sub = add("archive", commands.archive)
     sub.add_argument("runs", type=Path, nargs="+", help="the runs' folders")
 
     sub = add("schema", commands.schema)

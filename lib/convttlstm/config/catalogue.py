@@ -126,7 +126,7 @@ class Settings(Strict):
     """Everything that can be set."""
 
     label: Title = Field(description="shown with every result of this scale")
-    judges_claims: bool = Field(
+    decides_claims: bool = Field(
         False, description="whether the paper's claims are decided by this scale's results"
     )
     datasets: dict[Name, Dataset]

@@ -36,7 +36,7 @@ class Run(Strict):
     usual_samples: PositiveInt  # seen in training by systems that change nothing of the scale's training
     evaluation: Evaluation
     compute: Compute
-    judges_claims: bool = False
+    decides_claims: bool = False
 
     @property
     def name(self) -> RunId:
@@ -183,7 +183,7 @@ def resolve_run(
         usual_samples=settings.training_of(dataset).samples,
         evaluation=evaluation,
         compute=settings.compute,
-        judges_claims=settings.judges_claims,
+        decides_claims=settings.decides_claims,
     )
 
 

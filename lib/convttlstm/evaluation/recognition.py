@@ -110,11 +110,11 @@ def _predict_all(
             "fraction": fraction,
             "seen": [part.seen for part in batch.parts],
             "label": truth.cpu(),
-            "named": predicted.cpu(),
+            "predicted": predicted.cpu(),
             "confidence": confidence.cpu(),
             "rank": 1 + (chances > of_truth).sum(dim=1).cpu(),
             "group": groups[truth.cpu()],
-            "named_group": groups[predicted.cpu()],
+            "predicted_group": groups[predicted.cpu()],
         }
         rows.append(pd.DataFrame(columns))
     return pd.concat(rows)
@@ -129,11 +129,11 @@ def accuracies(table: pd.DataFrame) -> dict[str, Any]:
     (Guo et al., ICML 2017).
 
     Args:
-        table: label, named (the predicted activity), confidence, rank, group and named_group of each clip.
+        table: label, predicted, confidence, rank, group and predicted_group of each clip.
     """
-    correct = (table["label"] == table["named"]).to_numpy()
+    correct = (table["label"] == table["predicted"]).to_numpy()
     top5 = (table["rank"] <= 5).to_numpy()
-    same_group = (table["group"] == table["named_group"]).to_numpy()
+    same_group = (table["group"] == table["predicted_group"]).to_numpy()
     found: dict[str, Any] = {
         "top1": _share(correct),
         "top5": _share(top5),
@@ -170,8 +170,8 @@ def _examples(
 ) -> dict[str, np.ndarray]:
     """Return the frames, as uint8, of the most confident correct and wrong predictions."""
     fraction, kept = table["fraction"].iloc[0], {}
-    correct = table["label"] == table["named"]
-    for name, chosen in (("right", table[correct]), ("wrong", table[~correct])):
+    correct = table["label"] == table["predicted"]
+    for name, chosen in (("correct", table[correct]), ("wrong", table[~correct])):
         if chosen.empty:
             continue
         row = chosen.sort_values(["confidence", "clip"], ascending=[False, True]).iloc[0]

@@ -104,7 +104,7 @@ def _failure(results: Path, run: Run, name: str, what: str) -> str:
     If a job was killed, for its memory for example, Slurm writes the reason to a log of its own.
     """
     own = results / "logs" / what / run.dataset_name / f"{name}.log"
-    rule = "recognise" if what == "evaluate" and run.dataset.recognition else what
+    rule = "evaluate_recognizer" if what == "evaluate" and run.dataset.recognition else what
     slurms = Path(f".snakemake/slurm_logs/rule_{rule}", f"{run.dataset_name}_{name}").glob("*.log")
     logs = [*sorted(slurms, key=lambda path: path.stat().st_mtime)[-1:], own]
     lines = [line for path in logs if path.is_file() for line in path.read_text().splitlines()]

@@ -247,6 +247,6 @@ def source_label(run: Run) -> str:
     data = f", {run.dataset.stand_in}" if run.dataset.stand_in else ""
     if run.scale == "paper" and not data:
         return run.label
-    if run.judges_claims and not data:
+    if run.decides_claims and not data:
         return f"{run.label}: says what holds at this scale, not at the paper's"
     return f"{run.label}{data}: shows nothing about the paper"

@@ -73,7 +73,9 @@ def load_recognition(results: Path, dataset: str, run: str) -> Recognition:
     """
     folder = results / "runs" / dataset / run
     config, metrics = read_evaluated(folder, RecognitionMetrics)
-    predictions = read_csv(folder / "predictions.csv", ["clip", "fraction", "label", "named", "confidence"])
+    predictions = read_csv(
+        folder / "predictions.csv", ["clip", "fraction", "label", "predicted", "confidence"]
+    )
     history = read_csv(folder / "history.csv", ["epoch", "train_loss", "validation_loss"])
     provenance = read_checked(folder / "provenance.json", Provenance)
     return Recognition(folder, config, metrics, predictions, history, provenance)

@@ -80,7 +80,7 @@ class Difference:
     low: float | None
     high: float | None
     sure: bool
-    judged_on: str
+    evaluated_on: str
 
 
 def compare(a: Path, b: Path) -> "Comparison":
@@ -131,7 +131,9 @@ class Comparison:
         tables = []
         for dataset in dict.fromkeys(key[0] for key in self.common):
             own = [line for line in self.differences if line.dataset == dataset]
-            rows = [Row([line.run, line.figure, *_numbers(line), line.judged_on], ours=True) for line in own]
+            rows = [
+                Row([line.run, line.figure, *_numbers(line), line.evaluated_on], ours=True) for line in own
+            ]
             header = [("", name) for name in ("Run", "Metric", "A", "B", "B - A", "Evaluated on")]
             tables.append(Table(dataset, NOTE, header, "llrrrl", rows))
         rows = [Row(list(cells), ours=True) for cells in self._others()]
@@ -189,8 +191,8 @@ def _difference(key: tuple[str, str], name: str, a: ModelResults, b: ModelResult
         else independent_difference(mean(ours.values, ours.groups), mean(theirs.values, theirs.groups))
     )
     low, high = found.interval
-    judged_on = SAME if same else OTHER
-    return Difference(*key, name, theirs.mean, ours.mean, low, high, not (low <= 0 <= high), judged_on)
+    evaluated_on = SAME if same else OTHER
+    return Difference(*key, name, theirs.mean, ours.mean, low, high, not (low <= 0 <= high), evaluated_on)
 
 
 def _same_sequences(a: Run | None, b: Run | None) -> bool:
@@ -278,7 +280,7 @@ def _recognizer(runs: list[Recognition]) -> ModelResults:
     for fraction in sorted(set(runs[0].predictions["fraction"])):
         tables = [run.predictions[run.predictions["fraction"] == fraction] for run in runs]
         right = [
-            (own["label"] == own["named"]).to_numpy(float)
+            (own["label"] == own["predicted"]).to_numpy(float)
             for own in (table.sort_values("clip") for table in tables)
         ]
         clips = np.arange(len(right[0]))

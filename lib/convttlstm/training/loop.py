@@ -144,7 +144,7 @@ class Trainer:
             raise UserError(
                 f"{self.folder}: has {progress.epoch} epochs already, but training.epochs is "
                 f"{self.run.training.epochs}; set it to {progress.epoch}, or archive the run with "
-                "`convttlstm forget`"
+                "`convttlstm archive`"
             )
         self.model.load_state_dict(saved["model"])
         self.recipe.load_state_dict(saved["recipe"])

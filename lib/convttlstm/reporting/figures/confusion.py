@@ -28,7 +28,9 @@ def _draw_confusion(axes: Axes, result: Recognition, named: bool) -> None:
     groups = [category.group for category in result.config.dataset.activities()]
     fraction = max(result.metrics.fractions)
     own = result.predictions[result.predictions["fraction"] == fraction]
-    counts = pd.crosstab(own["label"], own["named"]).reindex(range(len(groups)), columns=range(len(groups)))
+    counts = pd.crosstab(own["label"], own["predicted"]).reindex(
+        range(len(groups)), columns=range(len(groups))
+    )
     shares = counts.fillna(0).div(counts.sum(axis=1), axis=0)
     heat_map(shares, axes, cmap="Blues", vmin=0, vmax=1, cbar=False, square=True)
     starts = [i for i, group in enumerate(groups) if i == 0 or group != groups[i - 1]]

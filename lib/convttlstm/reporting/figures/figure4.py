@@ -18,7 +18,7 @@ SEEN, PREDICTED = "#0072B2", "#D55E00"  # borders, as in the animations
 
 
 def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
-    """Return the clip that was named right, and the one that was named wrong, with the greatest confidence.
+    """Return the most confident correct and the most confident wrong prediction at each share of a clip.
 
     Raises:
         UserError: a run's examples.npz is missing or damaged.
@@ -26,19 +26,19 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     title = loaded[-1].config.title
     shown = [(result, _examples(result)) for result in loaded if result.config.title == title]
     rows = [
-        (result, examples, fraction, right)
+        (result, examples, fraction, verdict)
         for result, examples in shown
         for fraction in result.metrics.fractions
-        for right in ("right", "wrong")
-        if f"{fraction}_{right}_clip" in examples
+        for verdict in ("correct", "wrong")
+        if f"{fraction}_{verdict}_clip" in examples
     ]
     figure = Figure((WIDTH, 0.95 * len(rows) + 0.5))
     strips = figure.subfigures(len(rows), 1, squeeze=False)[:, 0]
     for strip, row in zip(strips, rows, strict=True):
         _draw_example(strip, *row)
     note = (
-        f"{title}: of all test clips the surest right and the surest wrong answer. Blue: frames that "
-        "were seen; orange: predicted frames. In brackets: the confidence."
+        f"{title}: the most confident correct and wrong predictions of all test clips. Blue: frames that "
+        "the model saw; orange: predicted frames. In brackets: the confidence."
     )
     return figure, note
 
@@ -53,9 +53,9 @@ def _examples(result: Recognition) -> dict[str, np.ndarray]:
 
 
 def _draw_example(
-    strip: SubFigure, result: Recognition, examples: dict[str, np.ndarray], fraction: float, right: str
+    strip: SubFigure, result: Recognition, examples: dict[str, np.ndarray], fraction: float, verdict: str
 ) -> None:
-    key = f"{fraction}_{right}"
+    key = f"{fraction}_{verdict}"
     truth, prediction = examples[f"{key}_truth"], examples[f"{key}_prediction"]
     seen = truth[: len(truth) - len(prediction)]
     frames = [seen[i] for i in _spread(len(seen))] + [prediction[i] for i in _spread(len(prediction))]
@@ -68,9 +68,9 @@ def _draw_example(
     clip = int(examples[f"{key}_clip"].item())
     row = predictions[(predictions["clip"] == clip) & (predictions["fraction"] == fraction)].iloc[0]
     names = [category.template for category in result.config.dataset.activities()]
-    said = f"First {fraction:.0%}: {'✓' if right == 'right' else '✗'} “{names[row['named']]}”"
+    said = f"First {fraction:.0%}: {'✓' if verdict == 'correct' else '✗'} “{names[row['predicted']]}”"
     said += f" ({row['confidence']:.0%})" + (
-        "" if right == "right" else f", in truth “{names[row['label']]}”"
+        "" if verdict == "correct" else f", in truth “{names[row['label']]}”"
     )
     strip.suptitle(textwrap.shorten(said.replace("%", " %"), 140), x=0.01, ha="left", fontsize=6.5)
 

@@ -35,7 +35,7 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
 
 def judging(settings: Settings) -> list[str]:
     """Return a scale's data sets if its training says anything about the claims, else none."""
-    return every(settings) if settings.judges_claims else []
+    return every(settings) if settings.decides_claims else []
 
 
 REPORT = FigureReport(

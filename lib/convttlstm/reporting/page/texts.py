@@ -72,7 +72,7 @@ def scale_facts(run: Run, result: Result) -> str:
     )
     if run.scale == "paper" and not run.dataset.stand_in:
         return facts
-    if run.judges_claims and not run.dataset.stand_in:
+    if run.decides_claims and not run.dataset.stand_in:
         return f"{facts} Comparisons made here are evidence for this scale; whether they carry over is open."
     return (
         f"{facts} It shows that the whole way works, from data to table: the same rules and code "
