@@ -5,7 +5,7 @@ import io
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, PositiveInt
+from pydantic import AfterValidator, Field, PositiveInt, ValidationError
 
 from convttlstm.config.base import FrameSize, Seed, Title, distinct
 from convttlstm.config.dataset import Category, DatasetSettings
@@ -104,6 +104,8 @@ def read_categories(path: Path) -> list[Category]:
         raise ValueError(f"categories: {error}") from None
     except KeyError as error:
         raise ValueError(f"categories {path}: no column {error}") from None
+    except ValidationError:
+        raise ValueError(f"categories {path}: a line has a group without a template") from None
     templates = [category.template for category in found]
     if twice := [template for template in templates if templates.count(template) > 1]:
         raise ValueError(f"categories {path}: {twice[0]!r} is listed twice")

@@ -90,8 +90,10 @@ def _numpy(path: Path) -> np.ndarray:
             raise UserError(f"it holds {len(loaded.files)} arrays; keep one")
         array: np.ndarray = loaded[loaded.files[0]]
         return array
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"it is no array of numbers ({error})") from None
+    except UserError:
+        raise
+    except Exception as error:  # a damaged header raises many kinds, from ValueError to TokenError
+        raise UserError(f"it is no array of numbers ({shortened(error)})") from None
 
 
 def _hdf5(path: Path) -> Any:

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from convttlstm.data.download import download
-from convttlstm.files import UserError, sha256_of
+from convttlstm.files import UserError, sha256_of, shortened
 
 MIRRORS = [
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -79,5 +79,5 @@ def read_idx(path: Path) -> np.ndarray:
     start = 4 + 4 * content[3]
     shape = [int.from_bytes(content[at : at + 4], "big") for at in range(4, start, 4)]
     if len(content) != start + int(np.prod(shape, dtype=object)):
-        raise UserError(f"{path}: {len(content)} bytes do not fit its header, shape {shape}")
+        raise UserError(f"{path}: {len(content)} bytes do not fit its header, shape {shortened(shape)}")
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

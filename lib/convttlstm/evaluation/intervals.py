@@ -200,7 +200,8 @@ def wilson(share: float, answers: float, quantile: float = 1.959964) -> tuple[fl
     spread = quantile**2 / answers
     middle = (share + spread / 2) / (1 + spread)
     half = quantile / (1 + spread) * (share * (1 - share) / answers + spread / (4 * answers)) ** 0.5
-    return middle - half, middle + half
+    # The share lies inside, whatever the rounding.
+    return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
 
 
 def below_zero(estimates: Sequence[Estimate], tail: float = TAIL) -> set[int]:
