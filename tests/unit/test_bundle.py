@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rocrate
 from rocrate.rocrate import ROCrate
+from rocrate_validator import services
 
 from convttlstm.cli import main
 from convttlstm.config import load_settings, resolve_run, write_run
@@ -315,3 +317,27 @@ def test_any_damage_gives_one_line_or_harms_no_content(archive: Path) -> None:
             said.append(str(error))
     assert not [line for line in said if "\n" in line]
     assert len([line for line in said if "as described" not in line]) > 80
+
+
+def test_the_bundle_is_a_workflow_run_crate(archive: Path, tmp_path: Path) -> None:
+    """By the profiles' own checks. The contexts, which are on the net, are those of the package rocrate."""
+    with zipfile.ZipFile(archive) as file:
+        file.extractall(tmp_path / "crate")
+    path = tmp_path / "crate" / METADATA
+    described = json.loads(path.read_text())
+    assert described["@context"] == [
+        "https://w3id.org/ro/crate/1.1/context",
+        "https://w3id.org/ro/terms/workflow-run/context",
+    ]
+    terms = json.loads((Path(rocrate.__file__).parent / "data/ro-crate.jsonld").read_text())["@context"]
+    version_1_1 = {"ComputationalWorkflow": "https://bioschemas.org/ComputationalWorkflow"}
+    run_terms = {"sha256": "https://w3id.org/ro/terms/workflow-run#sha256"}
+    path.write_text(json.dumps(described | {"@context": [terms | version_1_1 | run_terms]}))
+    asked = services.ValidationSettings(
+        rocrate_uri=str(tmp_path / "crate"), profile_identifier="workflow-run-crate-0.5", offline=True
+    )
+    found = services.validate(asked)
+    assert [f"{issue.check.identifier}: {issue.message}" for issue in found.get_issues()] == []
+    del described["@graph"][0]["mainEntity"], described["@graph"][0]["hasPart"]
+    path.write_text(json.dumps(described | {"@context": [terms | version_1_1 | run_terms]}))
+    assert services.validate(asked).has_issues()

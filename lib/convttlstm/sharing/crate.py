@@ -17,6 +17,7 @@ PROJECT = ["Snakefile", "README.md", "LICENSE", "CITATION.cff", "requirements.lo
 PROJECT += ["pyproject.toml", "data/checksums.json", "data/archives.lock.json"]
 WORKFLOW = "workflow/Snakefile"
 # RO-Crate 1.1 itself has no term for a checksum.
+BIOSCHEMAS = "https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE"
 TERMS = "https://w3id.org/ro/terms/workflow-run/context"
 PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": "Process Run Crate",
@@ -149,6 +150,9 @@ def describe(parts: dict[str, Part], runs: list[Run], origins: list[Origin], end
     workflow = files[WORKFLOW]
     workflow["name"] = f"Reproduction of {PAPER}"
     workflow["license"] = crate.license
+    workflow["conformsTo"] = _entity(
+        crate, BIOSCHEMAS, "CreativeWork", name="Bioschemas ComputationalWorkflow"
+    )
     workflow["version"] = ", ".join(
         sorted({origin.versions.get("convttlstm", "unknown") for origin in origins})
     )
@@ -165,6 +169,7 @@ def describe(parts: dict[str, Part], runs: list[Run], origins: list[Origin], end
             "name": f"Evaluation and reports of the runs of scale {scale}",
             "description": _made_by(origins),
             "endTime": ended,
+            "agent": contributors,
         },
     )
     crate.root_dataset["mentions"] = action
