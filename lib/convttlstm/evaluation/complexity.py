@@ -1,6 +1,6 @@
 """Costs of models: parameters, multiplications and memory, counted; and FLOPs as the paper computes them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -204,12 +204,16 @@ class ModelCounts:
         self.settings = settings
         self._counted: dict[str, int] = {}
 
+    def _once(self, count: Callable[[], int], *key: object) -> int:
+        """Return a count, which is made once for each key."""
+        if (text := repr(key)) not in self._counted:
+            self._counted[text] = count()
+        return self._counted[text]
+
     def parameters(self, run: Run) -> int:
         """Return the number of parameters of a run's model."""
-        key = repr((run.model, run.dataset.channels, run.model_arguments()))
-        if key not in self._counted:
-            self._counted[key] = count_parameters(_empty(run))
-        return self._counted[key]
+        key = "parameters", run.model, run.dataset.channels, run.model_arguments()
+        return self._once(lambda: count_parameters(_empty(run)), *key)
 
     def parameter_ratio(self, run: Run) -> float:
         """Return the number of parameters of a run's model, relative to its catalogue entry's."""
@@ -218,11 +222,16 @@ class ModelCounts:
 
     def multiplication_ratio(self, run: Run, size: int) -> float:
         """Return the multiplications of a step, relative to Conv-TT-LSTM's on frames of `size` pixels."""
-        with torch.device("meta"):
-            reference = create_model("conv_tt_lstm", **self.settings.systems["conv_tt_lstm"].model.hyper())
         lengths = _lengths(self.settings, run.system, run.model)
-        own = step_cost(_empty(run), run.dataset.frame_shape, run.dataset.channels, *lengths)
-        return own.multiplications / step_cost(reference, size).multiplications
+        frames = run.dataset.frame_shape, run.dataset.channels, *lengths
+        key = run.model, run.model_arguments(), frames
+        own = self._once(lambda: step_cost(_empty(run), *frames).multiplications, *key)
+        return own / self._once(lambda: self._reference(size), size)
+
+    def _reference(self, size: int) -> int:
+        with torch.device("meta"):
+            model = create_model("conv_tt_lstm", **self.settings.systems["conv_tt_lstm"].model.hyper())
+        return step_cost(model, size).multiplications
 
 
 def _empty(run: Run) -> nn.Module:
