@@ -20,7 +20,7 @@ demo: .venv/.installed
 # FAST=1 leaves out the tests that are marked slow. One thread a test: several that wait for each other
 # on busy cores take many times as long.
 test: .venv/.installed lint
-	@$(ACTIVE) OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE pytest --numprocesses 2 --dist worksteal -m "not slurm$(if $(FAST), and not slow)"
+	@$(ACTIVE) OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not slurm$(if $(FAST), and not slow)"
 
 # Starts and stops Slurm on this machine, as root; tests/install.sh installs it.
 test-slurm: .venv/.installed

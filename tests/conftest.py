@@ -1,19 +1,22 @@
 """A scale so small that real processes can be trained, killed and started again."""
 
-import multiprocessing
+import atexit
 import os
+import select
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from convttlstm.cli import main
+from tests.preloaded.client import call
 
 ROOT = Path(__file__).parents[1]
 RUN = "conv_tt_lstm-seed0"
@@ -34,12 +37,29 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-# Starting Python and importing torch takes longer than most commands here: one process does so, and each
-# command runs in a new process forked off it.
-FORKS = multiprocessing.get_context("forkserver")
-PRELOADED = ["tests.conftest", "torch._dynamo", "pandas", "convttlstm.training.loop"]
-PRELOADED += [f"convttlstm.evaluation.{name}" for name in ("protocol", "recognition", "predict")]
-FORKS.set_forkserver_preload(PRELOADED)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with files that have slow tests, so that no worker is left alone with one of them at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+@cache
+def preloaded() -> dict[str, str]:
+    """Start the server of preloaded commands; return the environment in which they are used.
+
+    Starting Python and importing torch or Snakemake takes longer than most commands here.
+    """
+    folder, address = Path(__file__).parent / "preloaded", tempfile.mkdtemp(prefix="preloaded-") + "/socket"
+    command = [sys.executable, folder / "server.py", address]
+    server = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE)
+    atexit.register(server.communicate)
+    while not os.path.exists(address):
+        assert server.poll() is None
+        time.sleep(0.01)
+    path = f"{folder / 'bin'}:{ENVIRONMENT['PATH']}"
+    found = {"PATH": path, "PRELOADED_SOCKET": address, "PRELOADED_BIN": str(Path(sys.executable).parent)}
+    return ENVIRONMENT | found
+
 
 CUT = {"epochs": 6, "batch_size": 4, "linear_sampling": {"updates": 40}}
 TINY: dict[str, Any] = {
@@ -172,7 +192,7 @@ class Project:
     def snakemake(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         return self.run("snakemake", "--config", "scale=tiny", *arguments, **options)
 
-    def run(self, *command: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command,
             cwd=self.folder,
@@ -180,8 +200,7 @@ class Project:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             timeout=3600,
-            env=ENVIRONMENT,
-            **options,
+            env=env or preloaded(),
         )
 
 
@@ -191,35 +210,33 @@ class Command:
     def __init__(self, arguments: list[str], folder: Path) -> None:
         printed = tempfile.mkdtemp(prefix="printed-", dir=folder)
         self.stdout, self.stderr = (Path(printed, name) for name in ("stdout", "stderr"))
-        files = [str(self.stdout), str(self.stderr)]
-        self.process = FORKS.Process(target=be_command, args=(arguments, folder, dict(os.environ), files))
-        self.process.start()
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid or 0
+        address, command = preloaded()["PRELOADED_SOCKET"], ["python", "-m", "convttlstm", *arguments]
+        with open(os.devnull) as nothing, self.stdout.open("w") as out, self.stderr.open("w") as err:
+            files = [nothing.fileno(), out.fileno(), err.fileno()]
+            self.answer = call(address, command, str(folder), dict(os.environ), files)
+        self.lines = self.answer.makefile()
+        self.pid = int(self.lines.readline())
+        self.status: int | None = None
 
     def poll(self) -> int | None:
         """Return the exit status, minus the signal of a killed process; None while it runs."""
-        return self.process.exitcode
+        if self.status is None and select.select([self.answer], [], [], 0)[0]:
+            self.wait()
+        return self.status
+
+    def wait(self) -> None:
+        """Wait for the end."""
+        if self.status is None:
+            with self.answer, self.lines:
+                self.status = int(self.lines.readline())
 
     def send_signal(self, number: int) -> None:
         os.kill(self.pid, number)
 
     def communicate(self) -> tuple[str, str]:
         """Wait for the end, and return what was printed."""
-        self.process.join()
+        self.wait()
         return self.stdout.read_text(), self.stderr.read_text()
-
-
-def be_command(arguments: list[str], folder: Path, environment: dict[str, str], files: list[str]) -> None:
-    os.chdir(folder)
-    os.environ.clear()
-    os.environ.update(environment)
-    for number, path in enumerate(files, start=1):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
-    sys.argv = ["convttlstm", *arguments]
-    sys.exit(main(arguments))
 
 
 def make_project(folder: Path) -> Project:

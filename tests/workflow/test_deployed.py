@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ENVIRONMENT, ROOT
+from tests.conftest import ROOT, preloaded
 from tests.workflow.test_pipeline import dry_run, jobs
 
 # As snakedeploy writes it, for a clone on this machine.
@@ -34,7 +34,7 @@ def deployed(tmp_path: Path) -> Path:
 
 def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = ["snakemake", *arguments]
-    return subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
+    return subprocess.run(command, cwd=folder, env=preloaded(), capture_output=True, text=True)
 
 
 def test_a_deployed_workflow_plans_what_a_clone_does(deployed: Path, project) -> None:

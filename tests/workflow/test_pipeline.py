@@ -21,7 +21,7 @@ from benchmarks.halving import outcome
 from convttlstm import hub
 from convttlstm.config import Halving, load_settings
 from convttlstm.data.frames import decode
-from tests.conftest import ENVIRONMENT, RUN, Project
+from tests.conftest import ENVIRONMENT, RUN, Project, preloaded
 from tests.outputs import undescribed
 from tests.video_files import noise, write_video
 
@@ -36,7 +36,7 @@ def jobs(output: str) -> Counter[str]:
 
 def dry_run(project: Project, *arguments: str) -> Counter[str]:
     command = ["snakemake", *arguments]
-    done = subprocess.run(command, cwd=project.folder, text=True, capture_output=True, env=ENVIRONMENT)
+    done = subprocess.run(command, cwd=project.folder, text=True, capture_output=True, env=preloaded())
     assert done.returncode == 0, done.stdout + done.stderr
     return jobs(done.stdout)
 

@@ -1,0 +1,1 @@
+"""Commands without the seconds that their imports take: forked off a process that has imported everything."""
