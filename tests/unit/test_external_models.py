@@ -151,14 +151,15 @@ def test_what_it_costs_is_counted_where_it_can_be(tmp_path, capsys):
 @pytest.mark.slow
 def test_it_is_trained_judged_and_shown_as_a_row_of_its_own(project: Project):
     """By one command; the other runs are not trained again for it."""
-    table2 = "results/tiny/tables/table2_moving_mnist_2.md"
-    done = project.snakemake("--", table2)
+    table2, runs = "results/tiny/tables/table2_moving_mnist_2.md", "results/tiny/runs/moving_mnist_2"
+    others = [f"{runs}/{model}-seed0/best.safetensors" for model in ("conv_lstm", "conv_tt_lstm")]
+    done = project.snakemake("--", *others)
     assert done.returncode == 0, done.stdout
     (project.folder / "fading.py").write_text(MODEL)
     done = project.snakemake("model=fading.py:Fading", "--", table2)
     assert done.returncode == 0, done.stdout
     assert set(re.findall(r"Training (\S+) on", done.stdout)) == {"fading-seed0"}
-    metrics = project.folder / "results/tiny/runs/moving_mnist_2/fading-seed0/metrics.json"
+    metrics = project.folder / runs / "fading-seed0/metrics.json"
     assert json.loads(metrics.read_text())["parameters"] == 1
     table = (project.folder / table2).read_text()
     assert re.search(r"^\| Fading, seed 0 +\| here +\|", table, re.M)

@@ -402,12 +402,13 @@ def test_a_configuration_runs_no_command_and_is_not_ignored(
 def test_a_model_s_path_is_no_command(project: Project) -> None:
     folder = project.folder / "my models; touch pwned"
     folder.mkdir()
-    (folder / "x.py").write_text(SHORT)
+    (folder / "x.py").write_text(SHORT.replace("frames[:, :2]", "frames[:, 1:]"))
     model = f"{folder.name}/x.py:Short"
     planned = project.run("snakemake", "-n", "-p", "--config", "scale=tiny", f"model={model}")
     assert planned.returncode == 0, planned.stdout
     assert f"--model '{model}'" in planned.stdout
     configuration = ["scale=tiny", f"model={model}", "--cores", "1"]
-    made = project.run("snakemake", "--config", *configuration, "--", "results/tiny/complexity.csv")
+    weights = "results/tiny/runs/moving_mnist_2/short-seed0/best.safetensors"
+    made = project.run("snakemake", "--config", *configuration, "--", weights)
     assert made.returncode == 0, made.stdout
     assert not (project.folder / "pwned").exists()
