@@ -1,4 +1,4 @@
-"""Tables of what was measured, as CSV files named after the device."""
+"""Writes the results as CSV files named after the device."""
 
 from pathlib import Path
 
@@ -8,9 +8,10 @@ from benchmarks import named_after
 from benchmarks.gpu import Records, Row
 from convttlstm.files import with_suffix, write_text
 
-# Each table, by a column that only its rows have.
+# Each table, with a column that only its rows have.
 TABLES = {
     "gpu_steps": "ms",
+    "gpu_rates": "alone",
     "gpu_checks": "agrees",
     "gpu_profile": "kernel",
     "gpu_layer": "one_layer",
@@ -19,7 +20,7 @@ TABLES = {
 
 
 def write_tables(records: Records, folder: Path) -> list[Path]:
-    """Write the tables that there are rows for; return their paths."""
+    """Write each table that has rows; return their paths."""
     done = [record for record in records.values() if record["status"] == "done"]
     written = []
     for device in dict.fromkeys(record["device"] for record in done):
@@ -36,7 +37,7 @@ def write_tables(records: Records, folder: Path) -> list[Path]:
 
 
 def with_shares(rows: list[Row], everything: list[Row]) -> list[Row]:
-    """Return steps with the shares of the rates measured alone, and how often as fast the textbook is."""
+    """Return steps with their shares of the lone rates, and their speed relative to the textbook."""
     alone = {(r["alone"], r["precision"], r["side"]): r["gflops"] for r in everything if "alone" in r}
     base = {(r["model"], r["precision"], r["side"]): r["ms"] for r in rows if r["code"] == "textbook"}
     result = []

@@ -80,14 +80,14 @@ def test_a_step_that_fails_is_recorded_and_tried_again_last(tmp_path: Path, caps
 
 def test_no_step_begins_that_does_not_fit(tmp_path: Path, capsys) -> None:
     assert main(["--device", "cpu", "--small", "--minutes", "0.01", "--output", str(tmp_path)]) == 0
-    assert "no time was left for" in capsys.readouterr().out
+    assert "that do not fit the time left" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
 
 
 def test_a_step_that_hangs_is_given_up(tmp_path: Path) -> None:
     worker = Worker(options(tmp_path))
-    record = worker.make("check layers", {}, 0.01, time.monotonic())
-    assert (record["status"], record["error"]) == ("failed", "given up after 0 s")
+    record = worker.run("check layers", {}, 0.01, time.monotonic())
+    assert (record["status"], record["error"]) == ("failed", "stopped after 0 s")
     assert worker.process is None
 
 

@@ -22,9 +22,7 @@ PLACES = [
 NOT_DONE = [
     "lib/convttlstm/config",
     "lib/convttlstm/data",
-    "lib/convttlstm/models",
     "lib/convttlstm/reporting",
-    "benchmarks",
 ]
 # Names of settings, columns and rules, which results and records hold.
 STORED = re.compile(r"\b(judges_claims|judged_on|rule_recognise|rule recognise|recognise:)|\"recognise\"")
