@@ -18,7 +18,7 @@ from benchmarks.gpu import Options, Step
 from benchmarks.gpu.steps import plan
 from benchmarks.gpu.tables import write_tables
 from benchmarks.gpu.worker import Worker
-from convttlstm.files import UserError, read_json, write_json
+from convttlstm.files import UserError, cut, read_json, write_json
 from convttlstm.repeatability import device_kind
 
 RESULTS, RUNS = "results.json", ROOT / "results/h100/runs"
@@ -93,7 +93,8 @@ def run(steps: list[Step], options: Options, deadline: float) -> dict[str, Any]:
             records[step.name] = record = worker.run(step.name, records, seconds, deadline)
             write_json(options.output / RESULTS, records)
             write_tables(records, options.output)
-            print(f"{record['seconds']:6.1f} s  {step.name}: {record.get('error', 'done')[:200]}", flush=True)
+            result = cut(" ".join(record.get("error", "done").split()), 200)
+            print(f"{record['seconds']:6.1f} s  {step.name}: {result}", flush=True)
     finally:
         worker.close()
     if skipped:

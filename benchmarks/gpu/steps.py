@@ -64,7 +64,7 @@ def _check(options: Options, name: str, precision: str, codes: list[str] | None 
     chosen = codes or [code for code in checks.CODES if code != COMPILED]
     title = f"check {name}, {precision}" + (", compiled" if codes else "")
     call = partial(checks.check_model, options, name, precision, chosen)
-    return Step(title, 60 if codes else 8, lambda *_: call())
+    return Step(title, 60 if codes else 6, lambda *_: call())
 
 
 def _timed(options: Options, side: int, precision: str, codes: list[str]) -> list[Step]:
@@ -87,4 +87,4 @@ def _profile(options: Options, name: str) -> Step:
 
 def _losses(options: Options, name: str, precision: str) -> Step:
     call = partial(checks.check_losses, options, name, precision)
-    return Step(f"losses {name}, {precision}", 70, lambda *_: call())
+    return Step(f"losses {name}, {precision}", {"conv_lstm": 40, "conv_tt_lstm": 75}[name], lambda *_: call())

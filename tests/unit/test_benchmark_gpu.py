@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -89,6 +90,40 @@ def test_a_step_that_hangs_is_given_up(tmp_path: Path) -> None:
     record = worker.run("check layers", {}, 0.01, time.monotonic())
     assert (record["status"], record["error"]) == ("failed", "stopped after 0 s")
     assert worker.process is None
+
+
+@pytest.mark.slow
+def test_a_step_whose_process_is_killed_stops_no_other(tmp_path: Path) -> None:
+    worker = Worker(options(tmp_path))
+    statuses = []
+    for killed in (False, True, False):
+        if killed:
+            os.kill(worker.process.pid, signal.SIGKILL)
+            worker.process.join()
+        record = worker.run("rates 64, bf16", {}, 600, time.monotonic() + 600)
+        statuses.append(record["status"])
+        assert not killed or record["error"] == "the process ended with status -9"
+    worker.close()
+    assert statuses == ["done", "failed", "done"]
+
+
+def test_a_prefix_of_no_step_is_refused(tmp_path: Path, capsys) -> None:
+    assert main(["--device", "cpu", "--output", str(tmp_path), "--only", "step 64", "setp 120"]) == 1
+    assert (
+        capsys.readouterr().err == "benchmarks.gpu: --only 'setp 120': no step's name starts so; see --list\n"
+    )
+
+
+def test_the_list_adds_up_what_is_missing(tmp_path: Path, capsys) -> None:
+    command = ["--list", "--device", "cpu", "--output", str(tmp_path), "--only"]
+    assert main([*command, "check layers", "unit"]) == 0
+    before = capsys.readouterr().out.splitlines()
+    (tmp_path / "results.json").write_text('{"check layers": {"status": "done"}}')
+    assert main([*command, "check layers", "unit"]) == 0
+    after = capsys.readouterr().out.splitlines()
+    assert [line.split()[2] for line in before] == ["0.4", "1.9"]
+    assert [line.split()[2] for line in after] == ["0.3", "1.8"]
+    assert after[0].split()[4:] == ["done", "check", "layers"]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

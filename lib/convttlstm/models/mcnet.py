@@ -123,7 +123,7 @@ class Mcnet(nn.Module):
         """
         height, width = frames.shape[-2:]
         if context < 2:
-            raise ValueError(f"motion is a difference of frames, so context must be 2 or more, not {context}")
+            raise ValueError(f"context is {context}; motion, the difference of two frames, needs 2 or more")
         if height % 8 or width % 8:
             raise ValueError(f"three poolings need multiples of 8 as frame size, not {height} x {width}")
         state: State = None
