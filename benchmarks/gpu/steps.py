@@ -32,9 +32,9 @@ def plan(options: Options) -> list[Step]:
         Step("check layers", 5, lambda *_: checks.check_layers(options)),
         *(_check(options, name, p) for p in ("float64", "bf16") for name in MODELS),
         *_timed(options, SMALL, "bf16", USUAL),
-        *_timed(options, SMALL, "bf16", COMPILING),
         *_timed(options, SMALL, "bf16", OTHERS),
         *(_profile(options, name) for name in MODELS),
+        *_timed(options, SMALL, "bf16", COMPILING),
         *_timed(options, LARGE, "bf16", USUAL),
         *(_losses(options, name, "bf16") for name in MODELS),
         Step("one layer 64, bf16", 5, lambda *_: timing.one_layer(options, "bf16")),
@@ -42,6 +42,8 @@ def plan(options: Options) -> list[Step]:
         *_timed(options, SMALL, "tf32", USUAL),
         *_timed(options, SMALL, "float32", USUAL),
         *_timed(options, LARGE, "bf16", COMPILING),
+        *(_check(options, name, "bf16", [COMPILED]) for name in MODELS),
+        *(_profile(options, name, compiled=True) for name in MODELS),
         # Tests of the environment more than of the GPU: they run on the CPU.
         Step("unit tests", 90, lambda _, deadline: unit_tests.run(deadline)),
         Step("training", 90, lambda _, deadline: training.train(options, deadline), open_ended=True),
@@ -52,7 +54,7 @@ def plan(options: Options) -> list[Step]:
         *_timed(options, LARGE, "float32", USUAL),
         *_timed(options, SMALL, "tf32", OTHERS + COMPILING),
         *_timed(options, SMALL, "float32", OTHERS + COMPILING),
-        *(_check(options, name, p, [COMPILED]) for p in ("bf16", "float32") for name in MODELS),
+        *(_check(options, name, "float32", [COMPILED]) for name in MODELS),
     ]
     unique: dict[str, Step] = {}
     for step in steps:
@@ -81,8 +83,10 @@ def _timed(options: Options, side: int, precision: str, codes: list[str]) -> lis
     return steps
 
 
-def _profile(options: Options, name: str) -> Step:
-    return Step(f"profile {name}", 15, lambda records, _: timing.profile_fastest(options, name, records))
+def _profile(options: Options, name: str, compiled: bool = False) -> Step:
+    title = f"profile compiled {name}" if compiled else f"profile {name}"
+    call = partial(timing.profile_fastest, options, name, compiled)
+    return Step(title, 40 if compiled else 15, lambda records, _: call(records))
 
 
 def _losses(options: Options, name: str, precision: str) -> Step:

@@ -125,22 +125,22 @@ def busy(kernels: list[Kernel]) -> float:
     return total
 
 
-def fastest(records: Records, name: str) -> Variant | None:
-    """Return the fastest measured variant of a model at 64 x 64 in bf16, if there is any."""
+def fastest(records: Records, name: str, compiled: bool) -> Variant | None:
+    """Return the fastest measured variant of a model at 64 x 64 in bf16, compiled or not, if there is any."""
     rows = [row for record in records.values() for row in record.get("rows", ())]
     own = [row for row in rows if "ms" in row and row["model"] == name and row["side"] == 64]
-    own = [row for row in own if row["precision"] == "bf16"]
+    own = [row for row in own if row["precision"] == "bf16" and ("compiled" in row["code"]) == compiled]
     best = min(own, key=lambda row: row["ms"], default=None)
     return best and Variant(name, "bf16", best["code"])
 
 
-def profile_fastest(options: Options, name: str, records: Records) -> list[Row]:
+def profile_fastest(options: Options, name: str, compiled: bool, records: Records) -> list[Row]:
     """Return the kernels that take most of the fastest variant's step, and the time without any kernel.
 
     Raises:
         ValueError: nothing was measured yet.
     """
-    variant = fastest(records, name)
+    variant = fastest(records, name, compiled)
     if variant is None:
         raise ValueError("no variant was measured at 64 x 64 in bf16, so there is nothing to profile")
     forget_earlier_steps()
