@@ -69,7 +69,7 @@ def decoding(folder: Path, clips: int) -> list[dict[str, object]]:
         frames = sum(len(found.read(part)) for part in parts)
         seconds = time.perf_counter() - started
         rates = {"frames_per_second": frames / seconds, "samples_per_second": len(parts) / seconds}
-        rows.append({"what": f"decode first {fraction:.0%} and ten frames, one process"} | rates)
+        rows.append({"operation": f"decode first {fraction:.0%} and ten frames, one process"} | rates)
     return rows
 
 
@@ -95,7 +95,7 @@ def training(system: str) -> dict[str, object]:
         loss.backward()
 
     seconds = statistics.median(seconds_of(step) for _ in range(2))
-    return {"what": f"train {run.title}", "samples_per_second": 1 / seconds}
+    return {"operation": f"train {run.title}", "samples_per_second": 1 / seconds}
 
 
 if __name__ == "__main__":

@@ -28,8 +28,10 @@ def main() -> None:
     lines = []
     with tempfile.TemporaryDirectory() as folder:
         for link in LINKS:
-            for what, seconds in measure(Path(folder, link), link, options.gigabytes):
-                lines.append({"device": device_name("cpu"), "link": link, "what": what, "seconds": seconds})
+            for operation, seconds in measure(Path(folder, link), link, options.gigabytes):
+                lines.append(
+                    {"device": device_name("cpu"), "link": link, "operation": operation, "seconds": seconds}
+                )
     table = pd.DataFrame(lines).assign(gigabytes=options.gigabytes)
     table["gigabytes_per_second"] = table["gigabytes"] / table["seconds"]
     publish(table, options.output, "checksums", digits=3)

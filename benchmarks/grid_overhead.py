@@ -67,7 +67,7 @@ def measure(folder: Path, repeats: int) -> list[dict[str, object]]:
         name: partial(seconds_of, command) for name, command in commands.items()
     }
     timed["train, without its steps"] = lambda: start_seconds(folder)
-    return [{"what": name, "seconds": least} for name, least in least_seconds(timed, repeats).items()]
+    return [{"command": name, "seconds": least} for name, least in least_seconds(timed, repeats).items()]
 
 
 def start_seconds(folder: Path) -> float:

@@ -45,16 +45,16 @@ def main() -> None:
 def row(size: int, name: str, precision: str, checkpointing: bool) -> dict[str, object]:
     """Return a row of the table."""
     model = create_model(name, checkpointing=checkpointing)
-    own, besides = sequence_bytes(model, size, precision)
-    sequence, fixed = own / 1e9, (besides + 3 * 4 * count_parameters(model)) / 1e9
+    sequence, fixed = (value / 1e9 for value in sequence_bytes(model, size, precision))
+    fixed += 3 * 4 * count_parameters(model) / 1e9
     return {
         "size": size,
         "model": name,
         "precision": precision,
         "recomputed": checkpointing,
-        "mb_a_sample_and_step": 1000 * sequence / (CONTEXT + HORIZON - 1),
-        "gb_a_sample": sequence,
-        "gb_besides": fixed,
+        "mb_per_sample_and_step": 1000 * sequence / (CONTEXT + HORIZON - 1),
+        "gb_per_sample": sequence,
+        "gb_fixed": fixed,
         "gb_of_batch_16": 16 * sequence + fixed,
     } | {f"batch_of_{gpu}_gb": max(0, int((gpu - RESERVED - fixed) // sequence)) for gpu in GPUS}
 

@@ -64,8 +64,8 @@ def compare(name: str, precision: str, rounds: int) -> list[dict[str, object]]:
     }
     return [
         {"model": name, "precision": precision, "recomputed": choice, "seconds": seconds[choice]}
-        | {"times_the_time": seconds[choice] / seconds["nothing"], "mb_a_sample": megabytes[choice]}
-        | {"share_of_the_memory": megabytes[choice] / megabytes["nothing"]}
+        | {"relative_seconds": seconds[choice] / seconds["nothing"], "mb_per_sample": megabytes[choice]}
+        | {"relative_memory": megabytes[choice] / megabytes["nothing"]}
         for choice in CHOICES
     ]
 

@@ -137,7 +137,7 @@ def row(
             "gflops": rate / 1e9,
         }
         | {f"share_of_{name}": rate / rates[name, precision] for name in ALONE}
-        | {"peak_mb_a_sample_and_step": peak / 1e6 / work.batch / work.steps}
+        | {"peak_mb_per_sample_and_step": peak / 1e6 / work.batch / work.steps}
     )
 
 

@@ -58,13 +58,13 @@ def compare(precision: str, work: Work, rounds: int) -> list[dict[str, object]]:
         weight = torch.zeros(4 * HIDDEN, channels, KERNEL, KERNEL, **made).to(**layout)
         ways = {"each": step_by_step, "joint": at_once}
         values = {way: compute(pairs, weight).double() for way, compute in ways.items()}
-        apart = (values["joint"] - values["each"]).norm() / values["each"].norm()
+        difference = (values["joint"] - values["each"]).norm() / values["each"].norm()
         calls = {way: partial(compute, pairs, weight) for way, compute in ways.items()}
         timed = {way: partial(seconds_of, call, work.kind) for way, call in calls.items()}
         seconds = least_seconds(timed, rounds)
         row = {"model": name, "precision": precision, "side": work.side, "batch": work.batch}
         row |= {f"{way}_seconds": value for way, value in seconds.items()}
-        rows.append(row | {"saved": 1 - seconds["joint"] / seconds["each"], "apart": float(apart)})
+        rows.append(row | {"saved": 1 - seconds["joint"] / seconds["each"], "difference": float(difference)})
     return rows
 
 

@@ -108,13 +108,13 @@ def check_losses(options: Options, name: str, precision: str) -> list[Row]:
         AssertionError: the last losses differ by more than LOSS_LIMITS.
     """
     work = options.work(64, batch=4)
-    codes = ["ours", f"ours, {GRAPH}, {TUNED}" if options.kind == "cuda" else f"ours, {TUNED}"]
+    codes = ["ours", f"ours, {GRAPH}, {TUNED}" if options.kind == "cuda" else "ours, inputs at once"]
     found = {code: losses(Variant(name, precision, code), work, UPDATES) for code in codes}
     ends = {code: sum(values[-20:]) / 20 for code, values in found.items()}
     rows = []
     for code, values in found.items():
-        apart = abs(ends[code] - ends["ours"]) / ends["ours"]
-        row = {"model": name, "precision": precision, "code": code, "apart": apart}
-        row["agrees"] = apart <= LOSS_LIMITS[precision]
+        difference = abs(ends[code] - ends["ours"]) / ends["ours"]
+        row = {"model": name, "precision": precision, "code": code, "difference": difference}
+        row["agrees"] = difference <= LOSS_LIMITS[precision]
         rows.append(row | {f"loss_{i + 1}": values[i] for i in range(9, UPDATES, 10)})
     return agreeing(rows)
