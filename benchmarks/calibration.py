@@ -164,12 +164,12 @@ def rows(repetitions: int) -> Iterator[dict[str, str | int | float]]:
     random = np.random.default_rng(0)
     for seeds in (2, 3, 5):
         for setting in SETTINGS:
-            for what, value in coverage(setting, seeds, repetitions, random).items():
-                yield _row("coverage", setting.name, seeds, f"interval of a {what}", value)
+            for quantity, value in coverage(setting, seeds, repetitions, random).items():
+                yield _row("coverage", setting.name, seeds, f"interval of a {quantity}", value)
         for share, clips in ((0.2, 130), (0.05, 43)):
             name = f"accuracy of {share:.0%}, {clips} clips"
-            for what, value in coverage_of_shares(share, clips, seeds, repetitions, random).items():
-                yield _row("coverage", name, seeds, f"interval of a {what}", value)
+            for quantity, value in coverage_of_shares(share, clips, seeds, repetitions, random).items():
+                yield _row("coverage", name, seeds, f"interval of a {quantity}", value)
     for seeds in (3, 5):
         for comparisons in (1, 6, 24):
             for truth in TRUTHS:
@@ -183,13 +183,13 @@ def tables(found: pd.DataFrame) -> list[str]:
     """Return the coverage and the verdicts as Markdown."""
     coverage, verdict = (found[found["table"] == name] for name in ("coverage", "verdicts"))
     names = {"interval of a mean": "mean", "interval of a difference": "difference"}
-    cells = coverage.assign(what=coverage["what"].map(names))
-    wide = cells.pivot_table(index="setting", columns=["what", "seeds"], values="share", sort=False)
-    header = ["95 % intervals of ...", *(f"{what}, {seeds} seeds" for what, seeds in wide.columns)]
+    cells = coverage.assign(quantity=coverage["quantity"].map(names))
+    wide = cells.pivot_table(index="setting", columns=["quantity", "seeds"], values="share", sort=False)
+    header = ["95 % intervals of ...", *(f"{quantity}, {seeds} seeds" for quantity, seeds in wide.columns)]
     first = _markdown(
         header, [[name, *(f"{100 * value:.1f} %" for value in row)] for name, row in _rows(wide)]
     )
-    wide = verdict.pivot_table(index=["setting", "seeds"], columns="what", values="share", sort=False)
+    wide = verdict.pivot_table(index=["setting", "seeds"], columns="quantity", values="share", sort=False)
     header = ["claims of ...", "seeds", *wide.columns]
     second = _markdown(
         header, [[*map(str, key), *(f"{100 * value:.1f} %" for value in row)] for key, row in _rows(wide)]
@@ -206,8 +206,14 @@ def _markdown(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _row(table: str, setting: str, seeds: int, what: str, share: float) -> dict[str, str | int | float]:
-    return {"table": table, "setting": setting, "seeds": seeds, "what": what, "share": round(share, 4)}
+def _row(table: str, setting: str, seeds: int, quantity: str, share: float) -> dict[str, str | int | float]:
+    return {
+        "table": table,
+        "setting": setting,
+        "seeds": seeds,
+        "quantity": quantity,
+        "share": round(share, 4),
+    }
 
 
 if __name__ == "__main__":

@@ -190,7 +190,7 @@ def draw_gradients(table: pd.DataFrame, where: str, output: Path) -> None:
         figure = Figure(figsize=(WIDTH, 4.4))
         panels = figure.subplots(2, 2, sharey="row")
         last_updates = table["updates"].max()
-        for row, (measure, what) in enumerate(
+        for row, (measure, title) in enumerate(
             {"layer": "d gates / d H(t-lag)", "model": "d output / d frame"}.items()
         ):
             for column, updates in enumerate((0, last_updates)):
@@ -199,7 +199,7 @@ def draw_gradients(table: pd.DataFrame, where: str, output: Path) -> None:
                 part = table[(table["measure"] == measure) & (table["updates"] == updates)]
                 ends = _draw_norms(axes, part)
                 axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
-                axes.set_title(f"{what}, {f'after {updates} updates' if updates else 'fresh'}", loc="left")
+                axes.set_title(f"{title}, {f'after {updates} updates' if updates else 'fresh'}", loc="left")
                 if column:
                     label_ends(axes, ends)
             panels[row, 0].set_ylabel("norm of gradient")

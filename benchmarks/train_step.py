@@ -7,7 +7,7 @@ the tests compare both with full-size kernels.
 The variants are timed in turn, and the shortest time of all rounds counts. Each round also times a lone
 convolution, forward and backward, of the size that most layers have (5x5, 56 -> 192 channels, channels last),
 and a matrix product. The share of their rates is how close a step comes to full speed. The first step has a
-column of its own, because it includes compilation. Memory is the peak that `benchmarks.memory` counts. On a
+separate column, because it includes compilation. Memory is the peak that `benchmarks.memory` counts. On a
 GPU, use `benchmarks.gpu`.
 """
 
@@ -69,13 +69,13 @@ def main() -> None:
 def measure(variants: list[Variant], work: Work, rounds: int) -> list[dict[str, object]]:
     """Return a row of the table for each variant."""
     precisions = dict.fromkeys(variant.precision for variant in variants)
-    alone = {(name, p): partial(make, p, work) for name, make in ALONE.items() for p in precisions}
-    counted = {key: call() for key, call in alone.items()}
+    ceilings = {(name, p): partial(make, p, work) for name, make in CEILINGS.items() for p in precisions}
+    counted = {key: call() for key, call in ceilings.items()}
     steps = {variant: TrainingStep(variant, work) for variant in variants}
     first = {variant: seconds_of(step) for variant, step in steps.items()}
-    timed = {key: partial(seconds_of, call) for key, call in {**alone, **steps}.items()}
+    timed = {key: partial(seconds_of, call) for key, call in {**ceilings, **steps}.items()}
     least = least_seconds(timed, rounds)
-    rates = {key: counted[key] / least[key] for key in alone}
+    rates = {key: counted[key] / least[key] for key in ceilings}
     return [row(variant, work, first[variant], least, rates) for variant in variants]
 
 
@@ -104,7 +104,7 @@ def matrix_product(precision: str, work: Work) -> int:
     return CALLS * 2 * side**3
 
 
-ALONE = {"lone_convolution": lone_convolution, "matrix_product": matrix_product}
+CEILINGS = {"lone_convolution": lone_convolution, "matrix_product": matrix_product}
 
 
 def operations(variant: Variant, work: Work) -> int:
@@ -136,7 +136,7 @@ def row(
             "times_textbook": base[precision] / own,
             "gflops": rate / 1e9,
         }
-        | {f"share_of_{name}": rate / rates[name, precision] for name in ALONE}
+        | {f"share_of_{name}": rate / rates[name, precision] for name in CEILINGS}
         | {"peak_mb_per_sample_and_step": peak / 1e6 / work.batch / work.steps}
     )
 

@@ -58,7 +58,7 @@ def plan(options: Options) -> list[Step]:
     ]
     unique: dict[str, Step] = {}
     for step in steps:
-        unique.setdefault(step.name, step)  # the rates stand in more than one group
+        unique.setdefault(step.name, step)  # some groups have the same rates
     return list(unique.values())
 
 
@@ -72,8 +72,8 @@ def _check(options: Options, name: str, precision: str, codes: list[str] | None 
 def _timed(options: Options, side: int, precision: str, codes: list[str]) -> list[Step]:
     """Return the steps that time these variants, after one that measures rates to compare with."""
     slower = (1.5 if precision == "float32" else 1) * (2 if side == LARGE else 1)
-    alone = partial(timing.rates, options, precision, side)
-    steps = [Step(f"rates {side}, {precision}", 4 * slower, lambda *_: alone())]
+    rates = partial(timing.rates, options, precision, side)
+    steps = [Step(f"rates {side}, {precision}", 4 * slower, lambda *_: rates())]
     for code, name in product(codes, MODELS):
         if GRAPH in code and options.kind != "cuda":
             continue

@@ -11,7 +11,7 @@ from convttlstm.files import with_suffix, write_text
 # Each table, with a column that only its rows have.
 TABLES = {
     "gpu_steps": "ms",
-    "gpu_rates": "alone",
+    "gpu_rates": "ceiling",
     "gpu_checks": "agrees",
     "gpu_profile": "kernel",
     "gpu_layer": "one_layer",
@@ -37,15 +37,15 @@ def write_tables(records: Records, folder: Path) -> list[Path]:
 
 
 def with_shares(rows: list[Row], everything: list[Row]) -> list[Row]:
-    """Return steps with their shares of the lone rates, and their speed relative to the textbook."""
-    alone = {(r["alone"], r["precision"], r["side"]): r["gflops"] for r in everything if "alone" in r}
+    """Return steps with their shares of the ceilings, and their speed relative to the textbook."""
+    ceilings = {(r["ceiling"], r["precision"], r["side"]): r["gflops"] for r in everything if "ceiling" in r}
     base = {(r["model"], r["precision"], r["side"]): r["ms"] for r in rows if r["code"] == "textbook"}
     result = []
     for row in rows:
         textbook = base.get((row["model"], row["precision"], row["side"]))
         more: Row = {"times_textbook": textbook / row["ms"]} if textbook else {}
         for name in ("lone_convolution", "matrix_product"):
-            if rate := alone.get((name, row["precision"], row["side"])):
+            if rate := ceilings.get((name, row["precision"], row["side"])):
                 more[f"share_of_{name}"] = row["gflops"] / rate
         result.append(row | more)
     return result

@@ -13,7 +13,7 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks import seconds_of, weight_gradients
 from benchmarks.gpu import Options, Records, Row
 from benchmarks.memory import peak_bytes, training
-from benchmarks.train_step import ALONE, operations
+from benchmarks.train_step import CEILINGS, operations
 from benchmarks.variants import TrainingStep, Variant, Work
 
 LEAST_CALLS = 5  # in each measurement
@@ -24,10 +24,12 @@ def rates(options: Options, precision: str, side: int) -> list[Row]:
     """Return the rates of a lone convolution and of a matrix product."""
     work = options.work(side)
     rows = []
-    for name, make in ALONE.items():
+    for name, make in CEILINGS.items():
         counted = make(precision, work)  # the first call also chooses kernels
         seconds = median_seconds(lambda make=make: make(precision, work), options)
-        rows.append({"alone": name, "precision": precision, "side": side, "gflops": counted / seconds / 1e9})
+        rows.append(
+            {"ceiling": name, "precision": precision, "side": side, "gflops": counted / seconds / 1e9}
+        )
     return rows
 
 

@@ -8,11 +8,11 @@ import time
 from benchmarks import ROOT
 from benchmarks.gpu import Row
 
-# Those that need no package besides training's.
+# Files that need only the packages of training.
 FILES = ["conv_tt_lstm", "models", "fused_update", "layout", "benchmark_variants", "overfitting"]
 FILES += ["schedules", "repeatability", "randomness"]
 PROCESSES = min(8, os.cpu_count() or 1)
-# Other plugins that the machine happens to have may not get along with the tests' settings.
+# Without other plugins of the machine, which may conflict with the tests' settings.
 ENVIRONMENT = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "OMP_NUM_THREADS": "1"}
 
 

@@ -64,7 +64,7 @@ class Worker:
 
 
 def _serve(connection: Connection, options: Options) -> None:
-    os.setpgid(0, 0)  # a group of its own, which `close` ends
+    os.setpgid(0, 0)  # a new group, which `close` ends
     steps = {step.name: step for step in plan(options)}
     where = {"device": device_name(options.kind), "conditions": conditions(options.kind)}
     while True:

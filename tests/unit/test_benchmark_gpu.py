@@ -146,8 +146,7 @@ def test_shares_by_hand() -> None:
         usual | {"code": "ours", "ms": 3.0, "gflops": 400.0},
         usual | {"side": 120, "code": "ours", "ms": 9.0, "gflops": 300.0},
     ]
-    alone = {"precision": "bf16", "side": 64}
-    everything = [alone | {"alone": "matrix_product", "gflops": 800.0}]
+    everything = [{"ceiling": "matrix_product", "precision": "bf16", "side": 64, "gflops": 800.0}]
     found = with_shares(rows, rows + everything)
     assert [row.get("times_textbook") for row in found] == [1, 4, None]
     assert [row.get("share_of_matrix_product") for row in found] == [0.125, 0.5, None]
