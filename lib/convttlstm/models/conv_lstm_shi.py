@@ -13,7 +13,7 @@ The encoder's layers read the given frames, cut into patches. Their last H and C
 forecaster's layers (Section 3.2 and Figure 3), which have no input; at each step a 1x1 convolution of all
 their H gives the next frame. Predictions are not fed back.
 
-From the 7,585,296 parameters (Table 2's 7.58M) follows that a peephole has one weight per channel, not one
+The 7,585,296 parameters (Table 2's 7.58M) imply that a peephole has one weight per channel, not one
 per pixel, and that the forecaster's layers have the encoder's widths in the same order, the first without
 input. [I]: the forecaster makes a step before each of its frames, also the first; peepholes start at zero.
 

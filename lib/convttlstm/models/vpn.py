@@ -16,11 +16,11 @@ On grey digits each pixel has one logit, and its grey value is the target of a s
 (`levels` = 2). Otherwise a pixel is one of `levels` equally spaced intensities, with a softmax.
 
 From the paper: the factors, MU and RMB, the parts and their order, and that only the frames after the context
-are predicted, in training each from true frames. Remembered [M], and equal in a public reimplementation: c =
-128, 8 and 12 blocks, 256 channels of the ConvLSTM, 3x3 kernels. Remembered [M] only: grey values as targets.
-Inferred [I]: one convolution from a frame to the 2c features; H(t-1) is added to the decoder's features
-through a 1x1 convolution; another 1x1 convolution from features to logits; the binary form draws 0 or 1. We
-omit the paper's dilations, and predict grey frames only.
+are predicted, in training each from true frames. Remembered [M], and equal in a public reimplementation:
+c = 128, 8 and 12 blocks, 256 channels of the ConvLSTM, 3x3 kernels. Remembered [M] only: grey values as
+targets. Inferred [I]: one convolution from a frame to the 2c features; H(t-1) is added to the decoder's
+features through a 1x1 convolution; another 1x1 convolution from features to logits; the binary form draws 0
+or 1. We omit the paper's dilations, and predict grey frames only.
 
 A k x k mask has PixelCNN's blind spot: with r = (k - 1) / 2, whatever the number of layers, the decoder does
 not depend on a pixel n rows up and more than r n columns to the right. Earlier frames have no blind spot.
