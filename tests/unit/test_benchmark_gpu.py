@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -137,6 +138,13 @@ def test_names_of_steps_are_unique_and_graphs_are_for_gpus(tmp_path: Path) -> No
     assert len(set(names["cuda"])) == len(names["cuda"])
     assert set(names["cpu"]) < set(names["cuda"])
     assert all("graph" in name for name in set(names["cuda"]) - set(names["cpu"]))
+
+
+def test_benchmarks_import_no_tests() -> None:
+    imports = re.compile(r"^\s*(from|import) tests\b", re.MULTILINE)
+    files = [*(ROOT / "benchmarks").rglob("*.py")]
+    assert len(files) > 30
+    assert [path.name for path in files if imports.search(path.read_text())] == []
 
 
 def test_shares_by_hand() -> None:
