@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from benchmarks import gpu_pack
-from benchmarks.gpu import Options, pieces, timing
-from benchmarks.gpu.__main__ import main
+from benchmarks.gpu import Options, Step, pieces, timing
+from benchmarks.gpu.__main__ import main, run
 from benchmarks.gpu.steps import plan
 from benchmarks.gpu.tables import with_shares
 from benchmarks.gpu.worker import Worker
@@ -82,7 +82,17 @@ def test_a_step_that_fails_is_recorded_and_tried_again_last(tmp_path: Path, caps
 
 def test_no_step_begins_that_does_not_fit(tmp_path: Path, capsys) -> None:
     assert main(["--device", "cpu", "--small", "--minutes", "0.01", "--output", str(tmp_path)]) == 0
-    assert "that do not fit the time left" in capsys.readouterr().out
+    assert "for lack of time" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_step_that_the_deadline_stops_keeps_its_place(tmp_path: Path, capsys) -> None:
+    """Importing torch in the worker alone takes longer than there is time."""
+    step = Step("losses conv_tt_lstm, float32", 0.5, lambda *_: [])
+    assert run([step], options(tmp_path), time.monotonic() + 0.6) == {}
+    assert (
+        capsys.readouterr().out == "skipped 1 steps for lack of time, first 'losses conv_tt_lstm, float32'\n"
+    )
     assert not list(tmp_path.iterdir())
 
 
