@@ -66,20 +66,26 @@ def listing(steps: list[Step], records: dict[str, Any]) -> str:
     """Return a line for each step: its estimate, the minutes until its end, its status."""
     lines, total = [], float(START)
     for step in steps:
-        status = records.get(step.name, {}).get("status", "")
+        status = status_of(step, records)
         total += step.seconds if status != "done" else 0
-        lines.append(f"{step.seconds:5.0f} s {total / 60:6.1f} min  {status:6}  {step.name}")
+        lines.append(f"{step.seconds:5.0f} s {total / 60:6.1f} min  {status:10}  {step.name}")
     return "\n".join(lines)
+
+
+def status_of(step: Step, records: dict[str, Any]) -> str:
+    """Return "done", "failed", "unfinished" for training that has to continue, or "" before the first try."""
+    record = records.get(step.name, {"status": "", "rows": []})
+    if record["status"] == "done" and step.open_ended and not all(row["finished"] for row in record["rows"]):
+        return "unfinished"
+    return str(record["status"])
 
 
 def run(steps: list[Step], options: Options, deadline: float) -> dict[str, Any]:
     """Run the steps without a result, as long as there is time; return all records."""
     records = load_records(options)
-    status = {step.name: records.get(step.name, {}).get("status") for step in steps}
-    # Failed steps come last.
-    missing = sorted(
-        (step for step in steps if status[step.name] != "done"), key=lambda s: status[s.name] is not None
-    )
+    status = {step.name: status_of(step, records) for step in steps}
+    missing = [step for step in steps if status[step.name] != "done"]
+    missing.sort(key=lambda step: status[step.name] == "failed")  # failed steps last
     worker, skipped = Worker(options), []
     try:
         for step in missing:

@@ -20,6 +20,8 @@ from convttlstm.training.history import HISTORY, PARTIAL
 
 DATASET = "moving_mnist_2"
 SAVING = 30  # seconds before the deadline at which the runs are stopped, so that they save
+# Exit statuses of runs that ended, saved, or had not begun when they were stopped.
+STOPPED = (0, os.EX_TEMPFAIL, -signal.SIGTERM)
 # Changes of the scale's settings in a rehearsal, besides those of tiny.yaml.
 REHEARSAL = {
     "experiments": {DATASET: {"seeds": [0]}},
@@ -66,7 +68,7 @@ def train(options: Options, deadline: float) -> list[Row]:
             process.kill()
             log.close()
     rows = [_progress(options.runs / DATASET / name, name, codes[name]) for name in names]
-    if any(row["exit_status"] not in (0, os.EX_TEMPFAIL) for row in rows):
+    if any(row["exit_status"] not in STOPPED for row in rows):
         raise RuntimeError(f"a run failed: {rows}")
     return rows
 
@@ -104,6 +106,6 @@ def _progress(folder: Path, name: str, code: int) -> Row:
         row |= {
             f"last_{column}": float(history[column].iloc[-1]) for column in ("train_loss", "validation_loss")
         }
-    if code not in (0, os.EX_TEMPFAIL):
+    if code not in STOPPED:
         row["output"] = (folder / "train.log").read_text()[-1000:]
     return row

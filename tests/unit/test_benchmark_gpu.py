@@ -137,6 +137,17 @@ def test_the_list_adds_up_what_is_missing(tmp_path: Path, capsys) -> None:
     assert after[0].split()[4:] == ["done", "check", "layers"]
 
 
+def test_unfinished_training_continues_in_the_next_call(tmp_path: Path, capsys) -> None:
+    (tmp_path / "results.json").write_text(
+        json.dumps({"training": {"status": "done", "rows": [{"finished": True}, {"finished": False}]}})
+    )
+    command = ["--device", "cpu", "--output", str(tmp_path), "--only", "training"]
+    assert main([*command, "--list"]) == 0
+    assert capsys.readouterr().out.split() == ["90", "s", "1.8", "min", "unfinished", "training"]
+    assert main([*command, "--minutes", "1"]) == 0
+    assert "for lack of time, first 'training'" in capsys.readouterr().out
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_it_says_so(tmp_path: Path, capsys) -> None:
     assert main(["--output", str(tmp_path)]) == 1
