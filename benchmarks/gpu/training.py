@@ -20,8 +20,9 @@ from convttlstm.training.history import HISTORY, PARTIAL
 
 DATASET = "moving_mnist_2"
 SAVING = 30  # seconds before the deadline at which the runs are stopped, so that they save
-# Exit statuses of runs that ended, saved, or had not begun when they were stopped.
-STOPPED = (0, os.EX_TEMPFAIL, -signal.SIGTERM)
+MARGIN = 3  # seconds before the deadline at which runs that still save are killed
+# Exit statuses of runs that ended, saved, or had not begun when they were stopped; None if they were killed.
+STOPPED = (0, os.EX_TEMPFAIL, -signal.SIGTERM, None)
 # Changes of the scale's settings in a rehearsal, besides those of tiny.yaml.
 REHEARSAL = {
     "experiments": {DATASET: {"seeds": [0]}},
@@ -62,7 +63,7 @@ def train(options: Options, deadline: float) -> list[Row]:
                 process.wait(max(0.0, deadline - SAVING - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGTERM)  # it saves, and exits with status 75
-        codes = {name: process.wait(SAVING) for name, (process, _) in running.items()}
+        codes = {name: _exit_status(process, deadline) for name, (process, _) in running.items()}
     finally:
         for process, log in running.values():
             process.kill()
@@ -71,6 +72,14 @@ def train(options: Options, deadline: float) -> list[Row]:
     if any(row["exit_status"] not in STOPPED for row in rows):
         raise RuntimeError(f"a run failed: {rows}")
     return rows
+
+
+def _exit_status(process: subprocess.Popen[bytes], deadline: float) -> int | None:
+    """Return a stopped run's exit status; None if it is still saving just before the deadline."""
+    try:
+        return process.wait(max(0.0, deadline - MARGIN - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def _configuration(options: Options) -> Path:
@@ -95,7 +104,7 @@ def _call(arguments: list[str], seconds: float) -> None:
         raise RuntimeError(done.stdout[-2000:])
 
 
-def _progress(folder: Path, name: str, code: int) -> Row:
+def _progress(folder: Path, name: str, code: int | None) -> Row:
     """Return a run's row; that of a failed run has the end of its output."""
     row: Row = {"run": name, "exit_status": code, "finished": (folder / HISTORY).exists()}
     path = folder / (HISTORY if row["finished"] else PARTIAL)
