@@ -179,5 +179,5 @@ def _unknown_cell(
     gigabytes = (2 * (height // 4) * (width // 4)) ** 2 * steps * (steps - 1) / 2 * 4 / 1e9
     return (
         f"cell 'e3d_lstm' is not implemented: with frames of {height} x {width} pixels one layer's recall "
-        f"stores {gigabytes:.2g} GB for one sample's {steps} steps; the paper also only quotes its accuracy"
+        f"keeps {gigabytes:.2g} GB for one sample's {steps} steps; the paper also only quotes its accuracy"
     )
