@@ -1,4 +1,4 @@
-"""Programs that measure what the paper argues; README.md says how to run them and what came out."""
+"""Programs that measure speed, memory and the paper's arguments; README.md lists them with their results."""
 
 import os
 import re
@@ -25,37 +25,37 @@ LINKED += ["data/embedded", "data/paper", "data/categories"]
 
 
 def result_path(folder: Path, measured: str, kind: str) -> Path:
-    """Return a path without suffix that names what was measured, on what, with which torch.
+    """Return the path of a result without its suffix, named after the device and torch's version.
 
     Args:
-        folder: where results go.
-        measured: such as "algorithms".
+        folder: folder of the results.
+        measured: the result's name, such as "algorithms".
         kind: "cpu" or "cuda".
     """
     return named_after(folder, measured, device_name(kind), torch.__version__)
 
 
 def named_after(folder: Path, measured: str, device: str, version: str) -> Path:
-    """Return a path without suffix that names what was measured, on which device, with which torch."""
+    """Return the path of a result without its suffix, named after this device and version."""
     device = re.sub(r"[^A-Za-z0-9.]+", "_", device).strip("_")
     return folder / f"{measured}-{device}-torch{version.split('+')[0]}"
 
 
 def conditions(kind: str) -> str:
-    """Return the device, its threads and torch's version in words."""
+    """Return a phrase with the device, its threads and torch's version."""
     threads = torch.get_num_threads()
     on = f", {threads} thread{'s' if threads > 1 else ''}" if kind == "cpu" else ""
     return f"{device_name(kind)}{on}, torch {torch.__version__}"
 
 
 def publish(table: pd.DataFrame, folder: Path, measured: str, digits: int = 4, kind: str = "cpu") -> None:
-    """Print what was measured, and write it to a CSV file named after the device.
+    """Print a table, and write it to a CSV file named after the device.
 
     Args:
-        table: a line for each figure; its column "device" is written only.
-        folder: where results go.
-        measured: such as "loader".
-        digits: significant ones.
+        table: the results; its column "device" is not printed.
+        folder: folder of the results.
+        measured: the result's name, such as "loader".
+        digits: significant digits.
         kind: "cpu" or "cuda".
     """
     precision = f"%.{digits}g"
@@ -66,13 +66,13 @@ def publish(table: pd.DataFrame, folder: Path, measured: str, digits: int = 4, k
 
 
 def finish(kind: str) -> None:
-    """Wait for the device."""
+    """Wait until the device has finished."""
     if kind == "cuda":
         torch.cuda.synchronize()
 
 
 def seconds_of(work: Callable[[], object], kind: str = "cpu") -> float:
-    """Return how long a call takes on a device, "cpu" or "cuda"."""
+    """Return the time of a call on a device, "cpu" or "cuda", in seconds."""
     finish(kind)
     started = time.perf_counter()
     work()
@@ -81,23 +81,23 @@ def seconds_of(work: Callable[[], object], kind: str = "cpu") -> float:
 
 
 def in_turn(timed: Mapping[Key, Callable[[], float]], rounds: int) -> dict[Key, list[float]]:
-    """Return the seconds that each returns; they take turns, so that a slow minute meets all."""
+    """Return the seconds of all rounds; the calls take turns, so that a slow minute affects all of them."""
     turns = [{key: measure() for key, measure in timed.items()} for _ in range(rounds)]
     return {key: [turn[key] for turn in turns] for key in timed}
 
 
 def least_seconds(timed: Mapping[Key, Callable[[], float]], rounds: int) -> dict[Key, float]:
-    """Return the least of the seconds that each returns, in turn."""
+    """Return the shortest time of each, in seconds, measured in turn."""
     return {key: min(found) for key, found in in_turn(timed, rounds).items()}
 
 
 def median_seconds(timed: Mapping[Key, Callable[[], float]], rounds: int) -> dict[Key, float]:
-    """Return the median of the seconds that each returns, in turn."""
+    """Return the median time of each, in seconds, measured in turn."""
     return {key: statistics.median(found) for key, found in in_turn(timed, rounds).items()}
 
 
 def link_project(folder: Path) -> None:
-    """Give a folder what the workflow needs, so that it runs there with data and results of its own."""
+    """Link the workflow's files into a folder, where it then runs with separate data and results."""
     for name in LINKED:
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).symlink_to(ROOT / name)

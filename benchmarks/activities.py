@@ -1,9 +1,9 @@
-"""How fast clips of activities are decoded, beside what a training step of a recogniser consumes.
+"""Measures how fast clips of activities are decoded, and how fast training a recognizer consumes them.
 
-Clips of Something-Something's usual size and length (427 x 240 pixels, 45 frames, VP9) are drawn, with a
-texture and noise so that they compress about as badly as real ones; one process decodes the first 25 and
-50 % and the ten frames after them, as training does. Then each recogniser, at the paper's size, takes a joint
-step on one clip of which half is seen. There are no real clips here: the rate on those may be another.
+The clips are synthetic, of Something-Something's usual size and length (427 x 240 pixels, 45 frames, VP9),
+with a texture and noise so that they compress about as badly as real ones. One process decodes the first 25
+and 50 % and the ten frames after them, as training does. Then each recognizer, at the paper's size, makes a
+training step on one clip of which it sees half. Real clips may decode at another rate.
 """
 
 import argparse
@@ -35,7 +35,7 @@ SYSTEMS = ["recognizer_cnn3d", "recognizer_conv_lstm", "recognizer_conv_tt"]
 def main() -> None:
     """Measure decoding and training and write one CSV for this device."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--clips", type=int, default=8, help="that are decoded at each share")
+    parser.add_argument("--clips", type=int, default=8, help="clips decoded at each fraction")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder")
     options = parser.parse_args()
     print(conditions("cpu"))
@@ -69,7 +69,7 @@ def decoding(folder: Path, clips: int) -> list[dict[str, object]]:
         frames = sum(len(found.read(part)) for part in parts)
         seconds = time.perf_counter() - started
         rates = {"frames_per_second": frames / seconds, "samples_per_second": len(parts) / seconds}
-        rows.append({"what": f"decode first {fraction:.0%} and ten frames, one process"} | rates)
+        rows.append({"operation": f"decode first {fraction:.0%} and ten frames, one process"} | rates)
     return rows
 
 
@@ -83,7 +83,7 @@ def texture(random: np.random.Generator) -> np.ndarray:
 
 
 def training(system: str) -> dict[str, object]:
-    """Return the seconds of a joint step on one clip, forward and backward."""
+    """Return the rate of training steps on one clip, forward and backward."""
     run = resolve_run(load_settings(ROOT / "config/paper.yaml"), "paper", "something_50", f"{system}-seed0")
     model = create_model(run.model.name, 3, **run.model_arguments())
     context, horizon = FRAMES // 2, run.dataset.horizon
@@ -95,7 +95,7 @@ def training(system: str) -> dict[str, object]:
         loss.backward()
 
     seconds = statistics.median(seconds_of(step) for _ in range(2))
-    return {"what": f"train {run.title}", "samples_per_second": 1 / seconds}
+    return {"operation": f"train {run.title}", "samples_per_second": 1 / seconds}
 
 
 if __name__ == "__main__":

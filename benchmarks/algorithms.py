@@ -1,11 +1,11 @@
-"""Appendix A's two ways to compute the convolutional tensor train (Eq. 9): cost against the order N.
+"""Measures the cost of Appendix A's two algorithms for the convolutional tensor train (Eq. 9) against N.
 
     Algorithm 1 ("kernels"):    K(1) = G(1);  K(i) = K(i-1) * G(i);  CTT = sum_i K(i) * H~(i)
     Algorithm 2 ("recursion"):  V(N) = H~(N);  V(i) = H~(i) + G(i+1) * V(i+1);  CTT = G(1) * V(1)
 
-Algorithm 1's N convolutions need not wait for each other, but K(i) is i(S-1)+1 wide: O(N^3) in all.
-Algorithm 2 convolves S x S kernels N times, one after the other. W * X(t) and the pre-processing, which
-are the same in both, are left out.
+Algorithm 1's N convolutions are independent, but K(i) is i(S-1)+1 wide, so its cost is O(N^3). Algorithm 2
+makes N convolutions with S x S kernels, one after the other. W * X(t) and the pre-processing are the same in
+both, and not included.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def full_kernels(factors: Sequence[Tensor]) -> list[Tensor]:
     """Return K(1) ... K(N), K(i) of shape (4 x hidden, rank, i(S-1)+1, i(S-1)+1) (Eq. 8)."""
     kernels = [factors[0]]
     for factor in factors[1:]:
-        # Two correlations in a row are one with the (flipped, hence true) convolution of their kernels.
+        # Two correlations in a row equal one with the convolution of their kernels, hence the flip.
         weight = factor.flip(2, 3).transpose(0, 1)
         kernels.append(functional.conv2d(kernels[-1], weight, padding=factor.shape[2] - 1))
     return kernels
@@ -58,8 +58,8 @@ def by_kernels(windows: Sequence[Tensor], factors: Sequence[Tensor]) -> Tensor:
 def by_recursion(windows: Sequence[Tensor], factors: Sequence[Tensor]) -> Tensor:
     """Return CTT by Algorithm 2, as `convttlstm.models.conv_tt_lstm` does; see `by_kernels`.
 
-    The two are equal N x (S // 2) pixels and more away from the border: this one pads zeros between
-    the factors, Algorithm 1 once.
+    The two agree from N x (S // 2) pixels inside the border on: this one pads zeros before each factor,
+    Algorithm 1 only once.
     """
     value = windows[-1]
     for i in range(len(windows) - 1, 0, -1):
@@ -93,7 +93,7 @@ def random_inputs(
 
 
 def largest_difference(order: int, size: int, side: int = SIDE) -> float:
-    """Return how far the two algorithms differ away from the border, relative to the result, in float64."""
+    """Return the largest relative difference of the two algorithms away from the border, in float64."""
     windows, factors = random_inputs(order, size, side=side, dtype=torch.float64)
     margin = order * (size // 2)
     inner = np.s_[..., margin : side - margin, margin : side - margin]
@@ -120,7 +120,7 @@ def seconds(order: int, size: int, repetitions: int, device: str) -> dict[str, f
 
 
 def measure(repetitions: int, device: str) -> pd.DataFrame:
-    """Return one row for each kernel size, order and algorithm, after checking that they agree."""
+    """Return a row for each kernel size, order and algorithm, after checking that the algorithms agree."""
     rows = []
     with torch.no_grad():
         for size in KERNEL_SIZES:
@@ -162,7 +162,7 @@ def _draw_cost(axes: Axes, table: pd.DataFrame, column: str) -> None:
         dash = "-" if size == max(KERNEL_SIZES) else "--"
         axes.plot(rows["order"], rows[column], dash, marker=marker, ms=3.5, color=colour)
         ends.append((7, rows[column].iloc[-1], Look(colour, dash, f"{label}, S = {size}")))
-    # Only the slope of these matters: one above all measured lines, one below.
+    # Only their slope matters; one is above all measured lines, one below.
     last = table[table["order"] == max(ORDERS)][column]
     for power, height, label in ((3, 3 * last.max(), "slope of N³"), (1, last.min() / 3, "slope of N")):
         axes.plot([2, 7], [height * (2 / 7) ** power, height], ":", color=GREY, lw=1)
@@ -178,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
-    parser.add_argument("--repetitions", type=int, default=15, help="timings each median is of (default 15)")
+    parser.add_argument("--repetitions", type=int, default=15, help="timings per median (default 15)")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for CSV and figure")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)

@@ -1,9 +1,8 @@
-"""Coverage of the intervals and error rates of the verdicts, by simulation under a known truth.
+"""Simulates evaluations with a known truth: coverage of the intervals, and error rates of the verdicts.
 
-    python -m benchmarks.calibration
-
-writes benchmarks/results/calibration.csv, and prints the tables of docs/statistics.md. Values follow the
-model of `convttlstm.evaluation.intervals`: two models on the same sequences, in groups, under several seeds.
+`python -m benchmarks.calibration` writes benchmarks/results/calibration.csv, and prints the tables of
+docs/statistics.md. Values follow the model of `convttlstm.evaluation.intervals`: two models on the same
+sequences, in groups, with several seeds.
 """
 
 from collections.abc import Iterator
@@ -44,8 +43,8 @@ class Setting:
     """A simulated evaluation; standard deviations are in units of one sequence's noise.
 
     Attributes:
-        name: what it stands for.
-        groups: videos, or sequences where each is drawn by itself.
+        name: in tables.
+        groups: number of videos, or of sequences where they are independent.
         size: sequences in a group.
         seed: standard deviation of a seed's effect.
         group: standard deviation of the effect that a group has on the difference of two models.
@@ -92,7 +91,7 @@ SETTINGS = (
 
 
 def coverage(setting: Setting, seeds: int, repetitions: int, random: np.random.Generator) -> dict[str, float]:
-    """Return how often the 95 % intervals of a mean and of a paired difference hold the truth, zero."""
+    """Return the share of 95 % intervals of a mean, and of a paired difference, that hold the truth, zero."""
     held = {"mean": 0, "difference": 0}
     for _ in range(repetitions):
         ours, theirs = setting.pair(random, seeds)
@@ -104,7 +103,7 @@ def coverage(setting: Setting, seeds: int, repetitions: int, random: np.random.G
 def coverage_of_shares(
     share: float, clips: int, seeds: int, repetitions: int, random: np.random.Generator
 ) -> dict[str, float]:
-    """Return the same of accuracies, where clips are easy or hard for both models alike."""
+    """Return the same shares for accuracies, where each clip is equally hard for both models."""
     held, groups = {"mean": 0, "difference": 0}, np.arange(clips)
     # A Beta distribution of chances, with its mean at `share`.
     for _ in range(repetitions):
@@ -128,7 +127,7 @@ def verdicts(
     repetitions: int,
     random: np.random.Generator,
 ) -> dict[str, float]:
-    """Return how often a claim of several comparisons, which share nothing, gets each verdict."""
+    """Return the share of each verdict on a claim of several independent comparisons."""
     claim = Claim(id="it", topic="overall", place="here", statement="It is.", comparisons=[_COMPARISON])
     counts: dict[str, int] = {}
     for _ in range(repetitions):
@@ -161,16 +160,16 @@ def _holds(estimate: Estimate, truth: float) -> bool:
 
 
 def rows(repetitions: int) -> Iterator[dict[str, str | int | float]]:
-    """Yield the lines of the table."""
+    """Yield the rows of the table."""
     random = np.random.default_rng(0)
     for seeds in (2, 3, 5):
         for setting in SETTINGS:
-            for what, value in coverage(setting, seeds, repetitions, random).items():
-                yield _row("coverage", setting.name, seeds, f"interval of a {what}", value)
+            for quantity, value in coverage(setting, seeds, repetitions, random).items():
+                yield _row("coverage", setting.name, seeds, f"interval of a {quantity}", value)
         for share, clips in ((0.2, 130), (0.05, 43)):
             name = f"accuracy of {share:.0%}, {clips} clips"
-            for what, value in coverage_of_shares(share, clips, seeds, repetitions, random).items():
-                yield _row("coverage", name, seeds, f"interval of a {what}", value)
+            for quantity, value in coverage_of_shares(share, clips, seeds, repetitions, random).items():
+                yield _row("coverage", name, seeds, f"interval of a {quantity}", value)
     for seeds in (3, 5):
         for comparisons in (1, 6, 24):
             for truth in TRUTHS:
@@ -184,13 +183,13 @@ def tables(found: pd.DataFrame) -> list[str]:
     """Return the coverage and the verdicts as Markdown."""
     coverage, verdict = (found[found["table"] == name] for name in ("coverage", "verdicts"))
     names = {"interval of a mean": "mean", "interval of a difference": "difference"}
-    cells = coverage.assign(what=coverage["what"].map(names))
-    wide = cells.pivot_table(index="setting", columns=["what", "seeds"], values="share", sort=False)
-    header = ["95 % intervals of ...", *(f"{what}, {seeds} seeds" for what, seeds in wide.columns)]
+    cells = coverage.assign(quantity=coverage["quantity"].map(names))
+    wide = cells.pivot_table(index="setting", columns=["quantity", "seeds"], values="share", sort=False)
+    header = ["95 % intervals of ...", *(f"{quantity}, {seeds} seeds" for quantity, seeds in wide.columns)]
     first = _markdown(
         header, [[name, *(f"{100 * value:.1f} %" for value in row)] for name, row in _rows(wide)]
     )
-    wide = verdict.pivot_table(index=["setting", "seeds"], columns="what", values="share", sort=False)
+    wide = verdict.pivot_table(index=["setting", "seeds"], columns="quantity", values="share", sort=False)
     header = ["claims of ...", "seeds", *wide.columns]
     second = _markdown(
         header, [[*map(str, key), *(f"{100 * value:.1f} %" for value in row)] for key, row in _rows(wide)]
@@ -207,8 +206,14 @@ def _markdown(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _row(table: str, setting: str, seeds: int, what: str, share: float) -> dict[str, str | int | float]:
-    return {"table": table, "setting": setting, "seeds": seeds, "what": what, "share": round(share, 4)}
+def _row(table: str, setting: str, seeds: int, quantity: str, share: float) -> dict[str, str | int | float]:
+    return {
+        "table": table,
+        "setting": setting,
+        "seeds": seeds,
+        "quantity": quantity,
+        "share": round(share, 4),
+    }
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What it costs to tell data by their checksums: DVC and our own command on a data set of some gigabytes."""
+"""Times the computation of checksums by DVC and by our command, on a data set of some gigabytes."""
 
 import argparse
 import hashlib
@@ -28,15 +28,17 @@ def main() -> None:
     lines = []
     with tempfile.TemporaryDirectory() as folder:
         for link in LINKS:
-            for what, seconds in measure(Path(folder, link), link, options.gigabytes):
-                lines.append({"device": device_name("cpu"), "link": link, "what": what, "seconds": seconds})
+            for operation, seconds in measure(Path(folder, link), link, options.gigabytes):
+                lines.append(
+                    {"device": device_name("cpu"), "link": link, "operation": operation, "seconds": seconds}
+                )
     table = pd.DataFrame(lines).assign(gigabytes=options.gigabytes)
     table["gigabytes_per_second"] = table["gigabytes"] / table["seconds"]
     publish(table, options.output, "checksums", digits=3)
 
 
 def measure(folder: Path, link: str, gigabytes: float) -> list[tuple[str, float]]:
-    """Return what is done with a data set of one array, in the order in which it is done, and its seconds."""
+    """Return the name and seconds of each operation on a data set of one array, in their order."""
     project, store = folder / "project", folder / "store"
     data = project / "data/train.npy"
     data.parent.mkdir(parents=True)

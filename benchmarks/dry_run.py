@@ -1,8 +1,8 @@
-"""How long Snakemake plans a grid of 100, 500 and 2,000 trainings: `snakemake --profile slurm -n all`.
+"""Times how long Snakemake plans a grid of 100, 500 and 2,000 runs: `snakemake --profile slurm -n all`.
 
-The scale is the paper's Moving-MNIST-2 half without baselines and ablations; its grid has as many ranks as
-there are to be trainings, and every twentieth has a winner's seed beside it that is judged. The sizes take
-turns, so that a machine that others slow down slows all of them; what counts is the least of each size.
+The scale is the Moving-MNIST-2 part of the paper's, without baselines and ablations. 95 % of the runs are
+grid points, one for each rank; the others are seeds of the winner, which are evaluated. The sizes take turns,
+so that a slow minute affects all of them, and the shortest time of each counts.
 """
 
 import argparse
@@ -23,14 +23,14 @@ JOBS = re.compile(r"^total\s+(\d+)", re.MULTILINE)
 def main() -> None:
     """Measure each size and write one CSV for this device."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=2, help="of each size; the least counts")
+    parser.add_argument("--repeats", type=int, default=2, help="of each size; the shortest time counts")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder")
     options = parser.parse_args()
     print(conditions("cpu"))
     with tempfile.TemporaryDirectory() as folder:
         seconds = measure(Path(folder), options.repeats)
     rows = [
-        {"trainings": size, "jobs": jobs, "seconds": value, "seconds_a_training": value / size}
+        {"runs": size, "jobs": jobs, "seconds": value, "seconds_per_run": value / size}
         for (size, jobs), value in seconds.items()
     ]
     table = pd.DataFrame([{"device": device_name("cpu")} | row for row in rows])
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def measure(folder: Path, repeats: int) -> dict[tuple[int, int], float]:
-    """Return the least seconds of a plan, by its numbers of trainings and of jobs."""
+    """Return the shortest time of a plan, in seconds, by its numbers of runs and of jobs."""
     link_project(folder)
     for size in SIZES:
         (folder / f"config/runs{size}.yaml").write_text(yaml.safe_dump(scale(size)))
@@ -50,17 +50,17 @@ def measure(folder: Path, repeats: int) -> dict[tuple[int, int], float]:
     return found
 
 
-def scale(trainings: int) -> dict[str, object]:
-    """Return the settings of a scale with so many trainings."""
-    finalists = trainings // 20
-    grid = [{"system": "conv_tt_lstm", "rank": list(range(1, trainings - finalists + 1))}]
+def scale(runs: int) -> dict[str, object]:
+    """Return the settings of a scale with this number of runs."""
+    finalists = runs // 20
+    grid = [{"system": "conv_tt_lstm", "rank": list(range(1, runs - finalists + 1))}]
     others = dict.fromkeys(["kth", "something_25", "something_50"])
     own = {"table": ["copy_last"], "ablations": [], "grid": grid, "finalists": list(range(finalists))}
-    return {"label": f"{trainings} trainings", "experiments": others | {"moving_mnist_2": own}}
+    return {"label": f"{runs} runs", "experiments": others | {"moving_mnist_2": own}}
 
 
 def plan(folder: Path, size: int) -> tuple[int, float]:
-    """Return how many jobs the plan has and the seconds that it took."""
+    """Return the number of jobs in the plan, and the seconds that it took."""
     printed: list[str] = []
     arguments = ["--profile", "profiles/slurm", "-n", "all", "--config", f"scale=runs{size}"]
     seconds = seconds_of(lambda: printed.append(snakemake(folder, *arguments)))

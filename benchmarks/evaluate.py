@@ -1,8 +1,8 @@
-"""Frames judged in a second: ours, batched, against a loop with scikit-image and LPIPS pair by pair.
+"""Times the evaluation of frames: ours, in batches, against a loop with scikit-image and LPIPS.
 
-Both give MSE, PSNR, SSIM and LPIPS in both readings of the frames of a batch of test sequences, on random
-frames and smooth ones beside them; what they give is compared before anything is timed. The two take turns;
-the least counts.
+Both compute MSE, PSNR, SSIM and LPIPS, the last two in both readings, between random frames and smoothed
+copies of them. Their results are compared before anything is timed. The two take turns, and the shortest time
+counts.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def main() -> None:
 
 @torch.inference_mode()
 def measure(name: str, size: int, lpips: Lpips, rounds: int) -> list[dict[str, object]]:
-    """Return a line for each way to judge frames of this size."""
+    """Return a row for each way to evaluate frames of this size."""
     generator = torch.Generator().manual_seed(0)
     truth = torch.rand(SEQUENCES, HORIZON, 1, size, size, generator=generator)
     prediction = torch.nn.functional.avg_pool3d(truth, (1, 5, 5), stride=1, padding=(0, 2, 2))
@@ -55,7 +55,7 @@ def measure(name: str, size: int, lpips: Lpips, rounds: int) -> list[dict[str, o
     results = [way(prediction, truth) for way in ways.values()]
     difference = max(float(np.abs(results[0][key] - results[1][key]).max()) for key in results[1])
     if difference > 1e-6:
-        raise ArithmeticError(f"the figures differ by {difference}")
+        raise ArithmeticError(f"the metrics differ by {difference}")
     works = {key: partial(way, prediction, truth) for key, way in ways.items()}
     seconds = least_seconds({key: partial(seconds_of, work) for key, work in works.items()}, rounds)
     return [
@@ -72,12 +72,12 @@ def measure(name: str, size: int, lpips: Lpips, rounds: int) -> list[dict[str, o
 
 
 def frame_by_frame(prediction: Tensor, truth: Tensor, network: nn.Module) -> dict[str, np.ndarray]:
-    """Return what `evaluate_frames` returns, as a loop over frames."""
+    """Return the same as `evaluate_frames`, computed by a loop over frames."""
     values: dict[str, list[float]] = {}
-    for found, right in zip(prediction.flatten(0, 1), truth.flatten(0, 1), strict=True):
-        x, y = found[0].double().numpy(), right[0].double().numpy()
+    for predicted, true in zip(prediction.flatten(0, 1), truth.flatten(0, 1), strict=True):
+        x, y = predicted[0].double().numpy(), true[0].double().numpy()
         error = float(np.mean((x - y) ** 2))
-        three = found[None].expand(-1, 3, -1, -1), right[None].expand(-1, 3, -1, -1)
+        three = predicted[None].expand(-1, 3, -1, -1), true[None].expand(-1, 3, -1, -1)
         one = {
             "mse": error,
             "psnr": min(-10 * np.log10(error), metrics.LARGEST_PSNR),

@@ -1,6 +1,6 @@
-"""Ways to compute our models' convolutions that may be faster, on the same weights; untested on GPUs.
+"""Possibly faster ways to compute our models' convolutions, with the same weights; untested on GPUs.
 
-Each changes a model in place. They stay here until a device is found on which they pay.
+Each function changes a model in place. They stay outside the package until they are faster on some device.
 """
 
 from collections.abc import Iterable
@@ -13,41 +13,41 @@ from torch.nn import functional
 from convttlstm.models.recurrent import JointConv, RecurrentPredictor, State
 
 convolution_backward = torch.ops.aten.convolution_backward
-MULTIPLE = 8  # of channels, which tensor cores want
+MULTIPLE = 8  # tensor cores are fastest with multiples of this many channels
 
 
 def gate_convolutions(model: RecurrentPredictor) -> list[JointConv]:
-    """Return the convolutions of all layers over [X; V], first to last.
+    """Return the convolutions over [X; V] of all layers, first to last.
 
     Raises:
-        ValueError: a layer has two convolutions, as kernels of two sizes need.
+        ValueError: a layer has two convolutions, because its kernels have two sizes.
     """
     gates = [cell.gates for cell in model.stack.cells()]
     if not all(isinstance(conv, JointConv) for conv in gates):
-        raise ValueError("the kernels of inputs and states differ in size; this path needs one size")
+        raise ValueError("the kernels of inputs and states have two sizes; use kernels of one size")
     return gates
 
 
 def pad_first_layer(model: RecurrentPredictor) -> None:
-    """Give the first layer's convolution as many input channels as tensor cores want, with zeros."""
+    """Pad the input channels of the first layer's convolution with zeros, to a multiple of 8."""
     gate_convolutions(model)[0].__class__ = PaddedConv
 
 
 class PaddedConv(JointConv):
-    """W * X + K * V with channels of zeros up to the next multiple of 8."""
+    """W * X + K * V, padded with zero channels to the next multiple of 8."""
 
     def forward(self, x: Tensor, v: Tensor) -> Tensor:
         missing = -sum(self.channels) % MULTIPLE
-        nothing = x.new_zeros(x.shape[0], missing, *x.shape[2:])
+        zeros = x.new_zeros(x.shape[0], missing, *x.shape[2:])
         weight = functional.pad(self.weight, (0, 0, 0, 0, 0, missing))
-        return functional.conv2d(torch.cat([x, v, nothing], dim=1), weight, self.bias, padding="same")
+        return functional.conv2d(torch.cat([x, v, zeros], dim=1), weight, self.bias, padding="same")
 
 
 def batch_weight_gradients(model: RecurrentPredictor) -> None:
-    """Have each layer's gates get the weight gradient of all time steps by one convolution.
+    """Compute the weight gradient of each layer's gates by one convolution over all time steps.
 
     Appleyard, Kocisky, Blunsom: Optimizing Performance of Recurrent Neural Networks on GPUs, 2016. The
-    gradients of all steps' gates are kept until the last is known.
+    gradients of all steps' gates are kept in memory until the last one is known.
     """
     convolutions = gate_convolutions(model)
     for conv in convolutions:
@@ -61,11 +61,11 @@ def batch_weight_gradients(model: RecurrentPredictor) -> None:
 
 
 class DeferredConv(JointConv):
-    """W * X + K * V whose weights' gradients come once for all calls since `begin`."""
+    """W * X + K * V whose weight gradient is computed once for all calls since `begin`."""
 
     def begin(self) -> None:
         """Start a sequence."""
-        self.kept: list[tuple[Tensor, Tensor]] = []  # each call's input, and gradient of its output
+        self.kept: list[tuple[Tensor, Tensor]] = []  # input and output gradient of each call
         self.shared = AllSteps.apply(self.weight, self.bias, self.kept)
 
     def forward(self, x: Tensor, v: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ class DeferredConv(JointConv):
 
 
 class AllSteps(torch.autograd.Function):
-    """The weights as they are; their gradient is that of all `OneStep`s, whose backward passes come first."""
+    """Returns the weights; backward, their gradient for all `OneStep`s, whose backward runs first."""
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor, bias: Tensor, kept: list[tuple[Tensor, Tensor]]) -> Any:
@@ -92,7 +92,7 @@ class AllSteps(torch.autograd.Function):
 
 
 class OneStep(torch.autograd.Function):
-    """A convolution whose backward pass leaves the weights' gradient to `AllSteps`."""
+    """A convolution that leaves its weight gradient to `AllSteps`."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, kept: list[tuple[Tensor, Tensor]]) -> Any:
@@ -113,12 +113,12 @@ class OneStep(torch.autograd.Function):
 
 
 def joined(tensors: Iterable[Tensor]) -> Tensor:
-    """Return the batches of all time steps as one."""
+    """Return the batches of all time steps as one batch."""
     return torch.cat(list(tensors))
 
 
 def weight_gradient(x: Tensor, d_output: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the gradients of a convolution's weights and of its bias."""
+    """Return the gradients of a convolution's weights and bias."""
     _, d_weight, d_bias = _backward(d_output, x, weight, [False, True, True])
     return d_weight, d_bias
 
@@ -132,40 +132,40 @@ def _backward(d_output: Tensor, x: Tensor, weight: Tensor, wanted: list[bool]) -
 
 
 def project_at_once(model: RecurrentPredictor) -> None:
-    """Have each layer convolve its inputs of all given frames at once, before it goes over their time steps.
+    """Convolve each layer's inputs at all context frames at once, before its time steps.
 
-    A layer then goes over all given frames before the next layer begins. W * X + K * V are two convolutions
-    on these, and one, as before, on the frames that are predicted one from the other.
+    Each layer then runs over all context frames before the next layer begins. There W * X + K * V are two
+    convolutions; on predicted frames they are one, as before.
 
     Raises:
-        ValueError: some layers or time steps are to be recomputed in the backward pass.
+        ValueError: the model recomputes layers or time steps in the backward pass.
     """
     if model.checkpointing or model.stack.checkpointed_blocks:
-        raise ValueError("nothing can be recomputed where a layer goes over all frames at once")
+        raise ValueError("this path cannot recompute layers or time steps; set checkpointing to false")
     for conv in gate_convolutions(model):
         conv.__class__ = ProjectingConv
     model.__class__ = LayerwisePredictor
 
 
 class ProjectingConv(JointConv):
-    """W * X + K * V, or with W * X ready before."""
+    """W * X + K * V, where W * X may be computed in advance."""
 
     ready = False
 
     def project(self, x: Tensor) -> Tensor:
-        """Return W * X and the bias."""
+        """Return W * X plus the bias."""
         w, _, bias = self.kernels()
         return functional.conv2d(x, w, bias, padding="same")
 
     def forward(self, x: Tensor, v: Tensor) -> Tensor:
-        """Return W * X + K * V; x is W * X itself if that is `ready`."""
+        """Return W * X + K * V; if `ready`, x is already W * X."""
         if not self.ready:
             return super().forward(x, v)
         return x + functional.conv2d(v, self.kernels()[1], padding="same")
 
 
 class LayerwisePredictor(RecurrentPredictor):
-    """The same function; layer by layer over the given frames."""
+    """Computes the same function, layer by layer over the context frames."""
 
     def forward(self, frames: Tensor, context: int, horizon: int, sampling: Tensor | None = None) -> Tensor:
         outputs, state = self._read(frames[:, :context])
@@ -179,7 +179,7 @@ class LayerwisePredictor(RecurrentPredictor):
         return torch.stack([*outputs[:-1], *predictions], dim=1)
 
     def _read(self, frames: Tensor) -> tuple[list[Tensor], State]:
-        """Return the frames after each of these, and the state after the last."""
+        """Return the prediction after each context frame, and the state after the last one."""
         steps = frames.shape[1]
         x, states, outputs = frames.transpose(0, 1).flatten(0, 1), [], []
         for index, block in enumerate(self.stack.blocks):
@@ -194,7 +194,7 @@ class LayerwisePredictor(RecurrentPredictor):
 
 
 def over_time(cell: nn.Module, x: Tensor, steps: int) -> tuple[Tensor, State]:
-    """Return a layer's hidden states, one batch after the other as its inputs come, and its last state."""
+    """Return a layer's hidden states, one batch per time step as in `x`, and its last state."""
     hidden_states, state = [], cell.initial_state(x[: x.shape[0] // steps])
     cell.gates.ready = True
     for projected in cell.gates.project(x).chunk(steps):

@@ -1,7 +1,7 @@
-"""Packs `benchmarks.gpu`, and what it needs besides Python 3.12 and PyTorch, into one archive.
+"""Packs `benchmarks.gpu` and its requirements, except Python 3.12 and PyTorch, into one archive.
 
-The archive holds the repository's files, as they are in the working tree, and wheels of the lock's versions
-for x86-64. The machine where it is unpacked needs no network: see README.md.
+The archive holds files of the working tree, and wheels of the locked versions for x86-64. It is unpacked and
+run on a machine without a network: see README.md.
 """
 
 import argparse
@@ -17,13 +17,13 @@ from convttlstm.files import UserError, atomic_path
 
 LIMIT = 64 * 2**20  # bytes
 PYTHON = "3.12"
-# A wheel says which C library it needs at least, and pip takes no other number than it is given.
+# A wheel's name has the oldest C library that it supports, and pip wants the exact number.
 PLATFORMS = [f"manylinux_2_{minor}_x86_64" for minor in (28, 27, 24, 17, 12, 5)]
 PLATFORMS += ["manylinux2014_x86_64", "manylinux1_x86_64"]
 FOLDERS = ["benchmarks", "config", "data/embedded", "data/paper", "data/categories", "lib", "tests"]
 FILES = ["data/checksums.json", "data/archives.lock.json", "pyproject.toml", "LICENSE"]
 LEFT_OUT = ("benchmarks/results/", "tests/browser/")
-# What training and its unit tests import, besides torch and what torch brings.
+# Packages that training and its unit tests import, without torch and its requirements.
 PACKAGES = {
     "numpy",
     "pandas",
@@ -50,7 +50,7 @@ PACKAGES = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Download the wheels and write the archive; return 1 after one line that says what is wrong."""
+    """Download the wheels and write the archive; return 1 after printing an error."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("archive", type=Path, help="such as gpu.tar")
     parser.add_argument("--wheels", type=Path, help="folder that holds the wheels; downloaded by default")
@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def download(folder: Path) -> Path:
-    """Fetch the wheels, each with the checksum that the lock has, into a folder; return it."""
+    """Download the wheels, verified by the lock's checksums, into a new folder below this one; return it."""
     requirements = folder / "requirements.txt"
     requirements.write_text(locked((ROOT / "requirements.lock").read_text()))
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
@@ -85,15 +85,15 @@ def download(folder: Path) -> Path:
 
 
 def locked(lock: str) -> str:
-    """Return the lines of the lock that are about PACKAGES.
+    """Return the lock's entries of PACKAGES.
 
     Raises:
-        UserError: it lacks one of them.
+        UserError: an entry is missing.
     """
     entries = re.findall(r"^(?:\S.*\n(?:[ \t]+--hash.*\n)+)", lock, re.MULTILINE)
     own = {name: entry for entry in entries if (name := entry.split("==")[0]) in PACKAGES}
     if missing := sorted(PACKAGES - own.keys()):
-        raise UserError(f"requirements.lock: has no {', '.join(missing)}; see `make lock`")
+        raise UserError(f"requirements.lock: has no {', '.join(missing)}; run `make lock`")
     return "".join(own[name] for name in sorted(own))
 
 
@@ -101,7 +101,7 @@ def pack(archive: Path, wheels: Path) -> int:
     """Write the archive; return its size in bytes.
 
     Raises:
-        UserError: it is too large to be carried, or there are no wheels.
+        UserError: it is larger than LIMIT, or there are no wheels.
     """
     found = sorted(wheels.glob("*.whl"))
     if not found:

@@ -1,9 +1,9 @@
-"""Seconds that each job of a grid loses before its first step, and that Snakemake takes to see what is to do.
+"""Times a job's start until its first step, and Snakemake's plan.
 
-Commands run in a folder of their own, in new processes; they take turns, and the least of each counts.
-"train, besides its steps" is a whole `convttlstm train` of one small step, less the seconds of that step:
-imports, data, model, checkpoint and weights. Under Slurm each job also starts Snakemake for itself, as
-"plan of one training" does.
+Commands run in a separate folder, in new processes. They take turns, and the shortest time of each counts.
+"train, without its steps" is a whole `convttlstm train` of one small step, less the time of that step:
+imports, data, model, checkpoint and weights. Under Slurm each job also starts Snakemake, as "plan of one run"
+does.
 """
 
 import argparse
@@ -38,7 +38,7 @@ CONFIG = ["--config", "config/small.yaml", "--dataset", "moving_mnist_2"]
 def main() -> None:
     """Measure each command and write one CSV for this device."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=5, help="of each command; the least counts")
+    parser.add_argument("--repeats", type=int, default=5, help="of each command; the shortest time counts")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder")
     options = parser.parse_args()
     print(conditions("cpu"))
@@ -54,24 +54,24 @@ def main() -> None:
 
 
 def measure(folder: Path, repeats: int) -> list[dict[str, object]]:
-    """Return the least seconds of each command."""
+    """Return the shortest time of each command."""
     plan = "--profile", "profiles/slurm", "-n"
     commands: dict[str, Callable[[], object]] = {
         "convttlstm --help": lambda: convttlstm(folder, "--help"),
-        "import what reports": lambda: python(folder, "-c", "import convttlstm.reporting.page"),
-        "import what trains": lambda: python(folder, "-c", "import convttlstm.training.loop"),
-        "plan of one training": lambda: snakemake(folder, *plan, TARGET),
+        "import reporting": lambda: python(folder, "-c", "import convttlstm.reporting.page"),
+        "import training": lambda: python(folder, "-c", "import convttlstm.training.loop"),
+        "plan of one run": lambda: snakemake(folder, *plan, TARGET),
         "plan of the paper's scale": lambda: snakemake(folder, *plan, "all"),
     }
     timed: dict[str, Callable[[], float]] = {
         name: partial(seconds_of, command) for name, command in commands.items()
     }
-    timed["train, besides its steps"] = lambda: besides_steps(folder)
-    return [{"what": name, "seconds": least} for name, least in least_seconds(timed, repeats).items()]
+    timed["train, without its steps"] = lambda: start_seconds(folder)
+    return [{"command": name, "seconds": least} for name, least in least_seconds(timed, repeats).items()]
 
 
-def besides_steps(folder: Path) -> float:
-    """Return the seconds of a whole training less those of its steps."""
+def start_seconds(folder: Path) -> float:
+    """Return the time of a whole run without its steps, in seconds."""
     output = tempfile.mkdtemp(prefix="run", dir=folder)
     seconds = seconds_of(
         lambda: convttlstm(folder, "train", *CONFIG, "--data", "data/small", RUN, "-o", output)

@@ -1,9 +1,9 @@
-"""What successive halving would have chosen, and saved, on a grid that was searched in full.
+"""Computes the choice and the savings of successive halving on a grid that was searched in full.
 
-A point that goes on does so from its checkpoint, to the same weights, so what halving does follows from the
-full histories: which points each round keeps, the winner's loss at its end, and the training that was spent.
-The grid is trained first, by the workflow, at demo scale with shorter schedules; or give the histories of
-one that you have searched: `--runs results/paper/runs/kth --config config/paper.yaml --dataset kth`.
+A point that halving keeps resumes from its checkpoint and gets the same weights as without a stop. So the
+full histories show which points each round keeps, the winner's loss, and the time spent. The workflow trains
+the grid first, at demo scale with shorter schedules. To use a grid that you have searched, name its runs:
+`--runs results/paper/runs/kth --config config/paper.yaml --dataset kth`.
 """
 
 import argparse
@@ -26,10 +26,10 @@ GRID = {"system": ROLE, "kernel_size": [3, 5], "order": [1, 2, 3], "rank": [2, 4
 def main() -> None:
     """Search, compare and write one CSV for this device."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--runs", type=Path, help="the runs of a full search; else one is made")
-    parser.add_argument("--config", type=Path, help="its settings")
+    parser.add_argument("--runs", type=Path, help="runs of a full search; by default one is made")
+    parser.add_argument("--config", type=Path, help="settings of these runs")
     parser.add_argument("--dataset", default=DATASET)
-    parser.add_argument("--role", default=ROLE, help="the system whose configuration was sought")
+    parser.add_argument("--role", default=ROLE, help="the model whose hyper-parameters were searched")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder")
     options = parser.parse_args()
     print(conditions("cpu"))
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def scale(folder: Path) -> Path:
-    """Write the demo's scale with a grid, and return its path."""
+    """Write the demo's settings with a grid; return the path."""
     content = yaml.safe_load((ROOT / "config/demo.yaml").read_text())
     content["experiments"] = dict.fromkeys(content["experiments"])
     content["experiments"][DATASET] = {"table": ["copy_last"], "grid": [GRID], "finalists": []}
@@ -55,14 +55,14 @@ def scale(folder: Path) -> Path:
 
 
 def search(folder: Path) -> Path:
-    """Train every point of the grid and return the folder of the runs."""
+    """Train every point of the grid; return the folder of the runs."""
     target = f"results/searched/selection/{DATASET}.json"
     snakemake(folder, "--cores", str(os.cpu_count()), "--config", "scale=searched", "--", target)
     return folder / "results/searched/runs" / DATASET
 
 
 def compare(settings: Settings, dataset: str, role: str, runs: Path) -> pd.DataFrame:
-    """Return a line for the full search and for each first round and factor."""
+    """Return a row for the full search, and for each length of the first round and factor."""
     names = grid_runs(settings, dataset, role)
     histories = {name: pd.read_csv(runs / name / "history.csv") for name in names}
     full = settings.training_of(dataset, role).epochs
@@ -92,7 +92,7 @@ def compare(settings: Settings, dataset: str, role: str, runs: Path) -> pd.DataF
 def outcome(
     settings: Settings, dataset: str, role: str, halving: Halving | None, histories: dict[str, pd.DataFrame]
 ) -> tuple[str, float]:
-    """Return the run that wins and the seconds of training that the search takes."""
+    """Return the winning run, and the seconds of training in the search."""
     experiment = settings.experiments[dataset].model_copy(update={"halving": halving})
     searched = settings.model_copy(update={"experiments": settings.experiments | {dataset: experiment}})
     left, before, seconds = list(histories), 0, 0.0

@@ -1,9 +1,9 @@
-"""How fast windows of videos are read, against a plain loader that opens a whole video for each sample.
+"""Times reading windows of videos, against a plain loader that opens a whole video for each sample.
 
-Videos of KTH's length, drawn and squashed to 120 x 120, are encoded, decoded by `prepare`, and kept as
-.npz files as well. Batches of 16 random windows of 20 frames are then read by each loader in turn; what
-they return is compared first. Measured are the bytes, which is what travels to a GPU, and the floats that a
-CPU makes of them. The time of preparation gives a rate of decoding.
+Synthetic videos of KTH's length are resized to 120 x 120, encoded, decoded by `prepare`, and also saved as
+.npz files. The loaders then read batches of 16 random windows of 20 frames in turn; first their results are
+compared. Bytes are timed, which are copied to a GPU, and floats, into which a CPU converts them. The time of
+`prepare` gives the rate of decoding.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from convttlstm.data.videos import prepare_videos
 from convttlstm.provenance import device_name
 
 FRAMES, BATCH = 484, 16  # KTH's mean length
-TURN = 3  # batches in a row, as in training; the first finds the memory as another loader left it
+TURN = 3  # batches in a row, as in training; the first finds the caches as another loader left them
 PERSONS = {"train_persons": [1, 2], "validation_persons": [15], "test_persons": [17]}
 
 
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def measure(folder: Path, repeats: int) -> tuple[float, dict[tuple[str, str], float]]:
-    """Return the frames decoded in a second by one process, and the median seconds of each loader's batch."""
+    """Return one process's decoded frames per second, and the median seconds of a batch by each loader."""
     dataset = Kth.model_validate({"kind": "kth", "source": "synthetic", "scenarios": [1]} | PERSONS)
     persons = sorted(person for persons in dataset.persons.values() for person in persons)
     write_archives(persons, dataset.actions, dataset.scenarios, FRAMES, 0, folder)

@@ -1,10 +1,10 @@
-"""Memory of a training step, counted tensor by tensor, and the largest batch that fits a GPU.
+"""Counts the memory of a training step, tensor by tensor, and the largest batch that fits a GPU.
 
 Forward and backward of a sequence of 10 -> 10 frames run on PyTorch's fake tensors, which have sizes but no
-content: every tensor that comes and goes is counted, and the highest sum is the peak. The count at batch 2
-less that at batch 1 is a sequence's own; the rest (gradients, weights rounded to bf16) does not grow with the
-batch. Weights and Adam's two moments are added. A convolution's own workspace is not seen: RESERVED is kept
-for it and for the GPU's context. Nothing here was run on a GPU.
+content. All tensors alive at a time are added up, and the largest sum is the peak. The difference between
+batches of 2 and of 1 is the memory per sequence; the rest (gradients, weights rounded to bf16) does not grow
+with the batch. Weights and Adam's two moments are added. Workspaces of convolutions cannot be counted:
+RESERVED is kept for them and for the GPU's context. Not run on a GPU yet.
 """
 
 import argparse
@@ -43,24 +43,24 @@ def main() -> None:
 
 
 def row(size: int, name: str, precision: str, checkpointing: bool) -> dict[str, object]:
-    """Return a line of the table."""
+    """Return a row of the table."""
     model = create_model(name, checkpointing=checkpointing)
-    own, besides = sequence_bytes(model, size, precision)
-    sequence, fixed = own / 1e9, (besides + 3 * 4 * count_parameters(model)) / 1e9
+    sequence, fixed = (value / 1e9 for value in sequence_bytes(model, size, precision))
+    fixed += 3 * 4 * count_parameters(model) / 1e9
     return {
         "size": size,
         "model": name,
         "precision": precision,
         "recomputed": checkpointing,
-        "mb_a_sample_and_step": 1000 * sequence / (CONTEXT + HORIZON - 1),
-        "gb_a_sample": sequence,
-        "gb_besides": fixed,
+        "mb_per_sample_and_step": 1000 * sequence / (CONTEXT + HORIZON - 1),
+        "gb_per_sample": sequence,
+        "gb_fixed": fixed,
         "gb_of_batch_16": 16 * sequence + fixed,
     } | {f"batch_of_{gpu}_gb": max(0, int((gpu - RESERVED - fixed) // sequence)) for gpu in GPUS}
 
 
 def sequence_bytes(model: nn.Module, size: int, precision: str) -> tuple[int, int]:
-    """Return what one more sequence adds to the most bytes held at once, and what does not grow."""
+    """Return the peak memory per sequence and the part that does not grow with the batch, in bytes."""
     one, two = (peak_bytes(training(model, batch, size, precision)) for batch in (1, 2))
     return two - one, 2 * one - two
 
@@ -68,7 +68,7 @@ def sequence_bytes(model: nn.Module, size: int, precision: str) -> tuple[int, in
 def training(
     model: nn.Module, batch: int, size: int, precision: str, context: int = CONTEXT, horizon: int = HORIZON
 ) -> Callable[[], object]:
-    """Return a function that goes forward and backward once."""
+    """Return a function that runs forward and backward once."""
     frames = torch.empty(batch, context, 1, size, size)
 
     def work() -> object:
@@ -80,14 +80,14 @@ def training(
 
 
 def peak_bytes(work: Callable[[], object]) -> int:
-    """Return the most bytes of tensors that `work` holds at once, besides those that it is given."""
+    """Return the peak memory of the tensors that `work` makes, in bytes."""
     with FakeTensorMode(allow_non_fake_inputs=True), LiveBytes() as count:
         work()
     return count.peak
 
 
 class LiveBytes(TorchDispatchMode):
-    """Counts the memory of the tensors that operators return, until they are freed."""
+    """Counts the memory of the tensors that operators return and that are not freed yet."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""What recomputing in the backward pass costs in time and saves in memory, for choices of blocks, in turn.
+"""Measures the time and memory of a training step that recomputes some blocks in the backward pass.
 
-A training step is that of `benchmarks.train_step`, memory a sequence's own, of 10 -> 10 frames, counted as in
-`benchmarks.memory`. The least over rounds counts.
+The step is that of `benchmarks.train_step`. Memory is per sequence of 10 -> 10 frames, counted as in
+`benchmarks.memory`. The choices take turns, and the shortest time counts.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from convttlstm.models import create_model
 from convttlstm.models.recurrent import Checkpointing, RecurrentPredictor
 from convttlstm.provenance import device_name
 
-# In words, as Checkpointing takes them; block 1 and 4 have 32 channels, 2 and 3 have 48.
+# Blocks 1 and 4 have 32 channels, 2 and 3 have 48.
 CHOICES: dict[str, Checkpointing] = {
     "nothing": False,
     "blocks 1, 4": [1, 4],
@@ -31,7 +31,7 @@ CHOICES: dict[str, Checkpointing] = {
 
 
 def main() -> None:
-    """Measure and count, and write one CSV for this device."""
+    """Measure time, count memory, and write one CSV for this device."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--precisions", nargs="+", default=["float32", "bf16"], choices=PRECISIONS)
     parser.add_argument("--rounds", type=int, default=3)
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def compare(name: str, precision: str, rounds: int) -> list[dict[str, object]]:
-    """Return a line for each choice, for one model in one precision."""
+    """Return a row for each choice, for one model in one precision."""
     steps = {
         choice: TrainingStep(
             Variant(name, precision, "ours"), Work(settings={"checkpointing": checkpointing})
@@ -64,8 +64,8 @@ def compare(name: str, precision: str, rounds: int) -> list[dict[str, object]]:
     }
     return [
         {"model": name, "precision": precision, "recomputed": choice, "seconds": seconds[choice]}
-        | {"times_the_time": seconds[choice] / seconds["nothing"], "mb_a_sample": megabytes[choice]}
-        | {"share_of_the_memory": megabytes[choice] / megabytes["nothing"]}
+        | {"relative_seconds": seconds[choice] / seconds["nothing"], "mb_per_sample": megabytes[choice]}
+        | {"relative_memory": megabytes[choice] / megabytes["nothing"]}
         for choice in CHOICES
     ]
 

@@ -1,8 +1,8 @@
-"""Seconds of a training step against N, M, C, S, frame size and batch, for the paper's claims about cost.
+"""Times a training step against N, M, C, S, frame size and batch, for the paper's claims about cost.
 
-One layer in the place where most have one (48 channels in and out), forward and backward over four steps, in
-float32. From Table 2's settings (N = M = 3, C = 8, S = 5) one quantity at a time is changed; M follows N
-where N is changed. The points take turns; the least counts. ConvLSTM has neither N nor M nor C: one line.
+One layer with 48 channels in and out runs forward and backward over four steps, in float32. One quantity at a
+time differs from Table 2's settings (N = M = 3, C = 8, S = 5), except that M equals N where N changes. The
+points take turns, and the shortest time counts. ConvLSTM has no N, M or C: a horizontal line.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def measure(rounds: int) -> pd.DataFrame:
-    """Return the least seconds of every point: its model, what is changed, the value."""
+    """Return a row for each point: model, changed quantity, its value, and the shortest time in seconds."""
     points = [
         (model, changed, value)
         for changed, values in CHANGED.items()
@@ -67,7 +67,7 @@ def measure(rounds: int) -> pd.DataFrame:
 
 
 def training_step(model: str, changed: str, value: int) -> Callable[[], None]:
-    """Return a function that goes over the steps of a sequence, forward and backward."""
+    """Return a function that runs the steps of a sequence, forward and backward."""
     at = USUAL | ({changed: value} if changed else {})
     at["M"] = max(at["N"], at["M"]) if changed != "N" else at["N"]
     layer: torch.nn.Module = ConvLstmCell(HIDDEN, HIDDEN, at["S"], at["S"])
@@ -87,7 +87,7 @@ def training_step(model: str, changed: str, value: int) -> Callable[[], None]:
 
 
 def draw(table: pd.DataFrame, where: str, output: Path) -> None:
-    """Draw the time of a step against each quantity."""
+    """Plot the time of a step against each quantity."""
     constant = table[table["changed"] == ""]["seconds"].iloc[0] / STEPS
     with styled({}):
         figure = Figure(figsize=(WIDTH, 3.4))

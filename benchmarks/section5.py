@@ -1,13 +1,13 @@
-"""Section 5's and 3.1's reasons for the sliding window, checked at small size.
+"""Checks the reasons that Sections 5 and 3.1 give for the sliding window, on small models.
 
 (a) "The former [fewer channels, all steps] fails due to the gradient vanishing/exploding problem": how
-    large a gradient still is on its way back to a hidden state or a frame some steps ago.
+    large the gradient is with respect to a hidden state or a frame some steps earlier.
 (b) "The latter [all states in every input] has a tube-shaped receptive field" and property 2, "the size
     of the receptive field for H(t-i) increases with i": which pixels of H(t-i) one pixel of the gates sees.
 
-All variants look back at the same M = 5 hidden states, so those without a sliding window or a tube need
-order N = 5. Only the transition is measured in (b) and in (a)'s first row: gradients reach H(t-i) directly,
-not through the states between.
+All variants use the same M = 5 hidden states, so those without a sliding window or a tube need order N = 5.
+(b) and the first row of (a) measure the transition only: gradients with respect to H(t-i) directly, not
+through the states in between.
 """
 
 import argparse
@@ -42,7 +42,7 @@ EMBEDDED = Path(__file__).parents[1] / "data/embedded"
 
 @dataclass(frozen=True)
 class Variant:
-    """One Phi of Eq. 6: its order for a history of M states, and how it is drawn."""
+    """One Phi of Eq. 6: its order for a history of M states, and its style in plots."""
 
     name: str
     order: int
@@ -59,7 +59,7 @@ class Variant:
         return higher_order(transition=self.name, **stack, **hyper)
 
     def width(self, lag: int, size: int = SIZE) -> int:
-        """Return how many pixels of H(t-lag), in one direction, a pixel of the gates should see.
+        """Return the expected width, in pixels of H(t-lag), of the receptive field of a pixel of the gates.
 
         G(i) * ... * G(1) is i(S-1)+1 wide; P(i) before it adds S-1.
         """
@@ -74,7 +74,7 @@ class Variant:
         return reach[self.name] * (size - 1) + 1
 
 
-# Okabe and Ito's colours; dashes and markers tell them apart in grey.
+# Okabe and Ito's colours; dashes and markers distinguish them in grey.
 VARIANTS = [
     Variant("sliding window", ORDER, "#D55E00", "-", "o"),
     Variant("reduce", STEPS, "#0072B2", "--", "s"),
@@ -86,7 +86,7 @@ VARIANTS = [
 
 
 def seen_pixels(cell: nn.Module, in_channels: int, side: int) -> list[np.ndarray]:
-    """Return for each lag how strongly the central pixel's gates depend on each pixel of H(t-lag).
+    """Return, for each lag, how strongly the central pixel's gates depend on each pixel of H(t-lag).
 
     Returns:
         M arrays (side, side): squared gradients, summed over the state's channels, mean over gates.
@@ -112,7 +112,7 @@ def support(pixels: np.ndarray) -> int:
 
 
 def receptive_fields(side: int = 23, size: int = SIZE) -> dict[str, list[np.ndarray]]:
-    """Return `seen_pixels` of each variant's second layer, whose input and state have as many channels."""
+    """Return `seen_pixels` of each variant's second layer, whose input has as many channels as its state."""
     fields = {}
     for variant in VARIANTS:
         torch.manual_seed(0)
@@ -185,12 +185,12 @@ def gradients(seeds: int, updates: int) -> pd.DataFrame:
 
 
 def draw_gradients(table: pd.DataFrame, where: str, output: Path) -> None:
-    """Draw gradient norm against lag: one layer above, the whole model beneath; fresh, then trained."""
+    """Plot gradient norms against lag: one layer, and below it the whole model; fresh and trained weights."""
     with styled({}):
         figure = Figure(figsize=(WIDTH, 4.4))
         panels = figure.subplots(2, 2, sharey="row")
         last_updates = table["updates"].max()
-        for row, (measure, what) in enumerate(
+        for row, (measure, title) in enumerate(
             {"layer": "d gates / d H(t-lag)", "model": "d output / d frame"}.items()
         ):
             for column, updates in enumerate((0, last_updates)):
@@ -199,7 +199,7 @@ def draw_gradients(table: pd.DataFrame, where: str, output: Path) -> None:
                 part = table[(table["measure"] == measure) & (table["updates"] == updates)]
                 ends = _draw_norms(axes, part)
                 axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
-                axes.set_title(f"{what}, {f'after {updates} updates' if updates else 'fresh'}", loc="left")
+                axes.set_title(f"{title}, {f'after {updates} updates' if updates else 'fresh'}", loc="left")
                 if column:
                     label_ends(axes, ends)
             panels[row, 0].set_ylabel("norm of gradient")
@@ -240,7 +240,7 @@ def _bulk(pixels: np.ndarray) -> int:
 
 
 def draw_fields(fields: dict[str, list[np.ndarray]], where: str, output: Path) -> None:
-    """Draw what one pixel of the gates sees of each earlier state, with the formula as an outline."""
+    """Plot the receptive field of a pixel of the gates in each earlier state, with the formula's outline."""
     with styled({}):
         figure = Figure(figsize=(WIDTH, 3.3))
         panels = figure.subplots(2, 3, sharex=True, sharey=True)

@@ -1,9 +1,9 @@
-"""Seconds that every system of Table 2 takes for one sequence of 10 → 10 frames, at the paper's size.
+"""Times every model of Table 2, at the paper's size, on one sequence of 10 → 10 frames.
 
 Prediction is a forward pass without gradients; training is forward and backward, without the optimizer.
-What draws its predictions pixel by pixel is timed in training only. Where the activations of a whole
-sequence would not fit `--memory`, 2 → 2 frames stand for it: seconds a step, times the sequence's steps;
-the column `steps` tells.
+Models that draw their predictions pixel by pixel are timed in training only. Where the activations of a whole
+sequence do not fit `--memory`, the time is extrapolated from 2 → 2 frames; the column `steps` has the
+measured number of steps.
 """
 
 import argparse
@@ -23,11 +23,11 @@ from convttlstm.models import create_model
 from convttlstm.provenance import device_name
 
 CONTEXT, HORIZON = 10, 10
-SHORT = 2  # frames given, and predicted, where a whole sequence does not fit
+SHORT = 2  # context and horizon where a whole sequence does not fit
 
 
 def main() -> None:
-    """Time every system at every size and write one CSV for this device."""
+    """Time every model at every size and write one CSV for this device."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--config", type=Path, default=Path("config/paper.yaml"))
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
@@ -58,7 +58,7 @@ def main() -> None:
 def time_system(
     name: str, hyper: dict[str, object], size: int, options: argparse.Namespace
 ) -> dict[str, float | None]:
-    """Return the seconds of prediction and of training, and how many steps they were measured on."""
+    """Return the seconds of prediction and of training, and the number of measured steps."""
     whole = CONTEXT + HORIZON - 1
     with torch.device("meta"):
         needed = step_cost(create_model(name, **hyper), size).activation_bytes * whole
@@ -88,7 +88,7 @@ def time_system(
 
 
 def seconds(work: Callable[[], None], options: argparse.Namespace) -> float:
-    """Return the median time of `work`; a GPU's first run, which also chooses its kernels, does not count."""
+    """Return the median time of `work`, without the first call on a GPU, which also chooses kernels."""
     if options.device == "cuda":
         work()
     return statistics.median(seconds_of(work, options.device) for _ in range(options.repeats))

@@ -1,7 +1,7 @@
-"""ConvLSTM and Conv-TT-LSTM as an ordinary implementation has them: what ours is timed against.
+"""ConvLSTM and Conv-TT-LSTM in an ordinary implementation, with which ours is compared.
 
-Every kernel of Eq. 2 and of Eq. 8 to 11 is a convolution of its own, over the states as they are, with the
-channels first; gates are plain arithmetic. The stack of layers and the rollout are ours.
+Every kernel of Eq. 2 and of Eq. 8 to 11 is a separate convolution over the unchanged states, with the
+channels first, and the gates are plain arithmetic. The stack of layers and the rollout are ours.
 """
 
 import copy
@@ -17,7 +17,7 @@ from convttlstm.models.recurrent import JointConv, RecurrentPredictor, lstm_upda
 
 
 class TextbookConvLstmCell(ConvLstmCell):
-    """Eq. 2, with Eq. 1b as it stands."""
+    """Eq. 2, with Eq. 1b as written in the paper."""
 
     lstm_update = staticmethod(lstm_update)
 
@@ -37,12 +37,12 @@ TEXTBOOK: Classes = READABLE | {JointConv: SeparateConv}
 
 
 def textbook(ours: RecurrentPredictor) -> RecurrentPredictor:
-    """Return the same function, with the same weights, as an ordinary implementation has it."""
+    """Return an ordinary implementation of the same function, with the same weights."""
     return _replaced(ours, TEXTBOOK).to(memory_format=torch.contiguous_format)
 
 
 def readable(ours: RecurrentPredictor) -> RecurrentPredictor:
-    """Return the same function, with the same weights, as the equations stand in the paper."""
+    """Return the same function, with the same weights, computed as the paper's equations are written."""
     return _replaced(ours, READABLE)
 
 
@@ -54,7 +54,7 @@ def _replaced(ours: RecurrentPredictor, classes: Classes) -> RecurrentPredictor:
 
 
 def textbook_layer(ours: nn.Module) -> nn.Module:
-    """Return the same layer, with the same weights, as an ordinary implementation has it."""
+    """Return an ordinary implementation of the same layer, with the same weights."""
     return _replace(copy.deepcopy(ours), TEXTBOOK)
 
 
@@ -65,7 +65,7 @@ def _replace(layer: nn.Module, classes: Classes) -> nn.Module:
 
 
 def verify(name: str) -> None:
-    """Compare outputs of textbook and ours in float64, and gradients of all weights and of the frames.
+    """Compare textbook and ours in float64: outputs, and the gradients of all weights and of the frames.
 
     Raises:
         AssertionError: they do not agree.

@@ -1,12 +1,14 @@
-"""One training step of the paper's two models, ours against the textbook module, variants in turn.
+"""Times a training step of the paper's two models: ours against the textbook module.
 
 A step is that of `benchmarks.variants`, on 4 given and 3 predicted frames. All variants have the same
-weights; outputs and gradients of ours and the textbook's are compared, on the CPU, before anything is timed.
-The tests compare both with full-size kernels.
-Each round also times a lone convolution as most layers have one (5x5, 56 -> 192 channels, channels last),
-forward and backward, and a matrix product: the shares of their rates say how near a step comes to full speed.
-What counts is the least over rounds; each variant's first step, with its compilation if it is compiled, has a
-column of its own. Memory is that of `benchmarks.memory`, at its peak. For GPUs there is `benchmarks.gpu`.
+weights. Outputs and gradients of ours and of the textbook are compared, on the CPU, before anything is timed;
+the tests compare both with full-size kernels.
+
+The variants are timed in turn, and the shortest time of all rounds counts. Each round also times a lone
+convolution, forward and backward, of the size that most layers have (5x5, 56 -> 192 channels, channels last),
+and a matrix product. The share of their rates is how close a step comes to full speed. The first step has a
+separate column, because it includes compilation. Memory is the peak that `benchmarks.memory` counts. On a
+GPU, use `benchmarks.gpu`.
 """
 
 import argparse
@@ -29,12 +31,12 @@ from convttlstm.models import create_model
 from convttlstm.provenance import device_name
 from convttlstm.repeatability import set_arithmetic
 
-CALLS = 5  # of what is timed alone, in each round
+CALLS = 5  # of a lone convolution or product, in each round
 CODES = ["textbook", "ours", f"ours, {RECOMPUTED}"]
 
 
 def main() -> None:
-    """Check, measure every variant and write one CSV for this device."""
+    """Check, time every variant and write one CSV for this device."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--batch", type=int, default=Work.batch)
@@ -65,21 +67,22 @@ def main() -> None:
 
 
 def measure(variants: list[Variant], work: Work, rounds: int) -> list[dict[str, object]]:
-    """Return a line of the table for each variant."""
+    """Return a row of the table for each variant."""
     precisions = dict.fromkeys(variant.precision for variant in variants)
-    alone = {(name, p): partial(make, p, work) for name, make in ALONE.items() for p in precisions}
-    counted = {key: call() for key, call in alone.items()}
+    ceilings = {(name, p): partial(make, p, work) for name, make in CEILINGS.items() for p in precisions}
+    counted = {key: call() for key, call in ceilings.items()}
     steps = {variant: TrainingStep(variant, work) for variant in variants}
     first = {variant: seconds_of(step) for variant, step in steps.items()}
-    timed = {key: partial(seconds_of, call) for key, call in {**alone, **steps}.items()}
+    timed = {key: partial(seconds_of, call) for key, call in {**ceilings, **steps}.items()}
     least = least_seconds(timed, rounds)
-    rates = {key: counted[key] / least[key] for key in alone}
+    rates = {key: counted[key] / least[key] for key in ceilings}
     return [row(variant, work, first[variant], least, rates) for variant in variants]
 
 
 def lone_convolution(precision: str, work: Work) -> int:
-    """Convolve forward and backward a few times; return the operations that this takes."""
+    """Convolve forward and backward a few times; return the number of operations."""
     set_arithmetic(tf32=precision == "tf32")
+    torch.backends.cudnn.benchmark = True  # its best, to compare with
     shapes = (work.batch, 56, work.side, work.side), (192, 56, 5, 5)
     made = [torch.rand(shape, dtype=PRECISIONS[precision], device=work.kind) for shape in shapes]
     image, weight = (tensor.to(memory_format=torch.channels_last).requires_grad_() for tensor in made)
@@ -91,7 +94,7 @@ def lone_convolution(precision: str, work: Work) -> int:
 
 
 def matrix_product(precision: str, work: Work) -> int:
-    """Multiply square matrices a few times; return the operations that this takes."""
+    """Multiply square matrices a few times; return the number of operations."""
     set_arithmetic(tf32=precision == "tf32")
     side = {"cpu": 32, "cuda": 128}[work.kind] * work.side  # 2048 or 8192 at 64 x 64
     matrix = torch.rand(side, side, dtype=PRECISIONS[precision], device=work.kind)
@@ -101,11 +104,11 @@ def matrix_product(precision: str, work: Work) -> int:
     return CALLS * 2 * side**3
 
 
-ALONE = {"lone_convolution": lone_convolution, "matrix_product": matrix_product}
+CEILINGS = {"lone_convolution": lone_convolution, "matrix_product": matrix_product}
 
 
 def operations(variant: Variant, work: Work) -> int:
-    """Return the multiplications and additions of a training step, two thirds of them backward."""
+    """Return the number of multiplications and additions in a training step, two thirds of them backward."""
     cost = step_cost(create_model(variant.model, **work.settings), work.side)
     return 3 * 2 * cost.multiplications * work.steps * work.batch
 
@@ -113,11 +116,11 @@ def operations(variant: Variant, work: Work) -> int:
 def row(
     variant: Variant, work: Work, first: float, least: Mapping[object, float], rates: Mapping[object, float]
 ) -> dict[str, object]:
-    """Return a line of the table, with ratios where what they compare with was measured too."""
+    """Return a row of the table, with ratios to the measurements that were made."""
     own, precision = least[variant], variant.precision
     base = {p: least.get(Variant(variant.model, p, "textbook"), math.nan) for p in ("float32", precision)}
     rate = operations(variant, work) / own
-    peak = math.nan  # of compiled code nothing is counted
+    peak = math.nan  # compiled code cannot be counted
     if "compiled" not in variant.options:
         sequence = work.batch, work.side, precision, work.context, work.horizon
         peak = peak_bytes(training(variant.build(work), *sequence))
@@ -133,8 +136,8 @@ def row(
             "times_textbook": base[precision] / own,
             "gflops": rate / 1e9,
         }
-        | {f"share_of_{name}": rate / rates[name, precision] for name in ALONE}
-        | {"peak_mb_a_sample_and_step": peak / 1e6 / work.batch / work.steps}
+        | {f"share_of_{name}": rate / rates[name, precision] for name in CEILINGS}
+        | {"peak_mb_per_sample_and_step": peak / 1e6 / work.batch / work.steps}
     )
 
 

@@ -1,9 +1,9 @@
-"""Short trials by which the laptop scale's task and budget were chosen, evaluated on validation sequences.
+"""Runs the short trials that decided the task and budget of the laptop scale.
 
-trials.yaml lists them. A trial trains one seed of each of its models on Moving-MNIST sequences and evaluates
-30 predicted frames of the validation split, beside two predictions that need no training: all black, and the
-last frame copied. A frame is open to comparison if the model beats both in MSE, SSIM and LPIPS with separate
-95 % intervals over sequences. The results are one CSV file and curves of it; trials that the file holds are
+trials.yaml lists them. A trial trains one seed of each of its models on Moving-MNIST, and evaluates 30
+predicted frames on validation sequences, as well as the two naive predictions: all black, and the last frame
+copied. A frame is open to comparison if the model is better than both in MSE, SSIM and LPIPS, with separate
+95 % intervals over sequences. The results are one CSV file and a plot of it; trials that the file holds are
 not repeated.
 """
 
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--output", type=Path, default=RESULTS / "trials.csv")
     options = parser.parse_args()
-    Lpips(options.lpips)  # refuses a missing file before anything is trained
+    Lpips(options.lpips)  # fails on a missing file before anything is trained
     content = yaml.safe_load((ROOT / "benchmarks/trials.yaml").read_text())
     done = pd.read_csv(options.output) if options.output.exists() else pd.DataFrame({"trial": []})
     wanted = [name for name in options.names or content["trials"] if name not in set(done["trial"])]
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def draw(results: pd.DataFrame, output: Path) -> None:
-    """Draw each metric by frame, a column for each trial and model."""
+    """Plot each metric by frame, in a column for each trial and model."""
     trials = [*results.groupby(["trial", "model"], sort=False)]
     with styled({"axes.titlesize": 6, "xtick.labelsize": 6}):
         figure = Figure(figsize=(1.35 * len(trials), 4.2), layout="constrained")
@@ -82,9 +82,9 @@ def draw(results: pd.DataFrame, output: Path) -> None:
 
 
 def draw_curves(axes: Axes, lines: pd.DataFrame) -> None:
-    """Draw one metric of a model and of the two naive predictions.
+    """Plot one metric of a model and of the two naive predictions.
 
-    Dots mark frames at which the model's interval is separate from both.
+    Dots mark frames at which the model's interval is separate from both of theirs.
     """
     frames = lines["frame"]
     axes.fill_between(frames, lines["low"], lines["high"], color="C0", alpha=0.3, lw=0)
@@ -96,7 +96,7 @@ def draw_curves(axes: Axes, lines: pd.DataFrame) -> None:
 
 
 def run_trial(name: str, trial: dict[str, Any], system: str, lpips: Path) -> pd.DataFrame:
-    """Train one model and evaluate it; return a line for each metric and frame."""
+    """Train and evaluate one model; return a row for each metric and frame."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         settings = load_settings(write_scale(folder, trial))
@@ -121,7 +121,7 @@ def run_trial(name: str, trial: dict[str, Any], system: str, lpips: Path) -> pd.
 
 
 def write_scale(folder: Path, trial: dict[str, Any]) -> Path:
-    """Write a scale for a trial, and return its path."""
+    """Write a trial's settings; return the path."""
     (folder / "paper.yaml").write_text((ROOT / "config/paper.yaml").read_text())
     systems = {
         name: {"title": name, "model": {"name": name} | model} for name, model in trial["models"].items()
@@ -157,7 +157,7 @@ def per_frame(run: Run, folder: Path, frames: torch.Tensor, lpips: Lpips) -> dic
 
 
 def compared(values: dict[str, dict[str, np.ndarray]], system: str) -> list[dict[str, Any]]:
-    """Return mean and interval of the model, the naive predictions' means, and whether all are separate."""
+    """Return the model's mean and interval, the naive predictions' means, and whether they are separate."""
     rows = []
     for metric, sign in METRICS.items():
         for frame in FRAMES:

@@ -1,8 +1,8 @@
-"""Training steps of the paper's two models in every variant that is measured.
+"""Training steps of the paper's two models, in all variants that the benchmarks compare.
 
-A step is forward, l1 + l2, backward, clipping and Adam. A variant's name begins with the code of its layers,
-"textbook", "readable" (the equations as they stand, in our layout) or "ours", and goes on with options:
-"ours, compiled, cudnn.benchmark". All variants of a model have the same weights.
+A step is forward, l1 + l2, backward, clipping and Adam. A variant's name is the code of its layers,
+"textbook", "readable" (the equations as written, in our layout) or "ours", followed by options: "ours,
+compiled, cudnn.benchmark". All variants of a model have the same weights.
 """
 
 from collections.abc import Callable
@@ -36,7 +36,7 @@ WARM_UP = 3  # steps before a graph is recorded
 
 @dataclass(frozen=True)
 class Work:
-    """What a step is made of: sequences of square frames, the kind of device, and the models' settings."""
+    """The input of a step: sequences of square frames; the kind of device; and the models' settings."""
 
     batch: int = 2
     side: int = 64
@@ -47,13 +47,13 @@ class Work:
 
     @property
     def steps(self) -> int:
-        """Time steps of a sequence."""
+        """Return the time steps of a sequence."""
         return self.context + self.horizon - 1
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A model, a key of PRECISIONS, and a code with options."""
+    """A model, a precision (a key of PRECISIONS), and a code with options."""
 
     model: str
     precision: str
@@ -61,14 +61,14 @@ class Variant:
 
     @property
     def options(self) -> list[str]:
-        """What the code's name says after its first word."""
+        """Return the options after the code's name."""
         return self.code.split(", ")[1:]
 
     def build(self, work: Work) -> RecurrentPredictor:
-        """Return the model with its first weights.
+        """Return the model with its initial weights.
 
         Raises:
-            ValueError: there is no such code, or no such option.
+            ValueError: the code or an option does not exist.
         """
         code, *options = self.code.split(", ")
         if code not in CODES or not set(options) <= set(OPTIONS):
@@ -85,12 +85,12 @@ class Variant:
 
 
 class TrainingStep:
-    """Updates a variant's weights once each time it is called, and waits for the device.
+    """Updates a variant's weights once per call, and waits for the device.
 
     Attributes:
-        frames: (batch, context + horizon, 1, side, side), read at each call; write into it for others.
-        sampling: (batch, horizon - 1), true where the true frame is fed back, likewise.
-        loss: of the newest step, before its update.
+        frames: (batch, context + horizon, 1, side, side), read at each call; copy other frames into it.
+        sampling: (batch, horizon - 1), true where the true frame is fed back; copy other values into it.
+        loss: loss of the last step, before its update.
     """
 
     def __init__(self, variant: Variant, work: Work) -> None:
@@ -98,7 +98,7 @@ class TrainingStep:
         self.recorded = GRAPH in variant.options and work.kind == "cuda"
         self._set_arithmetic()
         self.model = variant.build(work)
-        # One kernel, with its count of steps on the GPU: nothing that a graph could not record.
+        # One kernel, and the number of steps is kept on the GPU, so that a graph can record it.
         options = {"fused": True, "capturable": True} if self.recorded else {}
         self.optimizer = torch.optim.Adam(self.model.parameters(), **options)
         shape = work.batch, work.context + work.horizon, 1, work.side, work.side
@@ -128,10 +128,9 @@ class TrainingStep:
         self.loss = loss.detach()
 
     def _record(self) -> Callable[[], None]:
-        """Record a step as one CUDA graph and return what replays it; the weights stay as they are.
+        """Record a step as one CUDA graph without changing the weights; return a function that replays it.
 
-        Autocast begins and ends inside the step, so that the weights which it has rounded are the graph's
-        own and its cache may stay on.
+        Autocast begins and ends inside the step, so the rounded weights in its cache belong to the graph.
         """
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
@@ -144,7 +143,7 @@ class TrainingStep:
         return graph.replay
 
     def warm_up(self, steps: int) -> None:
-        """Make some steps, then put the weights and Adam's state back to how they were before the first."""
+        """Run some steps, then restore the initial weights and Adam's initial state."""
         weights = [weight.detach().clone() for weight in self.model.parameters()]
         for _ in range(steps):
             self._update()
@@ -157,7 +156,7 @@ class TrainingStep:
 
 
 def losses(variant: Variant, work: Work, updates: int) -> list[float]:
-    """Return the losses of so many steps on new sequences each time, the same for every variant."""
+    """Return the losses of some steps, each on other sequences, which are the same for every variant."""
     step = TrainingStep(variant, work)
     found = []
     for number in range(updates):
@@ -169,7 +168,7 @@ def losses(variant: Variant, work: Work, updates: int) -> list[float]:
 
 
 def waves(shape: torch.Size, seed: int) -> Tensor:
-    """Return sequences that can be learnt: a wave over each frame, which moves on; values in [0, 1]."""
+    """Return sequences that can be learnt: a moving wave, with values in [0, 1]."""
     batch, time, _, height, width = shape
     across, down, speed, phase = 2 * torch.rand(4, batch, 1, 1, 1, 1, generator=_generator(seed)) - 1
     t, y, x = (torch.arange(float(n)) for n in (time, height, width))

@@ -1,8 +1,9 @@
-"""The weight gradient of one layer's gates: a convolution for each time step, against one for all of them.
+"""Times the weight gradient of one layer's gates: one convolution per time step, against one for all steps.
 
-What `benchmarks.fast_paths.batch_weight_gradients` can save, before all layers are changed: 5x5 kernels, 19
-time steps, and the channels of ConvLSTM's and Conv-TT-LSTM's wide layers. The joint way includes putting
-inputs and gradients together. Both take turns; the least of the rounds counts.
+The difference is the most that `benchmarks.fast_paths.batch_weight_gradients` can save. The layer has 5x5
+kernels and the channels of the wide layers of ConvLSTM and Conv-TT-LSTM; the sequence has 19 time steps. The
+time of the joint convolution includes concatenating its inputs. The two take turns, and the shortest time of
+all rounds counts.
 """
 
 import argparse
@@ -46,7 +47,7 @@ def main() -> None:
 
 
 def compare(precision: str, work: Work, rounds: int) -> list[dict[str, object]]:
-    """Return a line for each model's layer: seconds by either way, and how far their results are apart."""
+    """Return a row for each model's layer: the seconds of both ways, and the difference of their results."""
     set_arithmetic(tf32=precision == "tf32")
     rows: list[dict[str, object]] = []
     for name, channels in CHANNELS.items():
@@ -57,18 +58,18 @@ def compare(precision: str, work: Work, rounds: int) -> list[dict[str, object]]:
         weight = torch.zeros(4 * HIDDEN, channels, KERNEL, KERNEL, **made).to(**layout)
         ways = {"each": step_by_step, "joint": at_once}
         values = {way: compute(pairs, weight).double() for way, compute in ways.items()}
-        apart = (values["joint"] - values["each"]).norm() / values["each"].norm()
+        difference = (values["joint"] - values["each"]).norm() / values["each"].norm()
         calls = {way: partial(compute, pairs, weight) for way, compute in ways.items()}
         timed = {way: partial(seconds_of, call, work.kind) for way, call in calls.items()}
         seconds = least_seconds(timed, rounds)
         row = {"model": name, "precision": precision, "side": work.side, "batch": work.batch}
         row |= {f"{way}_seconds": value for way, value in seconds.items()}
-        rows.append(row | {"saved": 1 - seconds["joint"] / seconds["each"], "apart": float(apart)})
+        rows.append(row | {"saved": 1 - seconds["joint"] / seconds["each"], "difference": float(difference)})
     return rows
 
 
 def step_by_step(pairs: Pairs, weight: Tensor) -> Tensor:
-    """Return the sum of all steps' gradients, one after the other, as autograd makes them."""
+    """Return the sum of all steps' gradients, computed one after the other as autograd does."""
     total = weight_gradient(*pairs[0], weight)[0]
     for x, gradient in pairs[1:]:
         total += weight_gradient(x, gradient, weight)[0]
@@ -76,7 +77,7 @@ def step_by_step(pairs: Pairs, weight: Tensor) -> Tensor:
 
 
 def at_once(pairs: Pairs, weight: Tensor) -> Tensor:
-    """Return the same by one convolution."""
+    """Return the same sum, computed by one convolution."""
     x, gradient = (joined(tensors) for tensors in zip(*pairs, strict=True))
     return weight_gradient(x, gradient, weight)[0]
 

@@ -62,26 +62,12 @@ def preloaded() -> dict[str, str]:
 
 
 CUT = {"epochs": 6, "batch_size": 4, "linear_sampling": {"updates": 40}}
+SMALL = yaml.safe_load((ROOT / "benchmarks/tiny.yaml").read_text())
 TINY: dict[str, Any] = {
     "label": "tiny scale",
     "decides_claims": False,
-    "datasets": {
-        "moving_mnist_2": {
-            "digits": "embedded",
-            "size": 16,
-            "digit_size": 7,
-            "train": {"sequences": 24, "frames": 6},
-            "validation": {"sequences": 6, "frames": 6},
-            "test": {"sequences": 6, "frames": 8},
-            "context": 3,
-            "horizon": 3,
-            "test_horizons": [3, 5],
-        }
-    },
-    "systems": {
-        name: {"model": {"channels": [2, 3, 3, 2], "layers_per_block": 1, "kernel_size": 3}}
-        for name in ("conv_lstm", "conv_tt_lstm")
-    }
+    "datasets": SMALL["datasets"],
+    "systems": SMALL["systems"]
     # Not in the table: for tests of their recipes.
     | {
         "predrnn_pp": {"model": {"channels": [4, 3], "kernel_size": 3}, "training": CUT},

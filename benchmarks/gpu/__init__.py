@@ -1,6 +1,6 @@
-"""What a GPU is measured by in a few minutes: `python -m benchmarks.gpu --minutes M --output DIR`.
+"""Measures training on a GPU in a few minutes: `python -m benchmarks.gpu --minutes M --output DIR`.
 
-../README.md says how to take it to a machine without a network.
+../README.md explains how to run it on a machine without a network.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,19 +11,19 @@ from typing import Any
 from benchmarks.variants import Work
 
 Row = dict[str, Any]
-# What is known of each step that was tried: status, rows, device and so on; see `__main__`.
+# The record of each step that was tried, by its name: status, rows, device and so on; see `worker`.
 Records = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class Options:
-    """What all steps share.
+    """Options of all steps.
 
     Attributes:
-        kind: of the device, "cpu" or "cuda".
-        small: tiny models and frames, to rehearse.
-        output: where results go.
-        runs: where the scale's runs are trained, and go on.
+        kind: kind of device, "cpu" or "cuda".
+        small: whether to use tiny models and frames, for a rehearsal.
+        output: folder of the results.
+        runs: folder of the scale's runs, which resume from there.
     """
 
     kind: str
@@ -32,7 +32,7 @@ class Options:
     runs: Path
 
     def work(self, side: int, batch: int = 16) -> Work:
-        """Return the paper's training step on frames of this size, or a tiny one in its place."""
+        """Return the paper's training step on frames of this size, or a tiny one in a rehearsal."""
         if self.small:
             settings = {"channels": [3, 4, 4, 3], "layers_per_block": 1, "kernel_size": 3}
             return Work(2, side // 8, self.kind, context=2, horizon=2, settings=settings)
@@ -41,16 +41,16 @@ class Options:
 
 @dataclass(frozen=True)
 class Step:
-    """Something to measure.
+    """A measurement.
 
     Attributes:
-        name: unique, and the same on every day, so that results that are there are not made again.
+        name: unique, and the same in every call, so that no result is measured twice.
         seconds: about how long it takes on a data-centre GPU.
-        call: measures; is given all records so far and the time, by `time.monotonic`, to end by.
-        waits: it takes all the time that is left, if that is at least `seconds`.
+        call: measures; takes all records so far and the deadline, by `time.monotonic`.
+        open_ended: whether it uses all the time that is left, if that is at least `seconds`.
     """
 
     name: str
     seconds: float
     call: Callable[[Records, float], list[Row]]
-    waits: bool = False
+    open_ended: bool = False

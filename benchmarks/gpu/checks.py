@@ -1,32 +1,32 @@
-"""Whether every variant computes the same function on this device, and how far off its rounding is."""
+"""Checks that all variants compute the same function on this device, up to rounding."""
 
 import math
 
 import torch
 from torch import Tensor
 
+from benchmarks import oracle
 from benchmarks.gpu import Options, Row
+from benchmarks.oracle_layers import hidden_by_oracle
 from benchmarks.textbook import textbook_layer
 from benchmarks.variants import CHANGES, GRAPH, TUNED, Variant, Work, losses, waves
 from convttlstm.models.conv_lstm import ConvLstmCell
 from convttlstm.models.conv_tt_lstm import PackedConvTtLstmCell
 from convttlstm.models.recurrent import RecurrentPredictor
 from convttlstm.repeatability import set_arithmetic
-from tests import oracle
-from tests.layers import hidden_by_oracle
 
 CODES = ["textbook", "readable", "ours", *(f"ours, {change}" for change in CHANGES)]
-# Of outputs and of gradients, by norms, against the textbook module in float64 on the CPU.
+# Largest relative errors, by norms, of outputs and of gradients; exact is the textbook in float64 on the CPU.
 LIMITS = {"float64": (1e-10, 1e-9), "float32": (1e-4, 1e-3), "tf32": (1e-2, 5e-2), "bf16": (5e-2, 3e-1)}
 UPDATES = 200
-LOSS_LIMITS = {"float32": 0.01, "bf16": 0.05}  # of the mean of the last 20 losses, relative
+LOSS_LIMITS = {"float32": 0.01, "bf16": 0.05}  # largest relative differences of the last 20 losses' means
 
 
 def check_model(options: Options, name: str, precision: str, codes: list[str]) -> list[Row]:
-    """Return a line for each code: how far its outputs and gradients are from float64's.
+    """Return a row for each code, with the errors of its outputs and gradients.
 
     Raises:
-        AssertionError: one is further away than its precision explains.
+        AssertionError: an error is larger than its precision explains.
     """
     reference = _values(Variant(name, "float64", "textbook"), options.work(16), "cpu")
     rows = []
@@ -43,7 +43,7 @@ def agreeing(rows: list[Row]) -> list[Row]:
     """Return the rows.
 
     Raises:
-        AssertionError: some do not agree; the message has them all.
+        AssertionError: some do not agree; the message lists them.
     """
     if wrong := [row for row in rows if not row["agrees"]]:
         raise AssertionError(f"does not agree: {wrong}")
@@ -51,7 +51,7 @@ def agreeing(rows: list[Row]) -> list[Row]:
 
 
 def _values(variant: Variant, work: Work, kind: str) -> list[Tensor]:
-    """Return the frames that a model predicts, and all gradients in a row, both in float64 on the CPU."""
+    """Return a model's predictions, and all gradients as one vector, both in float64 on the CPU."""
     exact = variant.precision == "float64"
     set_arithmetic(tf32=variant.precision == "tf32")
     work = Work(2, work.side, kind, min(work.context, 3), min(work.horizon, 3), work.settings)
@@ -62,8 +62,8 @@ def _values(variant: Variant, work: Work, kind: str) -> list[Tensor]:
     with torch.autocast(kind, torch.bfloat16, enabled=variant.precision == "bf16"):
         outputs = model(frames, work.context, work.horizon)
     gradients = torch.autograd.grad(outputs.to(frames.dtype).square().sum(), list(model.parameters()))
-    row = torch.cat([gradient.flatten() for gradient in gradients])
-    return [outputs.detach().cpu().double(), row.cpu().double()]
+    joined = torch.cat([gradient.flatten() for gradient in gradients])
+    return [outputs.detach().cpu().double(), joined.cpu().double()]
 
 
 def _distance(found: Tensor, expected: Tensor) -> float:
@@ -72,10 +72,10 @@ def _distance(found: Tensor, expected: Tensor) -> float:
 
 
 def check_layers(options: Options) -> list[Row]:
-    """Return a line for each layer: how far its hidden state is from that of the oracle's full-size kernels.
+    """Return a row for each layer, with the error of its hidden state; exact is the oracle.
 
     Raises:
-        AssertionError: one is further away than float64's rounding explains.
+        AssertionError: an error is larger than float64's rounding explains.
     """
     steps, order, size = 3, 2, 3
     margin = steps * (oracle.border(size, order) + size // 2)
@@ -89,11 +89,11 @@ def check_layers(options: Options) -> list[Row]:
     for name, layer in layers.items():
         x = torch.randn(steps, 1, side, side, dtype=torch.float64)
         expected = torch.from_numpy(hidden_by_oracle(layer.double(), x))
-        for code, own in {"textbook": textbook_layer(layer), "ours": layer}.items():
-            own, frames = own.to(options.kind), x[:, None].to(options.kind)
-            state = own.initial_state(frames[0])
+        for code, moved in {"textbook": textbook_layer(layer), "ours": layer}.items():
+            moved, frames = moved.to(options.kind), x[:, None].to(options.kind)
+            state = moved.initial_state(frames[0])
             for frame in frames:
-                hidden, state = own(frame, state)
+                hidden, state = moved(frame, state)
             inner = (..., slice(margin, -margin), slice(margin, -margin))
             error = _distance(hidden.detach()[0].cpu()[inner], expected[inner])
             row = {"model": f"{name}, one layer", "precision": "float64", "code": code}
@@ -102,19 +102,19 @@ def check_layers(options: Options) -> list[Row]:
 
 
 def check_losses(options: Options, name: str, precision: str) -> list[Row]:
-    """Return the losses of the same 200 steps before and after each change for speed, every tenth step.
+    """Return every tenth loss of the same 200 steps, in a row each without and with changes for speed.
 
     Raises:
-        AssertionError: they end apart by more than LOSS_LIMITS.
+        AssertionError: the last losses differ by more than LOSS_LIMITS.
     """
     work = options.work(64, batch=4)
-    codes = ["ours", f"ours, {TUNED}"] + ([f"ours, {GRAPH}"] if options.kind == "cuda" else [])
+    codes = ["ours", f"ours, {GRAPH}, {TUNED}" if options.kind == "cuda" else "ours, inputs at once"]
     found = {code: losses(Variant(name, precision, code), work, UPDATES) for code in codes}
     ends = {code: sum(values[-20:]) / 20 for code, values in found.items()}
     rows = []
     for code, values in found.items():
-        apart = abs(ends[code] - ends["ours"]) / ends["ours"]
-        row = {"model": name, "precision": precision, "code": code, "apart": apart}
-        row["agrees"] = apart <= LOSS_LIMITS[precision]
+        difference = abs(ends[code] - ends["ours"]) / ends["ours"]
+        row = {"model": name, "precision": precision, "code": code, "difference": difference}
+        row["agrees"] = difference <= LOSS_LIMITS[precision]
         rows.append(row | {f"loss_{i + 1}": values[i] for i in range(9, UPDATES, 10)})
     return agreeing(rows)

@@ -1,8 +1,8 @@
-"""Cuts a folder into pieces that can be carried from a machine and on, and puts them together again.
+"""Cuts the folder of some runs into pieces small enough to copy from a machine, and joins them again.
 
-`cut FOLDER PIECES` writes index.json and pieces of at most 15 MB. The first ones hold what is needed first:
-small files, then weights, then checkpoints to go on from. Where few can be carried at a time, `--first` and
-`--count` write only some. `join PIECES FOLDER` checks every piece and file by its SHA-256.
+`cut FOLDER PIECES` writes index.json and pieces of at most 15 MB, the most useful files first: small ones,
+then weights, then the checkpoints of unfinished runs. Where only some pieces can be copied at a time, use
+`--first` and `--count`. `join PIECES FOLDER` verifies the SHA-256 of every piece and file.
 """
 
 import argparse
@@ -20,7 +20,7 @@ INDEX, SIZE = "index.json", 15_000_000  # bytes
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Cut or join; return 1 after one line that says what is wrong."""
+    """Cut or join; return 1 after printing an error."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     commands = parser.add_subparsers(required=True, dest="command")
     cutting, joining = commands.add_parser("cut"), commands.add_parser("join")
@@ -43,9 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def chosen(folder: Path) -> list[Path]:
-    """Return the files that are carried, relative to the folder, what is needed first at the front.
+    """Return the paths of the files to copy, relative to the folder, the most useful first.
 
-    A finished run's checkpoint stays, as do those before the last, data, and temporary files.
+    Left out are finished runs' checkpoints, all but the last of unfinished runs', data, and temporary files.
     """
     runs = sorted(path for path in folder.rglob("config.json"))
     found = []
@@ -63,10 +63,10 @@ def _rank(path: Path) -> int:
 
 
 def cut(folder: Path, pieces: Path, first: int = 0, count: int | None = None) -> None:
-    """Write a folder's pieces, or some of them, and the index of all.
+    """Write all pieces of a folder, or `count` of them, and the index of all.
 
     Raises:
-        UserError: there is nothing to carry.
+        UserError: the folder holds no run.
     """
     names = chosen(folder)
     if not names:
@@ -82,7 +82,7 @@ def cut(folder: Path, pieces: Path, first: int = 0, count: int | None = None) ->
 
 
 def _pieces(folder: Path, names: list[Path], files: list[dict[str, Any]]) -> Iterator[bytes]:
-    """Yield the files' contents, one after the other, in pieces; note each file's size and checksum."""
+    """Yield the joined contents of the files in pieces; append each file's size and checksum to `files`."""
     rest = b""
     for name in names:
         content = (folder / name).read_bytes()
@@ -102,7 +102,7 @@ def piece_name(number: int) -> str:
 
 
 def join(pieces: Path, folder: Path) -> None:
-    """Write the files that a folder was cut from.
+    """Write the files that pieces hold.
 
     Raises:
         UserError: a piece is missing or damaged, or a file would lie outside the folder; nothing is written.
@@ -112,16 +112,16 @@ def join(pieces: Path, folder: Path) -> None:
         checksums = [str(checksum) for checksum in index["pieces"]]
         files = [(PurePosixPath(f["name"]), int(f["bytes"]), str(f["sha256"])) for f in index["files"]]
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{pieces / INDEX}: is no index of pieces ({error}); carry it once more") from None
+        raise UserError(f"{pieces / INDEX}: is no index of pieces ({error}); copy it again") from None
     for name, _, _ in files:
         if name.is_absolute() or ".." in name.parts:
             raise UserError(f"{pieces / INDEX}: {name} would lie outside {folder}; nothing was written")
     for number, checksum in enumerate(checksums):
         path = pieces / piece_name(number)
         if not path.is_file():
-            raise UserError(f"{path}: is missing of {len(checksums)} pieces; carry it as well")
+            raise UserError(f"{path}: is missing, one of {len(checksums)} pieces; copy it too")
         if hashlib.sha256(path.read_bytes()).hexdigest() != checksum:
-            raise UserError(f"{path}: is damaged; carry it once more")
+            raise UserError(f"{path}: is damaged; copy it again")
     number, rest = 0, b""
     for name, size, checksum in files:
         while len(rest) < size and number < len(checksums):
@@ -129,7 +129,7 @@ def join(pieces: Path, folder: Path) -> None:
             number += 1
         content, rest = rest[:size], rest[size:]
         if hashlib.sha256(content).hexdigest() != checksum:
-            raise UserError(f"{pieces / INDEX}: {name} is not what was cut; cut the folder once more")
+            raise UserError(f"{pieces / INDEX}: {name} has another checksum; cut the folder again")
         with atomic_path(folder / name) as temporary:
             temporary.write_bytes(content)
     print(f"{folder}: {len(files)} files from {len(checksums)} pieces")

@@ -1,4 +1,4 @@
-"""Tables of what was measured, as CSV files named after the device."""
+"""Writes the results as CSV files named after the device."""
 
 from pathlib import Path
 
@@ -8,9 +8,10 @@ from benchmarks import named_after
 from benchmarks.gpu import Records, Row
 from convttlstm.files import with_suffix, write_text
 
-# Each table, by a column that only its rows have.
+# Each table, with a column that only its rows have.
 TABLES = {
     "gpu_steps": "ms",
+    "gpu_rates": "ceiling",
     "gpu_checks": "agrees",
     "gpu_profile": "kernel",
     "gpu_layer": "one_layer",
@@ -19,7 +20,7 @@ TABLES = {
 
 
 def write_tables(records: Records, folder: Path) -> list[Path]:
-    """Write the tables that there are rows for; return their paths."""
+    """Write each table that has rows; return their paths."""
     done = [record for record in records.values() if record["status"] == "done"]
     written = []
     for device in dict.fromkeys(record["device"] for record in done):
@@ -36,15 +37,15 @@ def write_tables(records: Records, folder: Path) -> list[Path]:
 
 
 def with_shares(rows: list[Row], everything: list[Row]) -> list[Row]:
-    """Return steps with the shares of the rates measured alone, and how often as fast the textbook is."""
-    alone = {(r["alone"], r["precision"], r["side"]): r["gflops"] for r in everything if "alone" in r}
+    """Return steps with their shares of the ceilings, and their speed relative to the textbook."""
+    ceilings = {(r["ceiling"], r["precision"], r["side"]): r["gflops"] for r in everything if "ceiling" in r}
     base = {(r["model"], r["precision"], r["side"]): r["ms"] for r in rows if r["code"] == "textbook"}
     result = []
     for row in rows:
         textbook = base.get((row["model"], row["precision"], row["side"]))
         more: Row = {"times_textbook": textbook / row["ms"]} if textbook else {}
         for name in ("lone_convolution", "matrix_product"):
-            if rate := alone.get((name, row["precision"], row["side"])):
+            if rate := ceilings.get((name, row["precision"], row["side"])):
                 more[f"share_of_{name}"] = row["gflops"] / rate
         result.append(row | more)
     return result

@@ -1,5 +1,6 @@
-"""How long a training step takes in each variant, what it launches, and what the fastest is limited by."""
+"""Times training steps of each variant, counts their kernels, and shows what limits the fastest one."""
 
+import gc
 import math
 import statistics
 import time
@@ -12,42 +13,44 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks import seconds_of, weight_gradients
 from benchmarks.gpu import Options, Records, Row
 from benchmarks.memory import peak_bytes, training
-from benchmarks.train_step import ALONE, operations
+from benchmarks.train_step import CEILINGS, operations
 from benchmarks.variants import TrainingStep, Variant, Work
 
-LEAST_CALLS = 5  # of what is timed
-TOP = 10  # kernels of a profile
+LEAST_CALLS = 5  # in each measurement
+TOP = 10  # kernels in a profile
 
 
 def rates(options: Options, precision: str, side: int) -> list[Row]:
     """Return the rates of a lone convolution and of a matrix product."""
     work = options.work(side)
     rows = []
-    for name, make in ALONE.items():
+    for name, make in CEILINGS.items():
         counted = make(precision, work)  # the first call also chooses kernels
         seconds = median_seconds(lambda make=make: make(precision, work), options)
-        rows.append({"alone": name, "precision": precision, "side": side, "gflops": counted / seconds / 1e9})
+        rows.append(
+            {"ceiling": name, "precision": precision, "side": side, "gflops": counted / seconds / 1e9}
+        )
     return rows
 
 
 def one_layer(options: Options, precision: str) -> list[Row]:
-    """Return what one convolution for all time steps' weight gradients of a layer saves."""
+    """Return the time saved by computing a layer's weight gradient for all time steps at once."""
     rows = weight_gradients.compare(precision, options.work(64), rounds=1 + LEAST_CALLS)
     return [{"one_layer": row.pop("model")} | row for row in rows]
 
 
 def train_step(options: Options, variant: Variant, side: int) -> list[Row]:
-    """Return the line of one variant."""
+    """Return the row of one variant."""
     work = options.work(side)
     cuda = work.kind == "cuda"
+    forget_earlier_steps()
     if cuda:
-        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     started = time.perf_counter()
     step = TrainingStep(variant, work)
     step()
     first = time.perf_counter() - started
-    seconds_of(step)  # what came late, such as a cache of kernels
+    seconds_of(step)  # warms up caches that the first step leaves cold
     seconds = median_seconds(step, options)
     peak = torch.cuda.max_memory_allocated() if cuda else counted_bytes(variant, work)
     row = {"model": variant.model, "precision": variant.precision, "code": variant.code, "side": side}
@@ -56,8 +59,16 @@ def train_step(options: Options, variant: Variant, side: int) -> list[Row]:
     return [row | {"peak_gb": peak / 1e9} | launches(step, work.kind)]
 
 
+def forget_earlier_steps() -> None:
+    """Free the memory of earlier steps, and compiled code, which would be reused for any frame size."""
+    torch.compiler.reset()
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
 def median_seconds(call: Callable[[], object], options: Options) -> float:
-    """Return the median time of a call that waits for the device, over five calls and a second at least."""
+    """Return the median time of a call that waits for the device, of five calls and one second at least."""
     taken: list[float] = []
     while len(taken) < LEAST_CALLS or (sum(taken) < 1 and not options.small):
         taken.append(seconds_of(call))
@@ -65,7 +76,7 @@ def median_seconds(call: Callable[[], object], options: Options) -> float:
 
 
 def counted_bytes(variant: Variant, work: Work) -> float:
-    """Return the peak memory of a step on a CPU; of compiled code nothing is counted."""
+    """Return the peak memory of a step on a CPU; NaN for compiled code, which cannot be counted."""
     if "compiled" in variant.options:
         return math.nan
     sequence = work.batch, work.side, variant.precision, work.context, work.horizon
@@ -73,25 +84,33 @@ def counted_bytes(variant: Variant, work: Work) -> float:
 
 
 def launches(step: Callable[[], object], kind: str) -> Row:
-    """Return how many kernels ran in a step, and by how many calls of the driver they were launched."""
-    kernels, calls = traced(step, kind)
+    """Return the number of kernels in a step, and of the driver's calls that launched them.
+
+    Where the profiler does not work, its error: the step's time is worth keeping.
+    """
+    try:
+        kernels, calls = traced(step, kind)
+    except RuntimeError as error:
+        return {"profiler": str(error)[:200]}
     return {"kernels": len(kernels), "launches": calls}
 
 
-Kernel = tuple[str, float, float]  # its name, and when it began and ended, microseconds
+Kernel = tuple[str, float, float]  # name, begin and end in microseconds
 
 
 def traced(step: Callable[[], object], kind: str) -> tuple[list[Kernel], int]:
-    """Return the kernels of a step by their beginnings, and the calls that launched them.
+    """Return the kernels of a step in the order of their begin, and the number of calls that launched them.
 
-    On a CPU operators without others inside them stand for kernels.
+    On a CPU, operators that call no others are counted as kernels.
     """
-    activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if kind == "cuda" else [])
-    with profile(activities=activities) as trace:
+    # On a GPU the operators are not recorded: they are many, and take long to read.
+    activity = ProfilerActivity.CUDA if kind == "cuda" else ProfilerActivity.CPU
+    with profile(activities=[activity], acc_events=True) as trace:
         step()
     events = trace.events() or []
     if kind == "cuda":
         own = [event for event in events if event.device_type == DeviceType.CUDA]
+        own = [event for event in own if not event.is_user_annotation]  # such as the optimizer's
     else:
         own = [event for event in events if event.name.startswith("aten::") and not event.cpu_children]
     kernels = [(event.name, event.time_range.start, event.time_range.end) for event in own]
@@ -100,7 +119,7 @@ def traced(step: Callable[[], object], kind: str) -> tuple[list[Kernel], int]:
 
 
 def busy(kernels: list[Kernel]) -> float:
-    """Return for how long at least one kernel ran, microseconds."""
+    """Return for how long at least one kernel ran, in microseconds."""
     total, until = 0.0, -math.inf
     for _, start, end in sorted(kernels, key=lambda kernel: kernel[1]):
         total += max(0.0, end - max(start, until))
@@ -108,24 +127,25 @@ def busy(kernels: list[Kernel]) -> float:
     return total
 
 
-def fastest(records: Records, name: str) -> Variant | None:
-    """Return the fastest variant of a model at 64 x 64 under bf16 that was measured, if any was."""
+def fastest(records: Records, name: str, compiled: bool) -> Variant | None:
+    """Return the fastest measured variant of a model at 64 x 64 in bf16, compiled or not, if there is any."""
     rows = [row for record in records.values() for row in record.get("rows", ())]
     own = [row for row in rows if "ms" in row and row["model"] == name and row["side"] == 64]
-    own = [row for row in own if row["precision"] == "bf16"]
+    own = [row for row in own if row["precision"] == "bf16" and ("compiled" in row["code"]) == compiled]
     best = min(own, key=lambda row: row["ms"], default=None)
     return best and Variant(name, "bf16", best["code"])
 
 
-def profile_fastest(options: Options, name: str, records: Records) -> list[Row]:
-    """Return the kernels that take most of the fastest variant's step, and the time without any.
+def profile_fastest(options: Options, name: str, compiled: bool, records: Records) -> list[Row]:
+    """Return the kernels that take most of the fastest variant's step, and the time without any kernel.
 
     Raises:
         ValueError: nothing was measured yet.
     """
-    variant = fastest(records, name)
+    variant = fastest(records, name, compiled)
     if variant is None:
-        raise ValueError("no variant was measured at 64 x 64 under bf16; nothing to profile")
+        raise ValueError("no variant was measured at 64 x 64 in bf16, so there is nothing to profile")
+    forget_earlier_steps()
     step = TrainingStep(variant, options.work(64))
     for _ in range(3):
         step()

@@ -1,4 +1,4 @@
-"""Trains the runs of scale h100, all at once, for as long as there is time; they go on the next time."""
+"""Trains the runs of scale h100, all at once, until the deadline; they resume in the next call."""
 
 import os
 import signal
@@ -19,25 +19,12 @@ from convttlstm.config.runs import trained_runs
 from convttlstm.training.history import HISTORY, PARTIAL
 
 DATASET = "moving_mnist_2"
-SAVING = 30  # seconds that are left for the last checkpoints
-# Laid over the scale's settings to rehearse: the same commands in seconds.
-TINY = {
-    "datasets": {
-        DATASET: {
-            "size": 16,
-            "digit_size": 7,
-            "train": {"sequences": 16, "frames": 6},
-            "validation": {"sequences": 4, "frames": 6},
-            "test": {"sequences": 4, "frames": 8},
-            "context": 3,
-            "horizon": 3,
-            "test_horizons": [3, 5],
-        }
-    },
-    "systems": {
-        name: {"model": {"channels": [2, 3, 3, 2], "layers_per_block": 1, "kernel_size": 3}}
-        for name in ("conv_lstm", "conv_tt_lstm")
-    },
+SAVING = 30  # seconds before the deadline at which the runs are stopped, so that they save
+MARGIN = 3  # seconds before the deadline at which runs that still save are killed
+# Exit statuses of runs that ended, saved, or had not begun when they were stopped; None if they were killed.
+STOPPED = (0, os.EX_TEMPFAIL, -signal.SIGTERM, None)
+# Changes of the scale's settings in a rehearsal, besides those of tiny.yaml.
+REHEARSAL = {
     "experiments": {DATASET: {"seeds": [0]}},
     "training": {"epochs": 2, "samples_per_epoch": 16},
     "compute": {"threads": 1},
@@ -45,18 +32,18 @@ TINY = {
 
 
 def train(options: Options, deadline: float) -> list[Row]:
-    """Return a line for each run: how far it has come.
+    """Return a row for each run, with its progress.
 
-    Each run's folder under `options.runs` holds its checkpoint and what it printed, train.log.
+    Each run's folder below `options.runs` holds its checkpoint and its output, train.log.
 
     Raises:
-        RuntimeError: data cannot be prepared, or a run failed; with what was printed last.
+        RuntimeError: preparing the data or a run failed; the message has the end of the output.
     """
     config = _configuration(options)
     data = options.runs / "data"
     place = ["--config", str(config), "--dataset", DATASET]
     if not (data / "manifest.json").exists():
-        # Tiny data are no part of the record that all machines share.
+        # Checksums of the rehearsal's data do not belong in the repository's record.
         checksums = options.runs / "checksums.json" if options.small else ROOT / "data/checksums.json"
         prepare = ["prepare", *place, "-o", str(data), "--checksums", str(checksums)]
         _call(prepare, deadline - time.monotonic())
@@ -75,16 +62,24 @@ def train(options: Options, deadline: float) -> list[Row]:
             try:
                 process.wait(max(0.0, deadline - SAVING - time.monotonic()))
             except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGTERM)  # saves, and exits with 75
-        codes = {name: process.wait(SAVING) for name, (process, _) in running.items()}
+                process.send_signal(signal.SIGTERM)  # it saves, and exits with status 75
+        codes = {name: _exit_status(process, deadline) for name, (process, _) in running.items()}
     finally:
         for process, log in running.values():
             process.kill()
             log.close()
     rows = [_progress(options.runs / DATASET / name, name, codes[name]) for name in names]
-    if any(row["exit_status"] not in (0, os.EX_TEMPFAIL) for row in rows):
+    if any(row["exit_status"] not in STOPPED for row in rows):
         raise RuntimeError(f"a run failed: {rows}")
     return rows
+
+
+def _exit_status(process: subprocess.Popen[bytes], deadline: float) -> int | None:
+    """Return a stopped run's exit status; None if it is still saving just before the deadline."""
+    try:
+        return process.wait(max(0.0, deadline - MARGIN - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def _configuration(options: Options) -> Path:
@@ -93,22 +88,24 @@ def _configuration(options: Options) -> Path:
     folder = options.runs / "config"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "paper.yaml").write_bytes((ROOT / "config/paper.yaml").read_bytes())
-    settings = yaml.safe_load((ROOT / "config/h100.yaml").read_text())
-    (folder / "h100.yaml").write_text(yaml.safe_dump(merge(settings, TINY)))
+    settings, tiny = (
+        yaml.safe_load((ROOT / path).read_text()) for path in ("config/h100.yaml", "benchmarks/tiny.yaml")
+    )
+    (folder / "h100.yaml").write_text(yaml.safe_dump(merge(merge(settings, tiny), REHEARSAL)))
     return folder / "h100.yaml"
 
 
 def _call(arguments: list[str], seconds: float) -> None:
     command = [sys.executable, "-m", "convttlstm", *arguments]
     done = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds
     )
     if done.returncode:
         raise RuntimeError(done.stdout[-2000:])
 
 
-def _progress(folder: Path, name: str, code: int) -> Row:
-    """Return a run's line; a failed run's has the end of what it printed."""
+def _progress(folder: Path, name: str, code: int | None) -> Row:
+    """Return a run's row; that of a failed run has the end of its output."""
     row: Row = {"run": name, "exit_status": code, "finished": (folder / HISTORY).exists()}
     path = folder / (HISTORY if row["finished"] else PARTIAL)
     if path.exists():
@@ -118,6 +115,6 @@ def _progress(folder: Path, name: str, code: int) -> Row:
         row |= {
             f"last_{column}": float(history[column].iloc[-1]) for column in ("train_loss", "validation_loss")
         }
-    if code not in (0, os.EX_TEMPFAIL):
-        row["printed"] = (folder / "train.log").read_text()[-1000:]
+    if code not in STOPPED:
+        row["output"] = (folder / "train.log").read_text()[-1000:]
     return row

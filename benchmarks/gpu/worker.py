@@ -1,4 +1,4 @@
-"""A process that makes the measurements, so that one which crashes or hangs ends alone."""
+"""A process that runs the steps, so that a step that crashes or hangs stops no other."""
 
 import contextlib
 import multiprocessing
@@ -11,26 +11,27 @@ from typing import Any
 
 from benchmarks import conditions
 from benchmarks.gpu import Options, Records
+from benchmarks.gpu.steps import plan
 from convttlstm.provenance import device_name
 
-SPAWN = multiprocessing.get_context("spawn")  # a fork could not use a GPU
+SPAWN = multiprocessing.get_context("spawn")  # a forked process could not use a GPU
 
 
 class Worker:
-    """Makes steps in a process of its own, and a new process after one that failed."""
+    """Runs steps in another process, and in a new one after a step that failed."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
         self.process: Any = None
 
-    def make(self, name: str, records: Records, seconds: float, deadline: float) -> dict[str, Any]:
-        """Return the record of a step: its status, and its rows or the error.
+    def run(self, name: str, records: Records, seconds: float, deadline: float) -> dict[str, Any]:
+        """Return a step's record: its status, and its rows or the error.
 
         Args:
-            name: the step's.
-            records: of all steps before.
-            seconds: after which it is given up.
-            deadline: by `time.monotonic`, for those that take all the time there is.
+            name: the step's name.
+            records: records of all steps so far.
+            seconds: after which the step is stopped.
+            deadline: by `time.monotonic`, for open-ended steps.
         """
         started = time.monotonic()
         if self.process is None:
@@ -38,23 +39,23 @@ class Worker:
             self.process = SPAWN.Process(target=_serve, args=(theirs, self.options), daemon=False)
             self.process.start()
             theirs.close()
-        record = {"status": "failed", "error": f"given up after {seconds:.0f} s"}
-        # The clock is the machine's, the same in all processes.
-        self.connection.send((name, dict(records), deadline))
+        record = {"status": "failed", "error": f"stopped after {seconds:.0f} s"}
         try:
+            # All processes of a machine share its monotonic clock.
+            self.connection.send((name, dict(records), deadline))
             if self.connection.poll(seconds):
                 record = self.connection.recv()
         except (EOFError, ConnectionError):
             self.process.join()
             record["error"] = f"the process ended with status {self.process.exitcode}"
-        if record["status"] == "failed":  # a GPU that met an error is of no more use to its process
+        if record["status"] == "failed":  # after an error the process may not be able to use the GPU
             self.close()
         return record | {"seconds": round(time.monotonic() - started, 2)}
 
     def close(self) -> None:
         """End the process and all that it has started."""
         if self.process is not None:
-            with contextlib.suppress(ProcessLookupError):  # it has only begun, and is no group yet
+            with contextlib.suppress(ProcessLookupError):  # it has just begun, and is no group yet
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.kill()
             self.process.join()
@@ -63,9 +64,7 @@ class Worker:
 
 
 def _serve(connection: Connection, options: Options) -> None:
-    os.setpgid(0, 0)  # a group of its own, which `close` ends
-    from benchmarks.gpu.steps import plan  # here: the parent needs none of what measures
-
+    os.setpgid(0, 0)  # a new group, which `close` ends
     steps = {step.name: step for step in plan(options)}
     where = {"device": device_name(options.kind), "conditions": conditions(options.kind)}
     while True:

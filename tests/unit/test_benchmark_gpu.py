@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 import tarfile
@@ -13,8 +15,8 @@ import pytest
 import torch
 
 from benchmarks import gpu_pack
-from benchmarks.gpu import Options, pieces, timing
-from benchmarks.gpu.__main__ import main
+from benchmarks.gpu import Options, Step, pieces, timing
+from benchmarks.gpu.__main__ import main, run
 from benchmarks.gpu.steps import plan
 from benchmarks.gpu.tables import with_shares
 from benchmarks.gpu.worker import Worker
@@ -80,15 +82,70 @@ def test_a_step_that_fails_is_recorded_and_tried_again_last(tmp_path: Path, caps
 
 def test_no_step_begins_that_does_not_fit(tmp_path: Path, capsys) -> None:
     assert main(["--device", "cpu", "--small", "--minutes", "0.01", "--output", str(tmp_path)]) == 0
-    assert "no time was left for" in capsys.readouterr().out
+    assert "for lack of time" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_step_that_the_deadline_stops_keeps_its_place(tmp_path: Path, capsys) -> None:
+    """Importing torch in the worker alone takes longer than there is time."""
+    step = Step("losses conv_tt_lstm, float32", 0.5, lambda *_: [])
+    assert run([step], options(tmp_path), time.monotonic() + 0.6) == {}
+    assert (
+        capsys.readouterr().out == "skipped 1 steps for lack of time, first 'losses conv_tt_lstm, float32'\n"
+    )
     assert not list(tmp_path.iterdir())
 
 
 def test_a_step_that_hangs_is_given_up(tmp_path: Path) -> None:
     worker = Worker(options(tmp_path))
-    record = worker.make("check layers", {}, 0.01, time.monotonic())
-    assert (record["status"], record["error"]) == ("failed", "given up after 0 s")
+    record = worker.run("check layers", {}, 0.01, time.monotonic())
+    assert (record["status"], record["error"]) == ("failed", "stopped after 0 s")
     assert worker.process is None
+
+
+@pytest.mark.slow
+def test_a_step_whose_process_is_killed_stops_no_other(tmp_path: Path) -> None:
+    worker = Worker(options(tmp_path))
+    statuses = []
+    for killed in (False, True, False):
+        if killed:
+            os.kill(worker.process.pid, signal.SIGKILL)
+            worker.process.join()
+        record = worker.run("rates 64, bf16", {}, 600, time.monotonic() + 600)
+        statuses.append(record["status"])
+        assert not killed or record["error"] == "the process ended with status -9"
+    worker.close()
+    assert statuses == ["done", "failed", "done"]
+
+
+def test_a_prefix_of_no_step_is_refused(tmp_path: Path, capsys) -> None:
+    assert main(["--device", "cpu", "--output", str(tmp_path), "--only", "step 64", "setp 120"]) == 1
+    assert (
+        capsys.readouterr().err == "benchmarks.gpu: --only 'setp 120': no step's name starts so; see --list\n"
+    )
+
+
+def test_the_list_adds_up_what_is_missing(tmp_path: Path, capsys) -> None:
+    command = ["--list", "--device", "cpu", "--output", str(tmp_path), "--only"]
+    assert main([*command, "check layers", "unit"]) == 0
+    before = capsys.readouterr().out.splitlines()
+    (tmp_path / "results.json").write_text('{"check layers": {"status": "done"}}')
+    assert main([*command, "check layers", "unit"]) == 0
+    after = capsys.readouterr().out.splitlines()
+    assert [line.split()[2] for line in before] == ["0.4", "1.9"]
+    assert [line.split()[2] for line in after] == ["0.3", "1.8"]
+    assert after[0].split()[4:] == ["done", "check", "layers"]
+
+
+def test_unfinished_training_continues_in_the_next_call(tmp_path: Path, capsys) -> None:
+    (tmp_path / "results.json").write_text(
+        json.dumps({"training": {"status": "done", "rows": [{"finished": True}, {"finished": False}]}})
+    )
+    command = ["--device", "cpu", "--output", str(tmp_path), "--only", "training"]
+    assert main([*command, "--list"]) == 0
+    assert capsys.readouterr().out.split() == ["90", "s", "1.8", "min", "unfinished", "training"]
+    assert main([*command, "--minutes", "1"]) == 0
+    assert "for lack of time, first 'training'" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -104,6 +161,13 @@ def test_names_of_steps_are_unique_and_graphs_are_for_gpus(tmp_path: Path) -> No
     assert all("graph" in name for name in set(names["cuda"]) - set(names["cpu"]))
 
 
+def test_benchmarks_import_no_tests() -> None:
+    imports = re.compile(r"^\s*(from|import) tests\b", re.MULTILINE)
+    files = [*(ROOT / "benchmarks").rglob("*.py")]
+    assert len(files) > 30
+    assert [path.name for path in files if imports.search(path.read_text())] == []
+
+
 def test_shares_by_hand() -> None:
     usual = {"model": "conv_lstm", "precision": "bf16", "side": 64}
     rows = [
@@ -111,8 +175,7 @@ def test_shares_by_hand() -> None:
         usual | {"code": "ours", "ms": 3.0, "gflops": 400.0},
         usual | {"side": 120, "code": "ours", "ms": 9.0, "gflops": 300.0},
     ]
-    alone = {"precision": "bf16", "side": 64}
-    everything = [alone | {"alone": "matrix_product", "gflops": 800.0}]
+    everything = [{"ceiling": "matrix_product", "precision": "bf16", "side": 64, "gflops": 800.0}]
     found = with_shares(rows, rows + everything)
     assert [row.get("times_textbook") for row in found] == [1, 4, None]
     assert [row.get("share_of_matrix_product") for row in found] == [0.125, 0.5, None]

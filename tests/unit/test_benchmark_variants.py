@@ -84,7 +84,7 @@ def test_warming_up_changes_nothing(precision):
 def test_a_layers_weight_gradients_are_the_same_at_once():
     rows = weight_gradients.compare("float32", Work(batch=1, side=6), rounds=1)
     assert [row["model"] for row in rows] == MODELS
-    assert all(0 < row["apart"] < 1e-5 for row in rows)
+    assert all(0 < row["difference"] < 1e-5 for row in rows)
 
 
 @pytest.mark.parametrize("code", ["", "ours,compiled", "ours, fast", "theirs", "textbook, whole-step"])

@@ -9,13 +9,12 @@ import torch
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from torch.utils.checkpoint import checkpoint
 
-from benchmarks import algorithms, scaling, section5, textbook, trials
+from benchmarks import algorithms, oracle, scaling, section5, textbook, trials
 from benchmarks.memory import peak_bytes
+from benchmarks.oracle_layers import hidden_by_oracle
 from convttlstm.models.conv_lstm import ConvLstmCell
 from convttlstm.models.conv_tt_lstm import ConvTtLstmCell, PackedConvTtLstmCell
 from convttlstm.models.recurrent import JointConv
-from tests import oracle
-from tests.layers import hidden_by_oracle
 
 
 @pytest.mark.parametrize("size, order", [(3, 1), (3, 2), (3, 4), (5, 3), (1, 3)])

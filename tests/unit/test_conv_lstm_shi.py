@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.oracle import correlate
 from convttlstm.models.conv_lstm_shi import EncoderForecaster, PeepholeCell
-from tests.oracle import correlate
 
 
 def small_model(in_channels: int = 1, channels: tuple[int, ...] = (3, 2), **hyper: object):

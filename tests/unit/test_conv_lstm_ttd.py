@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks import oracle
 from convttlstm.models.conv_lstm_ttd import ConvLstmTtdCell, TensorTrain, conv_lstm_ttd, split_channels
-from tests import oracle
 
 
 def random_cell(inputs: int, hidden: int, size: int, rank: int) -> ConvLstmTtdCell:

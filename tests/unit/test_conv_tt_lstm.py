@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks import oracle
+from benchmarks.oracle_layers import as_arrays
 from convttlstm.models.conv_tt_lstm import ConvTtLstmCell, PackedConvTtLstmCell
-from tests import oracle
-from tests.layers import as_arrays
 
 SETTINGS = [  # S, N, C, M, and the size of every G(i)
     (3, 1, 2, 1),

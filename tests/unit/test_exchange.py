@@ -12,13 +12,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from benchmarks import oracle
 from convttlstm import hub
 from convttlstm.config import read_run
 from convttlstm.evaluation.predict import predict
 from convttlstm.files import UserError
 from convttlstm.models import create_model
 from convttlstm.sharing.released import from_released
-from tests import oracle
 from tests.conftest import RUN, Project, make_project
 from tests.unit.test_conv_tt_lstm import windows_of
 from tests.video_files import write_video

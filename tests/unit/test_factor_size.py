@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmarks import oracle
 from benchmarks.section5 import support
 from benchmarks.textbook import textbook_layer
 from convttlstm.config import ablation_runs, load_settings, resolve_run
@@ -15,7 +16,6 @@ from convttlstm.evaluation.complexity import count_parameters, step_cost
 from convttlstm.models import create_model
 from convttlstm.models.conv_lstm import ConvLstmCell
 from convttlstm.models.conv_tt_lstm import ConvTtLstmCell, PackedConvTtLstmCell
-from tests import oracle
 from tests.tiny_models import random_frames, tiny_model
 from tests.unit.test_conv_tt_lstm import windows_of
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks import oracle
 from convttlstm.models.conv_lstm import conv_lstm
 from convttlstm.models.conv_tt_lstm import conv_tt_lstm
 from convttlstm.models.higher_order import higher_order
-from tests import oracle
 
 INPUTS, HIDDEN = 2, 3
 CASES = [  # transition, S, N, M, C

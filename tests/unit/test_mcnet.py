@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmarks import oracle
 from convttlstm.models.mcnet import Mcnet, unpool
-from tests import oracle
 
 
 def small_model(in_channels: int = 1, **settings: bool) -> Mcnet:

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.oracle import correlate
 from convttlstm.models.predrnn_pp import GradientHighway, PredRnnPp
-from tests.oracle import correlate
 
 EMBEDDED = Path(__file__).parents[2] / "data/embedded"
 

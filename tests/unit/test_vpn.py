@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.oracle import correlate, lstm
 from convttlstm.config import MovingMnist
 from convttlstm.data.digits import load_digits
 from convttlstm.data.moving_mnist import generate
 from convttlstm.models.vpn import PixelwiseDecoder, VideoPixelNetwork, draw_level, negative_log_likelihood
-from tests.oracle import correlate, lstm
 
 EMBEDDED = Path(__file__).parents[2] / "data" / "embedded"
 SMALL = {"channels": 3, "encoder_blocks": 1, "decoder_blocks": 2, "lstm_channels": 4}

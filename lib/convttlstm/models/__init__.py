@@ -1,4 +1,4 @@
-"""Every system by its name: `create_model("conv_tt_lstm", order=3)`.
+"""Creates models by name: `create_model("conv_tt_lstm", order=3)`.
 
 A predictor is called as `model(frames, context, horizon, sampling=None)`. `frames` has shape
 (batch, time, channel, height, width), values in [0, 1] and at least `context` frames. It returns the
@@ -6,8 +6,8 @@ A predictor is called as `model(frames, context, horizon, sampling=None)`. `fram
 one-step reconstructions, the `horizon` predictions; the last `horizon` are always the prediction.
 `sampling` is a boolean mask (batch, horizon - 1), true where the true frame is fed back.
 
-A recogniser, `create_recognizer("conv_tt_lstm", classes=41)`, is called alike and returns the frames and
-the logits of the activities, (batch, classes).
+A recognizer, `create_recognizer("conv_tt_lstm", classes=41)`, is called in the same way, and returns the
+frames and the logits of the activities, (batch, classes).
 """
 
 import difflib
@@ -30,7 +30,7 @@ from convttlstm.models.predrnn_pp import PredRnnPp
 from convttlstm.models.recognizer import Recognizer
 from convttlstm.models.vpn import VideoPixelNetwork
 
-# What makes each model from `in_channels` and its settings; the signatures hold the defaults.
+# Each makes a model from `in_channels` and the model's settings; the signatures have the defaults.
 FACTORIES: dict[str, Callable[..., nn.Module]] = {
     "black": Black,
     "copy_last": CopyLast,
@@ -62,7 +62,7 @@ def create_model(name: str, in_channels: int = 1, **hyper: Any) -> nn.Module:
         hyper: the model's own settings, named as in `convttlstm.config`.
 
     Raises:
-        UserError: there is no model of that name, it has no such setting, or what it makes is no module.
+        UserError: no model has this name, it has no such setting, or the factory's result is not a module.
     """
     factory: Callable[..., nn.Module]
     if name in FACTORIES:
@@ -78,16 +78,16 @@ def create_model(name: str, in_channels: int = 1, **hyper: Any) -> nn.Module:
     except TypeError as error:
         raise UserError(f"model {name!r}: {error}") from error
     if not isinstance(model, nn.Module):
-        raise UserError(f"model {name!r}: makes {type(model).__name__!r}, which is no torch.nn.Module")
+        raise UserError(f"model {name!r}: makes {type(model).__name__!r}, which is not a torch.nn.Module")
     return model
 
 
 def create_recognizer(cell: str, classes: int, in_channels: int = 3, **hyper: Any) -> nn.Module:
-    """Return a model that predicts frames and names the activity, with fresh weights.
+    """Return a model that predicts frames and classifies the activity, with fresh weights.
 
     Args:
         cell: "conv_lstm", "conv_tt_lstm" or "cnn3d".
-        classes: activities to tell apart.
+        classes: number of activities.
         in_channels: channels of a frame.
         hyper: further settings; see `convttlstm.models.recognizer.Recognizer`.
 

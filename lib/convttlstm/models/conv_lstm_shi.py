@@ -10,17 +10,16 @@ Precipitation Nowcasting" (NeurIPS 2015). A layer is their Eq. 3 (o: element-wis
     H(t) = o(t) o tanh(C(t))
 
 The encoder's layers read the given frames, cut into patches. Their last H and C are copied to the
-forecaster's layers (Section 3.2 and Figure 3), which go on without seeing any frame; at each step a 1x1
-convolution of all their H makes the next one. Nothing is fed back.
+forecaster's layers (Section 3.2 and Figure 3), which have no input; at each step a 1x1 convolution of all
+their H gives the next frame. Predictions are not fed back.
 
-The 7,585,296 parameters (Table 2's 7.58M) say that a peephole has one weight a channel, and not one for
-each pixel too, and that the forecaster's layers have the encoder's widths in the same order, the first
-without input. [I]: the forecaster makes one step before each of its frames, the first included; peepholes
-start at zero.
+The 7,585,296 parameters (Table 2's 7.58M) imply that a peephole has one weight per channel, not one
+per pixel, and that the forecaster's layers have the encoder's widths in the same order, the first without
+input. [I]: the forecaster makes a step before each of its frames, also the first; peepholes start at zero.
 
-[I]: the output has no sigmoid. The original's cross-entropy needs one, and cancels its slope. Trained with
-the paper's L1 + L2, as here, the slope stays, and gradients vanish where a frame has come near black, as
-most of Moving-MNIST is: tried on four small sequences, it stayed at black frames.
+[I]: the output has no sigmoid. The original has one, whose slope its cross-entropy cancels. With the paper's
+L1 + L2, as here, the slope remains, and gradients vanish where a prediction is almost black, as most of
+Moving-MNIST is: on four small sequences, training stopped at black frames.
 """
 
 from collections.abc import Sequence
@@ -69,15 +68,15 @@ class PeepholeCell(nn.Module):
 
 
 class EncoderForecaster(nn.Module):
-    """Two stacks of layers, the second of which goes on from where the first ended.
+    """Two stacks of layers; the second starts from the last states of the first.
 
     With one input channel it has 7,585,296 parameters.
 
     Args:
         in_channels: channels of a frame.
-        channels: hidden channels of the encoder's layers, and of the forecaster's.
+        channels: hidden channels of the layers, the same in encoder and forecaster.
         kernel_size: height and width of every kernel.
-        patch_size: side of the patches; each becomes one pixel with as many channels as it had values.
+        patch_size: height and width of the patches; each becomes one pixel with its values as channels.
         checkpointing: recompute each time step in the backward pass instead of storing it.
     """
 
@@ -109,7 +108,7 @@ class EncoderForecaster(nn.Module):
         """Return the `horizon` predictions; see `convttlstm.models`. `sampling` has no effect.
 
         Raises:
-            RuntimeError: height or width is no multiple of the patch size.
+            RuntimeError: height or width is not a multiple of the patch size.
         """
         patches = functional.pixel_unshuffle(frames, self.patch_size)
         states = [layer.initial_state(patches[:, 0]) for layer in self.encoder]  # type: ignore[operator]
@@ -123,7 +122,7 @@ class EncoderForecaster(nn.Module):
 
 
 def advance(layers: nn.ModuleList, x: Tensor | None, states: list[PeepholeState]) -> list[PeepholeState]:
-    """Return the states of stacked layers one time step on, each layer reading the H(t) below it."""
+    """Return the states of stacked layers one time step later; a layer's input is the H(t) below it."""
     new: list[PeepholeState] = []
     for layer, state in zip(layers, states, strict=True):
         new.append(layer(x, state))

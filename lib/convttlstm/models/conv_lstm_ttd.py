@@ -7,16 +7,16 @@ Learning" (NeurIPS 2020), Section 5, after Garipov et al.'s tensor-train convolu
 W[i, j, (t1, t2), (s1, s2)] = sum_r0,r1  G(0)[i, j, r0] G(1)[t1, s1, r0, r1] G(2)[t2, s2, r1]   (Eq. 13)
 
 i and j run over the kernel, (t1, t2) is an output and (s1, s2) an input channel. K is a full kernel.
-Eq. 13 is printed with wrong indices at its last factor, which are mended here from the sizes below it.
+In print, the last factor of Eq. 13 has wrong indices; these here follow from the sizes given below it.
 
-The paper names neither the number of factors nor the ranks nor how channels are split. Read off the
-parameters, 2,204,497 with one input channel and 2,208,755 with three (Table 2's 2.21M): three factors,
-one train for each gate, ranks of 8, no bias beside K's; channels are split into two factors near a
-square, T1 >= T2 and S1 >= S2. [I]: t2 and s2 count slowest in the channel's number. [I]: the factors start
-uniform, with one variance for all, such that W has the variance of PyTorch's default.
+The paper does not state the number of factors, the ranks, or how channels are split. From the parameters,
+2,204,497 with one input channel and 2,208,755 with three (Table 2's 2.21M), follow three factors, one train
+per gate, ranks of 8, and no bias except K's; channels are split into two factors near a square, T1 >= T2 and
+S1 >= S2. [I]: t2 and s2 vary slowest in a channel's number. [I]: the factors start uniform, all with the same
+variance, so that W has the variance of PyTorch's default.
 
-W and K are one convolution over the concatenation [X(t), H(t-1)]. Its kernel is built once a sequence,
-and handed on from step to step with the state.
+W and K are one convolution over the concatenation [X(t), H(t-1)]. Its kernel is built once per sequence, and
+passed from step to step in the state.
 """
 
 import math
@@ -34,7 +34,7 @@ TtdState = tuple[Tensor, Tensor, Tensor]  # H(t-1), C(t-1), and the kernel [W, K
 
 
 def split_channels(channels: int) -> tuple[int, int]:
-    """Return the two factors nearest to a square, the larger first: 48 gives (8, 6), a prime p (p, 1)."""
+    """Return the two most equal factors, the larger first: 48 gives (8, 6), a prime p gives (p, 1)."""
     smaller = next(n for n in range(math.isqrt(channels), 0, -1) if channels % n == 0)
     return channels // smaller, smaller
 
@@ -47,7 +47,7 @@ class TensorTrain(nn.Module):
         out_channels: T1 x T2.
         kernel_size: K.
         rank: R, both ranks of the train.
-        variance: of the kernel's weights, at first.
+        variance: initial variance of the kernel's weights.
     """
 
     def __init__(
@@ -83,8 +83,8 @@ class ConvLstmTtdCell(nn.Module):
     def __init__(self, in_channels: int, hidden_channels: int, kernel_size: int, rank: int) -> None:
         super().__init__()
         self.hidden_channels = hidden_channels
-        variance = 1 / (3 * in_channels * kernel_size**2)  # of W by PyTorch's default
-        self.trains = nn.ModuleList(  # of the gates I, F, O and C~
+        variance = 1 / (3 * in_channels * kernel_size**2)  # PyTorch's default for W
+        self.trains = nn.ModuleList(  # for the gates I, F, O and C~
             TensorTrain(in_channels, hidden_channels, kernel_size, rank, variance) for _ in range(4)
         )
         self.hidden_gates = same_conv(hidden_channels, 4 * hidden_channels, kernel_size)
@@ -94,7 +94,7 @@ class ConvLstmTtdCell(nn.Module):
         zeros = x.new_zeros(x.shape[0], self.hidden_channels, *x.shape[2:])
         w = torch.cat([train() for train in self.trains])
         kernel = torch.cat([w, self.hidden_gates.weight], dim=1)
-        return zeros, zeros, kernel.contiguous(memory_format=fast_layout(x.device.type))  # as other weights
+        return zeros, zeros, kernel.contiguous(memory_format=fast_layout(x.device.type))  # like other weights
 
     def forward(self, x: Tensor, state: TtdState) -> tuple[Tensor, TtdState]:
         """Return H(t) and the new state, from X(t), (batch, in_channels, height, width), and the old."""

@@ -1,6 +1,6 @@
-"""Conv-TT-LSTM, the paper's model (Section 3.2): the cell as the equations stand, then the faster one.
+"""Conv-TT-LSTM, the paper's model (Section 3.2): the cell as the equations are written, then a faster one.
 
-The gates see N = `order` past states at once, through kernels K(1) ... K(N) of growing size that are
+The gates depend on N = `order` past states at once, through kernels K(1) ... K(N) of growing size that are
 never built: they share the factors G(1) ... G(N) of a convolutional tensor train, so that
 
     H~(i) = P(i) * [H(t-i); ...; H(t-i+N-M)]                                              (Eq. 10)
@@ -23,20 +23,20 @@ from torch.nn import functional
 from convttlstm.models.fused_update import fused_lstm_update
 from convttlstm.models.recurrent import Checkpointing, RecurrentPredictor, gate_conv, lstm_update, same_conv
 
-# C(t-1), H~(1) ... H~(N), and what `preprocess` keeps of each of the last M hidden states, newest first.
+# C(t-1), H~(1) ... H~(N), and an entry of `preprocess` for each of the last M hidden states, newest first.
 ConvTtState = tuple[Tensor, list[Tensor], list[Any]]
 
 
 class ConvTtLstmCell(nn.Module):
-    """One higher-order layer, as the equations stand.
+    """One higher-order layer, as the equations are written.
 
-    Comments give the shape of the line's result; b is the batch, and h x w the frame.
+    Comments give the shape of each line's result; b is the batch size, and h x w the size of the frame.
 
     Args:
         in_channels: channels of X(t).
         hidden_channels: channels of H(t).
         kernel_size: S, size of W and of every P(i).
-        order: N, number of factors and of windows.
+        order: N, number of factors and windows.
         steps: M >= N, number of past hidden states.
         rank: C(i) = C, channels of the windows and between the factors.
         factor_size: size of every G(i). With 1 the train has no convolutions (Table 4).
@@ -64,11 +64,11 @@ class ConvTtLstmCell(nn.Module):
         shape = order, self.lags, rank, hidden_channels, kernel_size, kernel_size
         self.window_weight = nn.Parameter(torch.empty(shape))
         self.window_bias = nn.Parameter(torch.empty(order, rank))
-        for parameter in (self.window_weight, self.window_bias):  # as `same_conv` starts
+        for parameter in (self.window_weight, self.window_bias):  # the same distribution as `same_conv`'s
             bound = (self.lags * hidden_channels * kernel_size**2) ** -0.5
             nn.init.uniform_(parameter, -bound, bound)
 
-        # G(i) is factors[i-2], for i = 2 ... N; W and G(1) are gates.
+        # G(i) is factors[i-2], for i = 2 ... N; W and G(1) are in gates.
         self.factors = nn.ModuleList(same_conv(rank, rank, factor_size) for _ in range(order - 1))
         self.gates = gate_conv(in_channels, rank, hidden_channels, kernel_size, factor_size)
 
@@ -86,11 +86,11 @@ class ConvTtLstmCell(nn.Module):
         return zeros, *self.preprocess(zeros, None)
 
     def preprocess(self, hidden: Tensor, past: list[Any] | None) -> tuple[list[Tensor], list[Any]]:
-        """Return H~(1) ... H~(N) (Eq. 10), and what is kept of the last M hidden states.
+        """Return H~(1) ... H~(N) of step t (Eq. 10), and an entry for each of the last M hidden states.
 
         Args:
-            hidden: the newest hidden state, which is H(t-1) for the step t that these windows are for.
-            past: what was kept before it came; None if all states until then are like it.
+            hidden: H(t-1).
+            past: the entries that the previous call returned; None if all earlier states equal `hidden`.
         """
         states = [hidden, *past[:-1]] if past else [hidden] * self.steps  # H(t-1) ... H(t-M)
         windows = []
@@ -114,17 +114,17 @@ def horner(windows: list[Tensor], factors: nn.ModuleList) -> Tensor:
 
 
 class PackedConvTtLstmCell(ConvTtLstmCell):
-    """The same layer, faster: a hidden state enters all windows that will see it by one convolution.
+    """The same layer, faster: one convolution computes what a hidden state adds to all later windows.
 
-    What is kept of a hidden state are its shares, one for each of these windows.
+    These shares, one for each window, are kept instead of the hidden state.
     """
 
     lstm_update = staticmethod(fused_lstm_update)
 
     def preprocess(self, hidden: Tensor, past: list[Any] | None) -> tuple[list[Tensor], list[Any]]:
         """Return H~(1) ... H~(N) (Eq. 10), and the last M hidden states' shares; see `ConvTtLstmCell`."""
-        # What a state adds to H~(i) when it is its j-th newest is shares[(i-1) lags + j].
-        # Each window has one newest member; P(i)'s bias comes with that one.
+        # shares[(i-1) lags + j] is a state's share of H~(i) when j states of this window are newer.
+        # The newest state of each window also adds P(i)'s bias.
         bias = functional.pad(self.window_bias[:, None], (0, 0, 0, self.lags - 1)).flatten()
         packed = functional.conv2d(hidden, self.window_weight.flatten(0, 2), bias, padding="same")
         shares = torch.split(packed, self.rank, dim=1)

@@ -12,20 +12,20 @@ layer's step, * a 3D convolution and o the elementwise product (numbers of equat
     O = sigmoid(Wxo*X + Who*H(t-1) + Wco*C(t) + Wmo*M')
     H(t) = O o tanh(W111 * [C(t), M'])                                                         (Eq. 3)
 
-M is the layer's below at the same time; the first layer's is the last one's, of the time before. In the
-recall every position of R is a query, every position of every past cell state a key and a value, each
-the vector of its channels; the products are not scaled.
+M comes from the layer below at the same time; the first layer's comes from the last layer at the previous
+time. In the recall, the queries are the channel vectors at all positions of R, keys and values those of all
+past cell states; the products are not scaled.
 
-Read in the published code: the window of 2 and its stride of 1, the zero frames before the first, the
-zero cell C(0) as the history's first entry, the layer norms of W*X, W*H and W*M (each over all of a
-sample, two weights a channel), the 1 in F', tanh(Wmm*M) where the paper has M itself, a bias in every
-convolution, and the last one, which makes one frame of the window; with these the parameters add up to
-the published numbers. There an even kernel meets its extra zero after the window's last frame.
+Read in the published code: the window of 2 and its stride of 1, the zero frames before the first, the zero
+cell C(0) as the history's first entry, the layer norms of W*X, W*H and W*M (each over the whole sample, two
+weights per channel), the 1 in F', tanh(Wmm*M) where the paper has M itself, a bias in every convolution, and
+the last convolution, from the window to one frame. With these the number of parameters equals the published
+one. Kernels of even depth have their extra zero padding after the window's last frame.
 
-Different from the published code: it returns M instead of M' from a layer (`memory="published"` does so
-too; its authors called that a bug that their own experiments did not have), and O there is the sigmoid
-of a tanh, which the paper does not have. Its layer norm adds 1e-12 to the variance [M]; PyTorch's 1e-5
-keeps gradients small where zero states are normalised.
+Differences to the published code: it returns M instead of M' from a layer (as `memory="published"` does; its
+authors called that a bug that their experiments did not have), and its O is the sigmoid of a tanh, which is
+not in the paper. Its layer norm adds 1e-12 to the variance [M]; PyTorch's 1e-5 keeps gradients small where
+zero states are normalized.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ from torch.nn import functional
 
 from convttlstm.models.recurrent import State, roll_out
 
-# H(t-1), C(t-1), and the past cell states that the recall sees, oldest first, each as `positions`.
+# H(t-1), C(t-1), and the past cell states for the recall, oldest first, each as `positions`.
 EideticState = tuple[Tensor, Tensor, list[Tensor]]
 
 
@@ -54,14 +54,14 @@ def conv_3d(in_channels: int, out_channels: int, depth: int, kernel_size: int) -
 
 
 def same_conv_3d(in_channels: int, out_channels: int, depth: int, kernel_size: int) -> nn.Sequential:
-    """Return a convolution that keeps the window; kernels of even depth get one more zero after it."""
+    """Return a convolution that keeps the window's size; kernels of even depth get one more zero after it."""
     pad = nn.ConstantPad3d((0, 0, 0, 0, (depth - 1) // 2, depth // 2), 0.0)
     return nn.Sequential(pad, conv_3d(in_channels, out_channels, depth, kernel_size))
 
 
 def positions(window: Tensor) -> Tensor:
     """Return a window's vectors of channels, (batch, depth x height x width, channel)."""
-    # Fused attention needs the channels of a position side by side in memory.
+    # Fused attention needs the channels of a position to be contiguous in memory.
     return window.flatten(2).transpose(1, 2).contiguous()
 
 
@@ -87,7 +87,7 @@ class EideticLstmCell(nn.Module):
         hidden_channels: channels of H(t), C(t) and M'.
         kernel_size: height and width of the kernels.
         depth: their size in time.
-        history: cell states that the recall sees; None for all past ones.
+        history: number of cell states in the recall; None for all past ones.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class EideticLstmCell(nn.Module):
 
         Args:
             x: X(t), (batch, in_channels, depth, height, width).
-            state: what the previous step returned, or `initial_state`.
+            state: returned by the previous step, or by `initial_state`.
             memory: M, (batch, memory_channels, depth, height, width).
         """
         hidden, cell, history = state
@@ -161,12 +161,12 @@ class E3dLstm(nn.Module):
         channels: hidden channels of each layer.
         kernel_size: height and width of the layers' kernels.
         depth: their size in time.
-        window: frames in X(t) of the first layer, the newest and those before it.
-        patch_size: side of the squares of pixels that become channels.
-        memory: "updated" hands M' on; "published" hands on M as it was received, as the published code
-            does. It then stays zero for ever, so the kernels on M have zero gradients and never learn
-            (their biases and norms do).
-        history: cell states that the recall sees; None for all past ones.
+        window: number of frames in X(t) of the first layer, the newest and those before it.
+        patch_size: height and width of the patches, whose pixels become channels.
+        memory: "updated" passes M' to the next layer; "published" passes M, as the published code does. M is
+            then always zero, so the kernels on M have zero gradients and never learn (their biases and norms
+            do).
+        history: number of cell states in the recall; None for all past ones.
         checkpointing: recompute each time step in the backward pass instead of storing it.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Models of one's own: a class in a file, or an entry point of the group `convttlstm.models`."""
+"""Loads external models: a class in a file, or an entry point of the group `convttlstm.models`."""
 
 import importlib.metadata
 import importlib.util
@@ -13,15 +13,15 @@ from convttlstm.files import UserError
 
 
 def is_external(name: str) -> bool:
-    """Return whether `name` is of the form path/to/file.py:Class, or an entry point's."""
+    """Return whether `name` has the form path/to/file.py:Class, or is the name of an entry point."""
     return ":" in name or name in importlib.metadata.entry_points(group=ENTRY_POINTS).names
 
 
 def load_external(name: str) -> Callable[..., nn.Module]:
-    """Return the class or factory that `name` stands for; its code is run.
+    """Import and return the class or factory with this name.
 
     Raises:
-        UserError: there is no such file or name in it, or it cannot be imported.
+        UserError: the file or the class does not exist, or the import fails.
     """
     if ":" not in name:
         (point,) = importlib.metadata.entry_points(group=ENTRY_POINTS, name=name)
@@ -31,7 +31,7 @@ def load_external(name: str) -> Callable[..., nn.Module]:
     module_name = f"convttlstm_external_{Path(path).stem}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
-        raise UserError(f"model {name!r}: {path} is no Python file")
+        raise UserError(f"model {name!r}: {path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module  # dataclasses and pickling look it up there
     try:

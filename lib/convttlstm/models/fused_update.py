@@ -1,12 +1,12 @@
-"""The LSTM update with a backward pass of its own: what `recurrent.lstm_update` computes, sooner.
+"""A faster `recurrent.lstm_update`, with a hand-written backward pass.
 
-That one stands for the equations, and this one is tested against it. Either serves any cell.
+`recurrent.lstm_update` shows the equations, and the tests compare this one with it. Cells may use either.
 
-Under bf16 autocast most of a cell's time besides its convolutions goes to element-wise arithmetic: on
-quarters of a tensor whose channels come last, a sigmoid in bf16 takes several times as long as one on a
-float32 copy. Here all arithmetic is in the cell state's precision, at least float32, on such copies. Only
-the pre-activations and the two cell states are kept for the backward pass, which makes the gates again.
-Measured on a CPU (benchmarks/README.md); not tried on a GPU. `compute.compile` uses the plain arithmetic.
+With bf16 autocast, a cell spends most of its time outside the convolutions in element-wise arithmetic. On a
+quarter of a tensor in channels-last format, a sigmoid in bf16 takes several times as long as on a float32
+copy. Here all arithmetic uses such copies, in the precision of the cell state and at least float32. Only the
+pre-activations and the two cell states are stored for the backward pass, which recomputes the gates. Measured
+on a CPU (benchmarks/README.md), not on a GPU yet. `compute.compile` uses the plain arithmetic.
 """
 
 from typing import Any
@@ -31,14 +31,14 @@ def fused_lstm_update(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         H(t) in the gates' precision, and C(t) in float32, or float64 if C(t-1) is.
     """
-    if torch.compiler.is_compiling():  # which fuses the plain arithmetic itself
+    if torch.compiler.is_compiling():  # the compiler fuses the plain arithmetic itself
         return recurrent.lstm_update(gates, cell)
     cell = cell.to(torch.promote_types(cell.dtype, torch.float32))
     return LstmUpdate.apply(gates, cell)  # type: ignore[no-untyped-call]
 
 
 class LstmUpdate(torch.autograd.Function):
-    """Eq. 1b and its derivative, the latter written out."""
+    """Eq. 1b and its derivative."""
 
     @staticmethod
     def forward(ctx: Any, gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
@@ -66,6 +66,6 @@ class LstmUpdate(torch.autograd.Function):
 
 
 def activate(gates: Tensor, dtype: torch.dtype) -> list[Tensor]:
-    """Return I, F, O and C~, each in memory of its own, in this precision."""
+    """Return I, F, O and C~, each as a separate tensor in this precision."""
     i, f, o, c = (part.to(dtype, copy=True) for part in gates.chunk(4, dim=1))
     return [i.sigmoid_(), f.sigmoid_(), o.sigmoid_(), c.tanh_()]

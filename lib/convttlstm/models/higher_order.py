@@ -1,4 +1,4 @@
-"""The higher-order ConvLSTMs that the paper argues against (Sections 3.1 and 5).
+"""Higher-order ConvLSTMs that the paper discusses as alternatives (Sections 3.1 and 5).
 
 Su, Byeon, Kossaifi, Huang, Kautz, Anandkumar: Convolutional Tensor-Train LSTM for Spatio-Temporal
 Learning, NeurIPS 2020. All of them are Eq. 6 in the twelve-layer stack of Section 4,
@@ -9,24 +9,25 @@ and differ in Phi. Two sum over the states, each with its own kernel (M = N):
 
     Phi = sum_i  K(i) * H(t-i)                                                             (Eq. 7)
 
-- "equal": all K(i) are S x S, so older states are not seen any wider (property 2 of Section 3.1 fails).
+- "equal": all K(i) are S x S, so the receptive field does not grow for older states (property 2 of Section
+  3.1 fails).
 - "growing": K(i) is i(S-1)+1 wide, the "immediate remedy", with O(N^3) weights (property 3 fails).
 
-Three give the convolutional tensor train (Eq. 8 and 9) other inputs than the sliding window of Eq. 10,
+In three others, the convolutional tensor train (Eq. 8 and 9) has other inputs than the sliding window of Eq.
+10,
 
     Phi = sum_i  G(i) * ... * G(1) * H~(i)
 
-- "reduce": H~(i) = P(i) * H(t-i): fewer channels, all steps (M = N). That is Eq. 10 with M = N, so it is
-  the very same function as `conv_tt_lstm` with as many steps as factors, and Table 2's Conv-TT-LSTM
-  (N = M = 3) is an instance. What Section 5 says against it concerns a long history, which here needs
-  as many factors.
+- "reduce": H~(i) = P(i) * H(t-i): fewer channels, all steps (M = N). That is Eq. 10 with M = N, so it is the
+  same function as `conv_tt_lstm` with as many steps as factors, such as Table 2's Conv-TT-LSTM (N = M = 3).
+  Section 5's objection is about a long history, which here needs as many factors.
 - "tube": H~(i) = P(i) * [H(t-1); ...; H(t-M)]: all steps in every input.
-- "raw": H~(i) = H(t-i): no pre-processing, so that all ranks are the hidden channels (Eq. 9 as it stands).
+- "raw": H~(i) = H(t-i): no pre-processing, so that all ranks equal the hidden channels (Eq. 9 as written).
 
-Read in the paper: Eq. 6 to 10 and, in words, Section 5's two alternatives. Inferred [I]: P(i) is S x S as
-in the paper's model, each input of "tube" has its own, and biases are in W and in every P(i) and G(i),
-but not in "growing"'s K(i), whose biases would repeat W's. Weights start by the fan-in of each convolution
-as it is computed: one over [X(t), H(t-1), ..., H(t-N)] for "equal", N of them for "growing".
+Read in the paper: Eq. 6 to 10 and, in words, Section 5's two alternatives. Inferred [I]: P(i) is S x S as in
+the paper's model; each input of "tube" has a separate one; W and every P(i) and G(i) have biases, but not
+"growing"'s K(i), where they would repeat W's. Initial weights follow the fan-in of each convolution as it is
+computed: one over [X(t), H(t-1), ..., H(t-N)] for "equal", N of them for "growing".
 """
 
 from collections.abc import Sequence
@@ -42,7 +43,7 @@ HistoryState = tuple[Tensor, list[Tensor]]  # C(t-1), and H(t-1) ... H(t-M)
 
 
 class HistoryCell(nn.Module):
-    """A layer that keeps its last M hidden states as they are; each subclass is one Phi of Eq. 6."""
+    """A layer that keeps its last M hidden states unchanged; each subclass is one Phi of Eq. 6."""
 
     def __init__(self, hidden_channels: int, steps: int) -> None:
         super().__init__()
@@ -55,7 +56,7 @@ class HistoryCell(nn.Module):
         return hidden, (cell, [hidden, *history[:-1]])
 
     def initial_state(self, x: Tensor) -> HistoryState:
-        """Return the state before the first step, all zero, for inputs like `x`."""
+        """Return the initial state, all zeros, for inputs like `x`."""
         zeros = x.new_zeros(x.shape[0], self.hidden_channels, *x.shape[2:])
         return zeros, [zeros] * self.steps
 
@@ -113,7 +114,7 @@ class TensorTrainCell(HistoryCell):
         self, in_channels: int, hidden_channels: int, kernel_size: int, order: int, steps: int, rank: int
     ) -> None:
         super().__init__(hidden_channels, steps)
-        # G(i) is factors[i-2], for i = 2 ... N; G(1) is a part of gates.
+        # G(i) is factors[i-2], for i = 2 ... N; G(1) is in gates.
         self.factors = nn.ModuleList(same_conv(rank, rank, kernel_size) for _ in range(order - 1))
         self.gates = JointConv(in_channels, rank, 4 * hidden_channels, kernel_size)
 
@@ -163,17 +164,17 @@ def higher_order(
 
     Args:
         in_channels: channels of a frame.
-        transition: "equal", "growing", "reduce", "tube" or "raw", as the head of this file says.
+        transition: "equal", "growing", "reduce", "tube" or "raw", as explained at the top of this file.
         kernel_size: S.
         order: N, terms of Eq. 7 or factors of the tensor train.
         steps: M, past hidden states; N for all but "tube".
-        rank: C(i); "equal", "growing" and "raw" have none.
+        rank: C(i); ignored by "equal", "growing" and "raw".
         channels: hidden channels of each block's layers, four numbers.
         layers_per_block: layers in a block.
-        checkpointing: what the backward pass recomputes, see `recurrent.Checkpointing`.
+        checkpointing: what the backward pass recomputes; see `recurrent.Checkpointing`.
 
     Raises:
-        ValueError: there is no such transition, or it cannot look back at M states with N terms.
+        ValueError: the transition does not exist, or it needs M = N.
     """
     if steps != order and transition != "tube":
         raise ValueError(f"{transition!r} needs steps equal to order, not {steps} and {order}")

@@ -1,4 +1,4 @@
-"""The memory format of weights: channels last on devices whose convolutions are faster with it."""
+"""Chooses the memory format of weights: channels last on devices where it makes convolutions faster."""
 
 from collections.abc import Callable
 from typing import Any, Self
@@ -8,23 +8,23 @@ from torch import Tensor, nn
 
 
 def fast_layout(kind: str) -> torch.memory_format:
-    """Return the memory format for convolutions of few channels.
+    """Return the fastest memory format for convolutions with few channels.
 
-    GPUs, and CPUs with AVX-512, are faster with the channels last; other CPUs lose 12 to 17 %
+    GPUs and CPUs with AVX-512 are faster with channels last, other CPUs 12 to 17 % slower
     (benchmarks/README.md).
 
     Args:
-        kind: of the device, such as "cpu" or "cuda".
+        kind: kind of device, such as "cpu" or "cuda".
     """
     last = kind != "cpu" or torch.backends.cpu.get_cpu_capability().startswith("AVX512")
     return torch.channels_last if last else torch.contiguous_format
 
 
 class LaidOut(nn.Module):
-    """A module whose weights take the fast layout of each device that they are moved to."""
+    """A module that changes the layout of its weights when they are moved to another kind of device."""
 
     def lay_out(self) -> None:
-        """Give all weights the fast layout of the device that they are on."""
+        """Change all weights to the fast layout of their device."""
         self.to(memory_format=fast_layout(self._kind()))  # type: ignore[call-overload]
 
     def _kind(self) -> str:

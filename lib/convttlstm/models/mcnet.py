@@ -1,28 +1,27 @@
 """MCNet, the motion-content network with residual connections.
 
 Ruben Villegas, Jimei Yang, Seunghoon Hong, Xunyu Lin, Honglak Lee: "Decomposing Motion and Content for
-Natural Video Sequence Prediction", ICLR 2017. Motion is what differences of frames tell, content is
-what the last frame shows:
+Natural Video Sequence Prediction", ICLR 2017. Motion is extracted from differences of frames,
+content from the last frame:
 
     d(t), c(t) = f_dyn(x(t) - x(t-1), d(t-1), c(t-1))     motion encoder and ConvLSTM
     s(t)       = f_cont(x(t))                             content encoder
-    r(t)^l     = f_res([d(t)^l, s(t)^l]),  l = 1, 2, 3    what both encoders see before pooling l
+    r(t)^l     = f_res([d(t)^l, s(t)^l]),  l = 1, 2, 3    features of both encoders before pooling l
     f(t)       = g_comb([d(t), s(t)])                     three combination layers
     x^(t+1)    = g_dec(f(t), r(t))                        unpooling decoder
 
-From the second prediction on, x^(t+1) takes the place of x(t), in the difference and as content.
+From the second prediction on, x^(t+1) is used in place of x(t), in the difference and as content.
 
-The equations' form is remembered [M]. Layers, widths and the order of operations were read in the
-authors' published code, and so were the scales: differences are of frames in [0, 1], content and the
-output's tanh live in [-1, 1]. The code differs in these points, of which only the last two change what
-is computed:
+The equations' form is remembered [M]. Layers, widths and the order of operations were read in the authors'
+published code, and so were the scales: differences are of frames in [0, 1]; content and the output's tanh are
+in [-1, 1]. The code differs in these points, of which only the last two change the function:
 
 - Its stride-1 deconvolutions are written as convolutions here: the same up to the kernels' orientation.
 - It adds 1 to the forget gate's pre-activation; here the gate's bias begins at 1.
 - With three channels it takes motion from grey frames; here from all channels.
 - Its first predictions are grey (0.5); here the output's bias begins at -1.5, which makes them dark (0.05).
-  From grey, all weights rush towards Moving-MNIST's black background until the tanh is saturated and
-  passes no gradient: in our trials, from 8 to 64 channels, the prediction stayed blank.
+  From grey, all weights move towards Moving-MNIST's black background until the tanh is saturated and has no
+  gradient: in our trials, with 8 to 64 channels, the prediction stayed blank.
 """
 
 import itertools
@@ -44,20 +43,20 @@ def convolutions(*widths: int, kernel_size: int = 3) -> nn.Sequential:
 
 
 def unpool(x: Tensor) -> Tensor:
-    """Return `x` at twice its height and width: each value upper left in a square of four, the rest zero."""
+    """Return `x` at twice its height and width: each value upper left in a 2x2 square, the rest zero."""
     squares = functional.pad(x[:, :, None], (0, 0, 0, 0, 0, 3))
     return functional.pixel_shuffle(squares.flatten(1, 2), 2)
 
 
 class Encoder(nn.Module):
-    """Convolutions at three scales, with a max pooling after each."""
+    """Convolutions at three scales, with max pooling after each."""
 
     def __init__(self, *scales: nn.Module) -> None:
         super().__init__()
         self.scales = nn.ModuleList(scales)
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return the last scale's features after pooling, and all scales' before it, finest first."""
+        """Return the last features after pooling, and those of all scales before pooling, finest first."""
         features = []
         for scale in self.scales:
             features.append(scale(x))
@@ -68,7 +67,7 @@ class Encoder(nn.Module):
 class Mcnet(nn.Module):
     """MCNet: 14,093,953 parameters with the published widths and one input channel.
 
-    It gives the predictions only and always feeds back its own, as in its authors' training.
+    It returns the predictions only, and always feeds them back, as in its authors' training.
 
     Args:
         in_channels: channels of a frame.
@@ -114,17 +113,17 @@ class Mcnet(nn.Module):
         """Return the `horizon` predictions, values in [0, 1]; see `convttlstm.models`.
 
         Args:
-            frames: (batch, time, in_channels, height, width); those after the context are not looked at.
-            context: frames that are given, two at least.
-            horizon: frames to predict.
+            frames: (batch, time, in_channels, height, width); those after the context are ignored.
+            context: number of frames that the model is given, at least two.
+            horizon: number of frames to predict.
             sampling: ignored.
 
         Raises:
-            ValueError: there is no difference of frames to see, or a frame cannot be halved three times.
+            ValueError: the context is one frame, or a frame cannot be halved three times.
         """
         height, width = frames.shape[-2:]
         if context < 2:
-            raise ValueError(f"motion is the difference of two frames, so context must be 2, not {context}")
+            raise ValueError(f"context is {context}; motion, the difference of two frames, needs 2 or more")
         if height % 8 or width % 8:
             raise ValueError(f"three poolings need multiples of 8 as frame size, not {height} x {width}")
         state: State = None
@@ -143,7 +142,7 @@ class Mcnet(nn.Module):
 
         Args:
             difference: x(t) - x(t-1), (batch, in_channels, height, width).
-            state: what this returned for the difference before; None at the first.
+            state: returned for the previous difference; None at the first.
         """
         pooled, features = self.motion(difference)
         _, state = self.motion_lstm(pooled, state or self.motion_lstm.initial_state(pooled))

@@ -1,11 +1,11 @@
-"""Predictions that need no training: what every model must beat."""
+"""Naive predictions, which need no training and which every model should beat."""
 
 import torch
 from torch import Tensor, nn
 
 
 class CopyLast(nn.Module):
-    """Predicts that nothing moves any more."""
+    """Predicts that nothing moves."""
 
     def __init__(self, in_channels: int = 1) -> None:
         super().__init__()

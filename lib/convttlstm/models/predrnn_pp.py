@@ -12,28 +12,28 @@ below. The layers' equations (causal LSTM):
     o          = tanh(W4 * [X, C(t), M(k)])
     H(t)       = o tanh(W5 * [C(t), M(k)])
 
-M zigzags: the first layer takes the M that the top layer made a time step before. Layer 2's input is
-not H of layer 1 but the highway's state Z, on which gradients pass through time without a layer:
+M zigzags: the first layer gets the M of the top layer at the previous time step. The input of layer 2 is not
+H of layer 1 but the highway's state Z, along which gradients pass through time without a layer:
 
     P = tanh(Wp * [H, Z(t-1)]);   S = sigma(Ws * [H, Z(t-1)]);   Z(t) = S P + (1 - S) Z(t-1)
 
-Each other layer's X is the H below; a 1x1 convolution turns the top one into a frame. Frames are cut
-into patches: their pixels are channels.
+The X of the other layers is the H below; a 1x1 convolution turns the top H into a frame. Frames are cut into
+patches, whose pixels become channels.
 
-The authors' published code computes each product W * [..] in parts, one convolution for each input with
-bias and layer norm of its own, and adds up the parts. Read there, and confirmed by the number of
-parameters, with h hidden channels, is which part feeds which gates:
+The authors' published code computes each product W * [..] as a sum, with a separate convolution, bias and
+layer norm for each input. The code, and the number of parameters, show which input affects which gates; h is
+the number of hidden channels:
 
     X -> 7h: i, g, f, o, i', g', f'      C(t) -> 4h: i', g', f', o
     H -> 4h: i, g, f, o                  M(k-1) -> 3h: i', f', W3 * M(k-1)
     C(t-1) -> 3h: i, g, f                M(k) -> h: o
 
-It differs from the equations in that o sees H(t-1) too, and g' does not see M(k-1). W5 is a 1x1
-convolution without norm; f and f' have 1 added before sigma; all states are zero at first.
+It differs from the equations: o also depends on H(t-1), and g' does not depend on M(k-1). W5 is a 1x1
+convolution without norm; f and f' have 1 added before sigma; all initial states are zero.
 
-Weights start uniform in +-0.001 there, and here: it decides how fast the model learns. Beneath a norm
-small weights turn as quickly as Adam steps, large ones hardly. W5 and the output start Xavier-uniform, there
-and here.
+Initial weights are uniform in +-0.001 there and here, because they decide how fast the model learns: before a
+norm, Adam's steps change the direction of small weights quickly, and that of large ones hardly. W5 and the
+output start Xavier-uniform, there and here.
 """
 
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ def small_conv(in_channels: int, out_channels: int, kernel_size: int) -> nn.Conv
 
 
 def normed_conv(in_channels: int, out_channels: int, kernel_size: int) -> nn.Sequential:
-    """Return a convolution and a layer norm over all of a sample, with two weights per channel."""
+    """Return a convolution and a layer norm over the whole sample, with two weights per channel."""
     return nn.Sequential(small_conv(in_channels, out_channels, kernel_size), nn.GroupNorm(1, out_channels))
 
 
@@ -66,7 +66,7 @@ class CausalLstmCell(nn.Module):
         in_channels: channels of X.
         memory_channels: channels of M(k-1).
         hidden_channels: channels of H, C and M(k).
-        kernel_size: size of every kernel but W5's.
+        kernel_size: size of every kernel except W5's.
     """
 
     def __init__(
@@ -124,13 +124,13 @@ class PredRnnPp(nn.Module):
 
     Args:
         in_channels: channels of a frame.
-        channels: hidden channels of each layer, two layers at least.
-        kernel_size: size of every kernel, those of 1x1 apart.
-        patch_size: height and width of the patches that frames are cut into; divides theirs.
+        channels: hidden channels of each layer, at least two layers.
+        kernel_size: size of every kernel except the 1x1 kernels.
+        patch_size: height and width of the patches that frames are cut into; divides those of the frame.
         checkpointing: recompute each time step in the backward pass instead of storing it.
 
     Raises:
-        ValueError: there is no second layer for the highway to lead to.
+        ValueError: there are fewer than two layers; the highway is between the first and the second.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class PredRnnPp(nn.Module):
     ) -> None:
         super().__init__()
         if len(channels) < 2:
-            raise ValueError(f"the highway needs two layers at least, not {len(channels)}")
+            raise ValueError(f"the highway needs at least two layers, not {len(channels)}")
         self.channels, self.patch_size, self.checkpointing = channels, patch_size, checkpointing
         patch_channels = in_channels * patch_size**2
         inputs = [patch_channels, channels[0], *channels[1:-1]]

@@ -1,17 +1,17 @@
-"""Early activity recognition (Section 4, "Model architecture"): what is going to happen, from a first part.
+"""Early activity recognition (Section 4, "Model architecture"), from the first part of a clip.
 
 "The prediction model consists of two-layers 2D-convolutional encoder and decoder with eight recurrent
 layers in between. The classifier, which contains two 2D-convolutional layers and one fully-connected
-layer, takes the last recurrent layer's output." The paper's Appendix B has the sizes, which are remembered
-here [M] or inferred [I]:
+layer, takes the last recurrent layer's output." The sizes are in the paper's Appendix B; here they are
+remembered [M] or inferred [I]:
 
     frames 224 x 224 -> two 3x3 convolutions of stride 2, 64 channels -> 56 x 56                      [M]
     -> RecurrentStack, two layers in each of its four blocks -> two transposed convolutions -> frames [M]
-    the last layer's outputs of the last 16 steps, side by side as channels -> twice (3x3 convolution of
+    the last layer's outputs of the last 16 steps, concatenated as channels -> twice (3x3 convolution of
     stride 2, max pooling) -> fully connected                                           [M], widths [I]
 
-The steps go on over the predicted frames [I], so the classifier also sees what the model expects to come;
-where there are fewer than 16 of them, zeros stand in front.
+The steps include the predicted frames [I], so the classifier also depends on the predictions. If there are
+fewer than 16 steps, zeros come first.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ SLOPE = 0.2  # of the leaky rectifiers [I]
 
 
 class CausalConv3dCell(nn.Module):
-    """One layer of the 3D-CNN baseline: a 3D convolution that sees this step's input and earlier ones.
+    """One layer of the 3D-CNN baseline: a 3D convolution over this step's input and earlier ones.
 
     Args:
         in_channels: channels of X(t).
@@ -41,7 +41,7 @@ class CausalConv3dCell(nn.Module):
     def __init__(self, in_channels: int, hidden_channels: int, kernel_size: int, depth: int) -> None:
         super().__init__()
         self.depth = depth
-        # A kernel's slices in time side by side as channels, the oldest first.
+        # The kernel's time steps are concatenated as channels, the oldest first.
         self.conv = same_conv(depth * in_channels, hidden_channels, kernel_size)
 
     def initial_state(self, x: Tensor) -> list[Tensor]:
@@ -49,30 +49,30 @@ class CausalConv3dCell(nn.Module):
         return [torch.zeros_like(x)] * (self.depth - 1)
 
     def forward(self, x: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Return the output and the newest inputs, from X(t) and the inputs before, oldest first."""
+        """Return the output and the last inputs, from X(t) and the inputs before it, oldest first."""
         inputs = [*state, x]
         return nn.functional.leaky_relu(self.conv(torch.cat(inputs, dim=1)), SLOPE), inputs[1:]
 
 
 class Recognizer(LaidOut):
-    """Predicts frames and names the activity.
+    """Predicts frames and classifies the activity.
 
     Args:
         in_channels: channels of a frame.
         cell: "conv_lstm", "conv_tt_lstm" or "cnn3d".
-        classes: activities to tell apart.
+        classes: number of activities.
         size: height and width of a frame, or both if they differ; multiples of 4.
-        kernel_size: S, of the layers between encoder and decoder.
-        order: N, of conv_tt_lstm.
-        steps: M, of conv_tt_lstm.
-        rank: C(i), of conv_tt_lstm.
-        depth: of cnn3d.
-        channels: of each block's layers.
-        layers_per_block: 2 make the paper's eight.
-        encoder_channels: of encoder and decoder.
-        classifier_channels: of the classifier's convolutions.
-        classified: how many of the last steps the classifier sees.
-        checkpointing: what the backward pass recomputes, see `recurrent.Checkpointing`.
+        kernel_size: S of the layers between encoder and decoder.
+        order: N of conv_tt_lstm.
+        steps: M of conv_tt_lstm.
+        rank: C(i) of conv_tt_lstm.
+        depth: size of cnn3d's kernels in time.
+        channels: hidden channels of each block's layers.
+        layers_per_block: layers in a block; the paper has 2, eight in all.
+        encoder_channels: channels of encoder and decoder.
+        classifier_channels: channels of the classifier's convolutions.
+        classified: number of last steps that the classifier gets.
+        checkpointing: what the backward pass recomputes; see `recurrent.Checkpointing`.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Recognizer(LaidOut):
             "cnn3d": lambda inputs, hidden: CausalConv3dCell(inputs, hidden, kernel_size, depth),
         }
         if cell not in cells:
-            raise UserError(_no_such_cell(cell, height, width, cells))
+            raise UserError(_unknown_cell(cell, height, width, cells))
         self.hidden_channels, self.classified = channels[-1], classified
         wide = encoder_channels
         self.encoder = nn.Sequential(
@@ -135,13 +135,13 @@ class Recognizer(LaidOut):
 
         Args:
             frames: (batch, time, channel, height, width), at least `context` of them, in [0, 1].
-            context: frames that are seen.
-            horizon: frames to predict, each from the one before.
+            context: number of frames that the model is given.
+            horizon: number of frames to predict, each from the one before.
             sampling: (batch, horizon - 1), true where the true frame is fed back.
 
         Returns:
             The one-step outputs for times 2 ... context + horizon, of which the last `horizon` are the
-            prediction, and (batch, classes).
+            prediction, and the logits, (batch, classes).
         """
         outputs, states = zip(
             *unroll(self.step, frames, context, horizon, sampling, self.checkpointing), strict=True
@@ -169,15 +169,15 @@ def _doubling(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
     return conv
 
 
-def _no_such_cell(
+def _unknown_cell(
     cell: str, height: int, width: int, cells: dict[str, Callable[[int, int], nn.Module]]
 ) -> str:
     if cell != "e3d_lstm":
         return f"cell {cell!r} does not exist; known are {', '.join(cells)}"
-    # Its recall relates every place in two slices of features to every place in all earlier cell states.
+    # Its recall compares every position of two feature maps with every position of all earlier cell states.
     steps = 25
     gigabytes = (2 * (height // 4) * (width // 4)) ** 2 * steps * (steps - 1) / 2 * 4 / 1e9
     return (
-        f"cell 'e3d_lstm' is not built: with frames of {height} x {width} pixels one layer's recall keeps "
-        f"{gigabytes:.2g} GB of one sample's {steps} steps; the paper, too, quotes its accuracy"
+        f"cell 'e3d_lstm' is not implemented: with frames of {height} x {width} pixels one layer's recall "
+        f"keeps {gigabytes:.2g} GB for one sample's {steps} steps; the paper also only quotes its accuracy"
     )

@@ -1,4 +1,4 @@
-"""What all recurrent systems share: the LSTM update, the stack of layers, the rollout over time."""
+"""Common parts of the recurrent models: the LSTM update, the stack of layers, the rollout over time."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -11,15 +11,15 @@ from convttlstm.models.layout import LaidOut
 
 State = Any  # each cell keeps what it needs from one step to the next
 Result = TypeVar("Result")
-# What the backward pass recomputes instead of storing it: nothing, each whole time step, or the layers of
-# these blocks, counted from 1.
+# Activations that the backward pass recomputes instead of storing them: none, those of whole time steps, or
+# those of the layers of some blocks, counted from 1.
 Checkpointing = bool | Sequence[int]
 
 
 def same_conv(in_channels: int, out_channels: int, kernel_size: int, bias: bool = True) -> nn.Conv2d:
     """Return a convolution that keeps the frame size.
 
-    It starts as PyTorch's default does, uniform within 1 / sqrt(fan-in), and so do the authors' models
+    Its initial weights are PyTorch's default, uniform within 1 / sqrt(fan-in), as in the authors' models
     (docs/recipe.md).
     """
     return nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=bias)
@@ -34,7 +34,7 @@ def xavier_conv(in_channels: int, out_channels: int, kernel_size: int) -> nn.Con
 
 
 class JointConv(nn.Conv2d):
-    """W * X + K * V, kernels of one size: one convolution over [X; V], which is faster than two."""
+    """W * X + K * V, where both kernels have the same size: one convolution over [X; V], faster than two."""
 
     def __init__(self, x_channels: int, v_channels: int, out_channels: int, size: int) -> None:
         super().__init__(x_channels + v_channels, out_channels, size, padding=size // 2)
@@ -51,7 +51,7 @@ class JointConv(nn.Conv2d):
 
 
 class SplitConv(nn.Module):
-    """W * X + K * V, kernels of two sizes."""
+    """W * X + K * V, where the kernels have two sizes."""
 
     def __init__(self, x_channels: int, v_channels: int, out_channels: int, x_size: int, v_size: int) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ def gate_conv(
 def lstm_update(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
     """Return H(t) and C(t), both (batch, hidden, height, width), from pre-activations and C(t-1).
 
-    The models use `fused_update.fused_lstm_update`, which computes the same.
+    The models use `fused_update.fused_lstm_update`, a faster version.
 
     Args:
         gates: pre-activations of I, F, O and C~, in this order, (batch, 4 x hidden, height, width).
@@ -92,7 +92,7 @@ def lstm_update(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def recompute(enabled: bool, function: Callable[..., Result], *arguments: Any) -> Result:
-    """Return function(*arguments); if enabled, store its arguments only, for the backward pass to redo it."""
+    """Return function(*arguments); if enabled, backward recomputes activations instead of storing them."""
     if enabled and torch.is_grad_enabled():
         return checkpoint(function, *arguments, use_reentrant=False)
     return function(*arguments)
@@ -109,10 +109,10 @@ def unroll(
     """Yield the one-step outputs for times 2 ... context + horizon, each with the state after it.
 
     Args:
-        step: makes the next frame and the new state from a frame and the state, None at first.
+        step: returns the next frame and the new state, from a frame and the state, which is None at first.
         frames: (batch, time, channel, height, width), at least `context` of them.
-        context: frames that are given.
-        horizon: frames to predict, each from the one before.
+        context: number of frames that the model is given.
+        horizon: number of frames to predict, each from the one before.
         sampling: (batch, horizon - 1), true where the true frame is fed back.
         checkpointing: recompute each time step in the backward pass instead of storing it.
     """
@@ -144,11 +144,11 @@ def roll_out(
 class RecurrentStack(nn.Module):
     """Four blocks of recurrent layers with two skips (Section 4 and Appendix B).
 
-    The first block's output joins the third's as the input of the fourth; the second's joins the
-    fourth's as the features that leave the stack.
+    The outputs of the first and third block are the input of the fourth; those of the second and fourth are
+    the features that the stack returns.
 
     Args:
-        make_cell: makes a layer from its numbers of input and hidden channels. A layer has
+        make_cell: returns a layer, from its numbers of input and hidden channels. A layer has
             `initial_state(x) -> state` and `forward(x, state) -> (hidden, state)`.
         in_channels: channels of the input.
         channels: hidden channels of each block's layers, four numbers.
@@ -183,7 +183,7 @@ class RecurrentStack(nn.Module):
 
         Args:
             x: input, (batch, in_channels, height, width).
-            state: what the previous step returned; None at the first, for zero states.
+            state: returned by the previous step; None at the first, for zero states.
 
         Returns:
             Features (batch, out_channels, height, width) and the new state.
@@ -203,14 +203,14 @@ class RecurrentStack(nn.Module):
         return torch.cat([outputs[3], outputs[1]], dim=1), new
 
     def compile_cells(self) -> None:
-        """Have torch.compile make code of each layer, at its first steps."""
-        # One variant for each shape of layer, with and without gradients: more than torch's eight.
+        """Compile each layer with torch.compile, at its first steps."""
+        # One version for each shape of layer, with and without gradients: more than torch's default of eight.
         torch._dynamo.config.recompile_limit = 64
         for cell in self.cells():
             cell.compile()
 
     def set_checkpointing(self, checkpointing: Checkpointing) -> bool:
-        """Take up a choice of blocks; return whether it is whole time steps that are to be recomputed."""
+        """Set the blocks that are recomputed; return whether whole time steps are recomputed instead."""
         self.checkpointed_blocks = () if isinstance(checkpointing, bool) else checkpointing
         return checkpointing is True
 
@@ -219,12 +219,12 @@ class RecurrentPredictor(LaidOut):
     """A stack, rolled out over time, with a 1x1 convolution from features to frames.
 
     Args:
-        make_cell: see `RecurrentStack`, as for the next two.
+        make_cell: see `RecurrentStack`, also for the next two.
         in_channels: channels of a frame.
         channels: hidden channels of each block's layers.
         layers_per_block: layers in a block.
-        checkpointing: what the backward pass recomputes, see `Checkpointing`.
-        output: "linear", or "sigmoid": frames go through one.
+        checkpointing: what the backward pass recomputes; see `Checkpointing`.
+        output: "linear", or "sigmoid", which is applied to the frames.
     """
 
     def __init__(

@@ -4,26 +4,26 @@ The likelihood of a video is a product over its frames t and, within a frame, it
 
     p(x) = prod_t prod_p  p(x(t, p) | x(< t), x(t, < p))
 
-A CNN encoder that keeps the resolution sees each frame alone, a ConvLSTM joins what it saw over time, and
-a PixelCNN decoder, given the ConvLSTM's H(t-1), looks at the earlier pixels of frame t by convolutions
-whose kernels are masked. Both CNNs are stacks of residual multiplicative blocks of multiplicative units:
+A CNN encoder at full resolution processes each frame, a ConvLSTM combines its features over time, and a
+PixelCNN decoder, conditioned on the ConvLSTM's H(t-1), processes the earlier pixels of frame t with masked
+convolutions. Both CNNs are stacks of residual multiplicative blocks of multiplicative units:
 
     g1 = sigma(W1 * h);  g2 = sigma(W2 * h);  g3 = sigma(W3 * h);  u = tanh(W4 * h)
     MU(h; W) = g1 . tanh(g2 . h + g3 . u)
     RMB(h)   = h + V2 * MU(MU(V1 * h))        V1: 1x1, 2c -> c channels;  V2: 1x1, c -> 2c
 
-On grey digits each pixel has one logit, the grey value being the target of a sigmoid's cross-entropy
-(`levels` = 2); otherwise a pixel is one of `levels` equally spaced intensities, with a softmax.
+On grey digits each pixel has one logit, and its grey value is the target of a sigmoid's cross-entropy
+(`levels` = 2). Otherwise a pixel is one of `levels` equally spaced intensities, with a softmax.
 
-From the paper: the factors, MU and RMB, the parts and their order, and that only the frames after the
-context are predicted, each from true frames while training. Remembered [M], and the same in a public
-reimplementation: c = 128, 8 and 12 blocks, 256 channels of the ConvLSTM, 3x3 kernels. Remembered [M]
-alone: grey values as targets. Inferred [I]: one convolution from a frame to the 2c features, H(t-1) added
-to the decoder's features by a 1x1 convolution, one such convolution from features to logits, drawing 0 or
-1 in the binary form. We leave out the paper's dilations, and predict grey frames only.
+From the paper: the factors, MU and RMB, the parts and their order, and that only the frames after the context
+are predicted, in training each from true frames. Remembered [M], and equal in a public reimplementation:
+c = 128, 8 and 12 blocks, 256 channels of the ConvLSTM, 3x3 kernels. Remembered [M] only: grey values as
+targets. Inferred [I]: one convolution from a frame to the 2c features; H(t-1) is added to the decoder's
+features through a 1x1 convolution; another 1x1 convolution from features to logits; the binary form draws 0
+or 1. We omit the paper's dilations, and predict grey frames only.
 
-A k x k mask leaves PixelCNN's blind spot: with r = (k - 1) / 2, no number of layers shows the decoder a
-pixel n rows up and more than r n columns to the right. Earlier frames are seen whole.
+A k x k mask has PixelCNN's blind spot: with r = (k - 1) / 2, whatever the number of layers, the decoder does
+not depend on a pixel n rows up and more than r n columns to the right. Earlier frames have no blind spot.
 """
 
 import hashlib
@@ -40,16 +40,16 @@ from convttlstm.randomness import uniform
 
 
 class CausalConv(nn.Module):
-    """A masked convolution: an output sees its own position, unless `strict`, and those before it.
+    """A masked convolution: an output depends on earlier positions and, unless `strict`, its own.
 
     Only the weights that the mask leaves exist. They are the kernel's first ones in raster order:
-    (out, in, taps), where taps counts the rows above and the way to the centre.
+    (out, in, taps), where taps counts the rows above and the row up to the centre.
 
     Args:
         in_channels: channels of the input.
         out_channels: channels of the output.
         kernel_size: height and width of the whole kernel.
-        strict: whether the centre is masked too (mask A), as it must be once, where the frame enters.
+        strict: whether the centre is masked too (mask A), as it must be in the decoder's first layer.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, strict: bool = False) -> None:
@@ -78,7 +78,7 @@ class ResidualMultiplicativeBlock(nn.Module):
 
     Args:
         channels: c; the block's input and output have 2c.
-        make_conv: makes the convolution of a unit from its numbers of input and output channels.
+        make_conv: returns the convolution of a unit, from its numbers of input and output channels.
     """
 
     def __init__(self, channels: int, make_conv: Callable[[int, int], nn.Module]) -> None:
@@ -99,13 +99,13 @@ class VideoPixelNetwork(nn.Module):
     """The network: 23,429,889 parameters with the default settings.
 
     Args:
-        in_channels: channels of a frame; only 1.
+        in_channels: channels of a frame; must be 1.
         levels: intensities of a pixel; 2 is the binary form.
         channels: c, half the features of a block.
         encoder_blocks: residual multiplicative blocks in the encoder.
         decoder_blocks: masked ones in the decoder.
         lstm_channels: hidden channels of the ConvLSTM.
-        kernel_size: height and width of every kernel but the 1x1; odd, at least 3.
+        kernel_size: height and width of every kernel except the 1x1 kernels; odd, at least 3.
         checkpointing: recompute blocks and ConvLSTM steps in the backward pass instead of storing them.
 
     Raises:
@@ -126,14 +126,14 @@ class VideoPixelNetwork(nn.Module):
     ) -> None:
         super().__init__()
         if in_channels != 1:
-            raise ValueError(f"grey frames only, not {in_channels} channels, which would need an order too")
+            raise ValueError(f"grey frames only, not {in_channels} channels")
         if levels < 2 or kernel_size < 3 or kernel_size % 2 == 0:
             raise ValueError(
-                f"need levels >= 2 and an odd kernel_size >= 3 (a mask leaves nothing of 1), "
+                f"need levels >= 2 and an odd kernel_size >= 3 (the mask would cover all of a 1x1 kernel), "
                 f"not {levels} and {kernel_size}"
             )
 
-        def seeing_all(inputs: int, outputs: int) -> nn.Module:
+        def unmasked(inputs: int, outputs: int) -> nn.Module:
             return xavier_conv(inputs, outputs, kernel_size)
 
         def masked(inputs: int, outputs: int) -> nn.Module:
@@ -142,7 +142,7 @@ class VideoPixelNetwork(nn.Module):
         features = 2 * channels
         self.encoder_input = xavier_conv(1, features, kernel_size)
         self.encoder = nn.ModuleList(
-            ResidualMultiplicativeBlock(channels, seeing_all) for _ in range(encoder_blocks)
+            ResidualMultiplicativeBlock(channels, unmasked) for _ in range(encoder_blocks)
         )
         self.lstm = ConvLstmCell(features, lstm_channels, kernel_size, kernel_size)
         self.condition = xavier_conv(lstm_channels, features, 1)
@@ -156,12 +156,12 @@ class VideoPixelNetwork(nn.Module):
     def teacher_forced(self, frames: Tensor, context: int, horizon: int) -> Tensor:
         """Return the logits of each pixel given all true earlier frames and pixels.
 
-        Encoder and decoder see all frames at once; only the ConvLSTM goes from one to the next.
+        Encoder and decoder process all frames at once; only the ConvLSTM processes one after the other.
 
         Args:
             frames: (batch, time, 1, height, width), at least context + horizon of them.
-            context: frames that are given.
-            horizon: frames after them, whose pixels get logits.
+            context: number of frames that the model is given.
+            horizon: number of frames after them, whose pixels get logits.
 
         Returns:
             (batch, horizon, n, height, width): n = `levels` logits of a softmax, or 1 of a sigmoid if
@@ -182,20 +182,20 @@ class VideoPixelNetwork(nn.Module):
     def forward(self, frames: Tensor, context: int, horizon: int, sampling: Tensor | None = None) -> Tensor:
         """Return the `horizon` predictions, drawn pixel by pixel; see `convttlstm.models` and `sample`.
 
-        There is no gradient. To train, use `teacher_forced`.
+        They have no gradient. To train, use `teacher_forced`.
         """
         return torch.stack([frame for frame, _ in self.sample(frames[:, :context], horizon)], dim=1)
 
     @torch.no_grad()
     def sample(self, given: Tensor, horizon: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield each frame after the given ones, drawn pixel by pixel, and the logits it was drawn from.
+        """Yield each predicted frame, drawn pixel by pixel, and the logits it was drawn from.
 
-        Random numbers depend on the given frames alone: the same clip always gets the same ones,
-        whichever clips share its batch.
+        Random numbers depend on the given frames only: a clip always gets the same ones, whatever else is in
+        its batch.
 
         Args:
             given: the context, (batch, time, 1, height, width).
-            horizon: frames to draw.
+            horizon: number of frames to draw.
 
         Returns:
             Frames (batch, 1, height, width), of values 0, 1 / (levels - 1), ..., 1, and logits
@@ -222,11 +222,11 @@ class VideoPixelNetwork(nn.Module):
 
 
 class PixelwiseDecoder:
-    """The decoder at one position after another, in raster order.
+    """Evaluates the decoder at one position after another, in raster order.
 
-    Each layer keeps the map of its inputs, so that a step computes the newest position's features only.
-    Maps are (batch, positions, channels), with zeros around the frame as wide as the kernels reach. What
-    a frame leaves behind is overwritten before the next one reads it, since reading looks back only.
+    Each layer stores a map of its inputs, so that a step computes the features of the newest position only.
+    Maps are (batch, positions, channels), with a margin of zeros of the kernels' radius. A frame overwrites
+    the previous one's values before they are read, because a position only reads earlier ones.
     """
 
     def __init__(self, network: VideoPixelNetwork, batch: int, height: int, width: int) -> None:
@@ -250,7 +250,7 @@ class PixelwiseDecoder:
         """Return a frame (batch, 1, height, width) and its logits (batch, n, height, width).
 
         Args:
-            conditioning: what is added to the features of the decoder's input, (batch, 2c, height, width).
+            conditioning: added to the features of the decoder's input, (batch, 2c, height, width).
             numbers: uniform in [0, 1), float64 (batch, height x width).
         """
         frame, all_logits = [], []
@@ -261,8 +261,8 @@ class PixelwiseDecoder:
             numbers.T.unsqueeze(2).contiguous().unbind(),
             strict=True,
         )
-        for place, neighbours, told_here, number in steps:
-            x = self.input.at(neighbours[:-1]) + told_here
+        for place, neighbours, condition, number in steps:
+            x = self.input.at(neighbours[:-1]) + condition
             for block in self.blocks:
                 x = block.at(x, place, neighbours)
             logits = pointwise(self.logits, x)
@@ -278,7 +278,7 @@ class PixelwiseDecoder:
 
 
 class PixelwiseConv:
-    """A `CausalConv` at one position, from the map of its past inputs."""
+    """Evaluates a `CausalConv` at one position, from the map of its past inputs."""
 
     def __init__(self, conv: CausalConv, batch: int, area: int) -> None:
         out_channels, in_channels, _ = conv.weight.shape
@@ -286,7 +286,7 @@ class PixelwiseConv:
         self.map = conv.weight.new_zeros(batch, area, in_channels)
 
     def put(self, x: Tensor, place: int) -> None:
-        """Take note of the input (batch, in) at a place."""
+        """Store the input (batch, in) at a place."""
         self.map[:, place] = x
 
     def at(self, neighbours: Tensor) -> Tensor:
@@ -295,7 +295,7 @@ class PixelwiseConv:
 
 
 class PixelwiseBlock:
-    """A masked `ResidualMultiplicativeBlock` at one position."""
+    """Evaluates a masked `ResidualMultiplicativeBlock` at one position."""
 
     def __init__(self, block: ResidualMultiplicativeBlock, batch: int, area: int) -> None:
         self.block = block
@@ -320,8 +320,8 @@ def draw_level(logits: Tensor, number: Tensor) -> Tensor:
 
     Args:
         logits: (batch, 1) of the sigmoid for intensity 1, or (batch, levels) of a softmax.
-        number: how much of the probability lies below the intensity that is drawn. In float64, as
-            float32 would round the highest to 1, which selects what cannot be.
+        number: the drawn intensity is the first whose cumulative probability exceeds it. In float64: float32
+            would round the largest numbers to 1, which no cumulative probability exceeds.
     """
     if logits.shape[1] == 1:
         below = torch.sigmoid(-logits)
@@ -331,7 +331,7 @@ def draw_level(logits: Tensor, number: Tensor) -> Tensor:
 
 
 def clip_key(given: Tensor) -> tuple[int, int]:
-    """Return 128 bits that stand for a clip's frames in [0, 1], rounded to bytes."""
+    """Return 128 bits of a digest of a clip's frames in [0, 1], rounded to bytes."""
     content = (given * 255).round().to("cpu", torch.uint8).numpy().tobytes()
     digest = hashlib.sha256(content).digest()
     return int.from_bytes(digest[:8]), int.from_bytes(digest[8:16])
@@ -344,7 +344,7 @@ def negative_log_likelihood(logits: Tensor, frames: Tensor) -> Tensor:
 
     Args:
         logits: as `VideoPixelNetwork.teacher_forced` returns them, (batch, time, n, height, width).
-        frames: what came, (batch, time, 1, height, width), in [0, 1].
+        frames: the true frames, (batch, time, 1, height, width), in [0, 1].
     """
     logits = logits.to(frames)
     if logits.shape[2] == 1:

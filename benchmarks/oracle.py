@@ -1,7 +1,7 @@
-"""Eq. 8 to 11 in float64, explicit and slow: the one thing that every faster path is checked against.
+"""Eq. 8 to 11 in float64, explicit and slow: the reference for every faster implementation.
 
-Every kernel K(i) is built at its full size i (S - 1) + 1 and applied at that size. `*` is PyTorch's
-convolution (a correlation), of which two in a row are one with the convolved kernels. NumPy only.
+Every kernel K(i) is built and applied at its full size i (S - 1) + 1. `*` is PyTorch's convolution (a
+correlation); two in a row equal one with the convolution of their kernels. It uses NumPy only.
 """
 
 import numpy as np
@@ -98,7 +98,7 @@ def preactivations(
 
 
 def border(size: int, order: int) -> int:
-    """Return how many pixels at the border the two ways of padding may differ in."""
+    """Return the width of the border, in pixels, where the two ways of padding may differ."""
     return order * (size // 2)
 
 

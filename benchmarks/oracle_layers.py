@@ -1,15 +1,15 @@
-"""Layers of our models in the terms of the oracle, which is NumPy alone."""
+"""Evaluates layers of our models with the oracle, which uses NumPy only."""
 
 import numpy as np
 from torch import Tensor
 
+from benchmarks import oracle
 from convttlstm.models.conv_lstm import ConvLstmCell
 from convttlstm.models.conv_tt_lstm import ConvTtLstmCell
-from tests import oracle
 
 
 def as_arrays(cell: ConvTtLstmCell, in_channels: int) -> dict[str, list[np.ndarray] | np.ndarray]:
-    """The cell's weights by the names of the paper's equations."""
+    """Return the cell's weights, named as in the paper's equations."""
     w, first, bias = (part.detach().cpu().numpy() for part in cell.gates.kernels())
     assert w.shape[1] == in_channels
     factors = [factor.weight.detach().cpu().numpy() for factor in cell.factors]
@@ -25,9 +25,9 @@ def as_arrays(cell: ConvTtLstmCell, in_channels: int) -> dict[str, list[np.ndarr
 
 
 def hidden_by_oracle(layer: ConvLstmCell | ConvTtLstmCell, frames: Tensor) -> np.ndarray:
-    """The hidden state after the last of some inputs, (hidden, height, width), in float64.
+    """Return the hidden state after the last input, (hidden, height, width), in float64.
 
-    Exact away from the border, by `oracle.border` and half a window for each time step.
+    It is exact except for a border, of `oracle.border` and half a window for each time step.
     """
     steps = layer.steps if isinstance(layer, ConvTtLstmCell) else 1
     cell = np.zeros((layer.hidden_channels, *frames.shape[-2:]))
