@@ -24,14 +24,19 @@ from convttlstm.files import UserError, atomic_path, read_text, sha256_of, write
 from convttlstm.markup import Document, Row, Table
 from convttlstm.planning.clock import read_times
 from convttlstm.records import restore
+from convttlstm.reporting import find_report
 from convttlstm.reporting.cells import capital
 from convttlstm.reporting.drawing import save, styled
+from convttlstm.reporting.report import write_report
+from convttlstm.results import Scale
 from convttlstm.training.history import best_epoch
 from convttlstm.training.locks import archive, run_lock
 from tests.conftest import Project
 from tests.fuzz import fault_of, mutants
 from tests.fuzz_files import faults as damages
+from tests.reports import NO_BENCHMARKS, settings_with
 from tests.unit.test_records import KEPT, TRAVELS
+from tests.unit.test_reporting import DATASET, RUNS, make_results
 
 ROOT = Path(__file__).parents[2]
 
@@ -314,6 +319,33 @@ def test_a_negative_place_is_a_wrong_argument(option: str, capsys: pytest.Captur
         main(["try", *(text for pair in (arguments | places).items() for text in pair)])
     assert stopped.value.code == 2
     assert option in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("rung", "place"), [(9, 0), (0, 99), (10**30, 10**30)])
+def test_a_place_that_no_search_has_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], rung: int, place: int
+) -> None:
+    arguments = {"--config": ROOT / "config/paper.yaml", "--dataset": "moving_mnist_2", "--data": tmp_path}
+    arguments |= {"--runs": tmp_path, "--role": "conv_tt_lstm", "--rung": rung, "--place": place}
+    arguments["-o"] = tmp_path / "tried.json"
+    assert main(["try", *(str(part) for pair in arguments.items() for part in pair)]) == 1
+    said = capsys.readouterr().err
+    assert f"round {rung} has no place {place}" in said and said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_report_s_files_lie_where_it_says(tmp_path: Path, elsewhere: bool) -> None:
+    """With --output they lie below that folder, and nothing of the scale's own changes."""
+    results = make_results(tmp_path / "demo")
+    before = {path: path.read_bytes() for path in results.rglob("*") if path.is_file()}
+    scale = Scale("demo", settings_with(DATASET, RUNS), results, ROOT / "data/paper", NO_BENCHMARKS)
+    folder = tmp_path / "elsewhere" if elsewhere else results
+    written = write_report(find_report("summary"), scale, "", folder)
+    assert len(written) == 2 + len(RUNS)
+    assert all(path.is_relative_to(folder) and path.is_file() for path in written)
+    after = {path: path.read_bytes() for path in results.rglob("*") if path.is_file()}
+    assert (after == before) == elsewhere
 
 
 def test_a_fault_of_ours_is_one_line_that_names_a_log(
