@@ -10,14 +10,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
+from PIL import Image
 
 from convttlstm import hub
 from convttlstm.cli import main
 from convttlstm.config import load_settings, settings_of_scale
 from convttlstm.data.arrays import map_array
+from convttlstm.data.frames import boundaries_of, decode
+from convttlstm.data.something import read_labels
 from convttlstm.data.verify import verify_data
 from convttlstm.data.videos import Source, _read_split_file
 from convttlstm.files import UserError, atomic_path, read_text, sha256_of, write_text
@@ -243,6 +247,27 @@ def _zip_with_damage(path: Path) -> None:
     path.write_bytes(content)
 
 
+def _labels_with_damage(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("train.json", "[]")
+    path.write_bytes(path.read_bytes().replace(b"[]", b"[)", 1))
+
+
+def _picture_of_a_bomb(path: Path) -> None:
+    """A few bytes that would become twelve gigabytes."""
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(path)
+    content = path.read_bytes()
+    place = content.index(b"\xff\xc0") + 5  # height and width
+    path.write_bytes(content[:place] + b"\xff\xff\xff\xff" + content[place + 4 :])
+
+
+def _array_of_a_terabyte(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive, archive.open("a.npy", "w") as file:
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": "|u1", "fortran_order": False, "shape": (2**40, 8, 8)}
+        )
+
+
 def _description(path: Path) -> None:
     path.with_name(hub.WEIGHTS).write_bytes(b"")
     described = {"sha256": sha256_of(path.with_name(hub.WEIGHTS)), "name": "conv_lstm"}
@@ -257,6 +282,10 @@ def _description(path: Path) -> None:
         ("history.csv", b"epoch,validation_loss\n", lambda path: best_epoch(path.parent)),
         ("x/manifest.json", b'"x"', lambda path: verify_data(path.parents[1])),
         ("x.npy", b"\x93NUMPY\x01\0\x10\0{'descr': '|u1',\n", lambda path: map_array(path, "")),
+        ("labels.zip", _labels_with_damage, lambda path: read_labels(path.parent, "train.json")),
+        ("1.jpg", _picture_of_a_bomb, lambda path: list(decode(str(path.parent), (8, 8)))),
+        ("x.npz", _zip_with_damage, lambda path: boundaries_of(path, "thw", 1)),
+        ("x.npz", _array_of_a_terabyte, lambda path: boundaries_of(path, "thw", 1)),
         ("x.zip", _zip_with_damage, lambda path: Source("x", "train", path, "x.avi").open()),
         (hub.DESCRIPTION, _description, lambda path: hub.load(path.parent)),
         ("times.csv", b"system,size\na,1\nb,2,3\n", read_times),

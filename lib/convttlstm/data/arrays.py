@@ -86,12 +86,15 @@ def _numpy(path: Path) -> np.ndarray:
         loaded = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return loaded
-        if len(loaded.files) != 1:
-            raise UserError(f"it holds {len(loaded.files)} arrays; keep one")
-        array: np.ndarray = loaded[loaded.files[0]]
-        return array
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"it is no array of numbers ({error})") from None
+        with loaded:
+            if len(loaded.files) != 1:
+                raise UserError(f"it holds {len(loaded.files)} arrays; keep one")
+            array: np.ndarray = loaded[loaded.files[0]]
+            return array
+    except UserError:
+        raise
+    except Exception as error:  # as in map_array; and of a .npz file those of zip and of memory
+        raise UserError(f"it is no array of numbers ({shortened(error)})") from None
 
 
 def _hdf5(path: Path) -> Any:
