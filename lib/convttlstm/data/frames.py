@@ -1,4 +1,4 @@
-"""Frames of whatever holds them: a video, a folder of pictures, an array; resized, as bytes."""
+"""Read frames from videos, folders of pictures and arrays; resized, as bytes."""
 
 import hashlib
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Something-Something V2's files as they are handed out: labels, and an archive of clips in parts.
+"""Read the files in which Something-Something V2 is distributed: labels, and an archive of clips in parts.
 
 Labels are JSON files with the official names or short ones (train.json), in the folder, in its folder labels
 or in the zip package of labels. Clips lie in a folder, or in a gzipped tar archive that is cut into numbered
@@ -46,15 +46,15 @@ def read_label_file(raw: Path, name: str) -> tuple[Path, Any]:
             for member in archive.namelist():
                 if PurePosixPath(member).name in names and "__MACOSX" not in member:
                     return package, _json(package, _content(package, archive, member))
-    mend = LABELS if (raw / CLIPS).is_dir() or parts_in(raw) else REGISTER
-    raise UserError(f"{raw}: no labels {' or '.join(names)}, nor a zip package of labels; {mend}")
+    fix = LABELS if (raw / CLIPS).is_dir() or parts_in(raw) else REGISTER
+    raise UserError(f"{raw}: no labels {' or '.join(names)}, nor a zip package of labels; {fix}")
 
 
 def _opened(package: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(package)
     except (OSError, zipfile.BadZipFile) as error:
-        raise UserError(f"{package}: not a whole zip package ({error}); fetch it anew") from None
+        raise UserError(f"{package}: not a whole zip package ({error}); fetch it again") from None
 
 
 def _content(package: Path, archive: zipfile.ZipFile, member: str) -> bytes:
@@ -145,7 +145,7 @@ def _extract_tar(
         at = parts[min(joined.opened, len(parts)) - 1]
         if joined.ended and not cut:
             raise UserError(
-                f"{at}: the archive does not end with it; fetch {at.name} and what follows it anew; the "
+                f"{at}: the archive does not end with it; fetch {at.name} and what follows it again; the "
                 f"clips before that are in {folder}"
             ) from None
         for path in set(folder.glob("*")) - before:  # may hold what was damaged
@@ -155,7 +155,7 @@ def _extract_tar(
             if cut
             else f"it or the part before it ({shortened(error)})"
         )
-        raise UserError(f"{at}: the archive is damaged: {damaged}; fetch that anew") from None
+        raise UserError(f"{at}: the archive is damaged: {damaged}; fetch that part again") from None
 
 
 def _reader(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Callable[[], bytes]:
@@ -168,7 +168,7 @@ def _reader(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Callable[[], b
 
 
 class _Joined(io.RawIOBase):
-    """Files read one after the other, as if they were one.
+    """Several files, read as one.
 
     Attributes:
         opened: how many were opened so far.
