@@ -83,15 +83,18 @@ def open_array(path: Path, axes: str | None) -> StoredArray:
 
 
 def _numpy(path: Path) -> np.ndarray:
+    array: np.ndarray
     try:
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded:
-            if len(loaded.files) != 1:
-                raise UserError(f"it holds {len(loaded.files)} arrays; keep one")
-            array: np.ndarray = loaded[loaded.files[0]]
-            return array
+        with path.open("rb") as file:  # NumPy would leave a damaged .npz file open
+            if file.read(2) != b"PK":
+                array = np.load(path, mmap_mode="r", allow_pickle=False)
+                return array
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as loaded:
+                if len(loaded.files) != 1:
+                    raise UserError(f"it holds {len(loaded.files)} arrays; keep one")
+                array = loaded[loaded.files[0]]
+                return array
     except UserError:
         raise
     except Exception as error:  # as in map_array; and of a .npz file those of zip and of memory
