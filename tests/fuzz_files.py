@@ -10,7 +10,9 @@ import io
 import json
 import os
 import random
+import shutil
 import sys
+import tarfile
 import tempfile
 import traceback
 import warnings
@@ -19,16 +21,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import torch
+from PIL import Image
 
 from convttlstm import hub
 from convttlstm.config import Videos, load_settings, read_run, read_winners, resolve_run
 from convttlstm.config.something import read_categories
 from convttlstm.data.clips import open_clips
 from convttlstm.data.digits import read_idx
+from convttlstm.data.frames import boundaries_of
 from convttlstm.data.inventory import inventory
 from convttlstm.data.kth import parse_boundaries
+from convttlstm.data.layout import SOMETHING_CLIPS
 from convttlstm.data.something import read_labels
 from convttlstm.data.something_files import extract_parts
 from convttlstm.data.verify import verify_data
@@ -128,7 +134,9 @@ def _other_value(content: bytes, chance: random.Random) -> bytes:
 
 def kinds(project: Project) -> dict[str, tuple[Path, Read]]:
     """Return a whole file of each kind, and what reads it; `project` is a new one."""
-    return _of_a_run(project) | _of_data(project.folder / "raw") | _of_others(project.folder)
+    raw = project.folder / "raw"
+    found = _of_a_run(project) | _of_data(raw) | _of_pictures_and_arrays(raw) | _of_packages(raw)
+    return found | _of_others(project.folder)
 
 
 def _of_a_run(project: Project) -> dict[str, tuple[Path, Read]]:
@@ -241,6 +249,91 @@ def _of_data(raw: Path) -> dict[str, tuple[Path, Read]]:
     part.write_bytes((ROOT / "data/embedded/labels-idx1-ubyte.gz").read_bytes())
     found["clips' archive"] = part, lambda path: extract_parts([path], raw.parent / "clips", {"1"})
     return found
+
+
+def _of_pictures_and_arrays(raw: Path) -> dict[str, tuple[Path, Read]]:
+    """Return pictures of a folder, and arrays of each type in each layout."""
+    found: dict[str, tuple[Path, Read]] = {}
+
+    def reader(axes: str | None, colour: bool, of_folder: bool) -> Read:
+        settings = {"kind": "videos", "title": "x", "folder": str(raw), "size": 16, "axes": axes}
+        dataset = Videos.model_validate(settings | {"colour": colour})
+
+        def read(path: Path) -> None:
+            source = path.parent if of_folder else path
+            boundaries_of(source, axes, 1)
+            prepare_video(dataset, Source(source.name, "train", source), raw.parent / "arrays")
+
+        return read
+
+    pictures = noise(3, 16, seed=3, colour=True)
+    deep = np.arange(256, dtype=np.uint16).reshape(16, 16) * 257
+    for name, suffix, picture in (
+        ("colour", ".png", pictures[0]),
+        ("grey", ".png", pictures[0, :, :, 0]),
+        ("16 bits", ".png", deep),
+        ("colour", ".jpg", pictures[0]),
+    ):
+        path = raw / f"pictures {name}{suffix}" / f"2{suffix}"
+        path.parent.mkdir()
+        for number in range(1, 4):
+            Image.fromarray(picture).save(path.with_stem(str(number)))
+        found[f"picture, {name} {suffix}"] = path, reader(None, name == "colour", of_folder=True)
+    clips = np.random.default_rng(4).integers(256, size=(2, 3, 3, 16, 16), dtype=np.uint8)
+    types = {"uint8": 1, "uint16": 257, "float32": 1 / 255, "float64": 1 / 255}
+    for (kind, factor), axes in zip(types.items(), ("stchw", "tshw", "thwc", "thw"), strict=True):
+        kept = clips if "c" in axes else clips[:, :, 0]
+        kept = kept if "s" in axes else kept[0]
+        letters = [letter for letter in "stchw" if letter in axes]
+        array = (kept.transpose([letters.index(letter) for letter in axes]).astype(float) * factor).astype(
+            kind
+        )
+        for suffix in (".npy", ".npz", ".h5"):
+            path = raw / f"array {kind}{suffix}" / f"clips{suffix}"
+            path.parent.mkdir()
+            if suffix == ".h5":
+                with h5py.File(path, "w") as file:
+                    file.create_dataset("frames", data=array, chunks=True, compression="gzip")
+            else:
+                save = {".npy": np.save, ".npz": np.savez_compressed if "s" in axes else np.savez}[suffix]
+                save(path, array)
+            found[f"array, {kind} {axes} {suffix}"] = path, reader(axes, "c" in axes, of_folder=False)
+    return found
+
+
+def _of_packages(raw: Path) -> dict[str, tuple[Path, Read]]:
+    """Return the zip packages that Something-Something is handed out in."""
+    labels, part, clips = (raw / name for name in ("labels", "part", "clips"))
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as archive:
+        archive.add(raw / "video.webm", f"{SOMETHING_CLIPS}/1.webm")
+    listed = json.dumps([{"id": "1", "template": "Pushing [something]"}])
+    name = f"{SOMETHING_CLIPS}-00"
+    packages = {
+        labels / "package-labels.zip": ("labels/train.json", listed),
+        part / f"{name}.zip": (name, content.getvalue()),
+        clips / f"{name}.zip": (f"{SOMETHING_CLIPS}/1.webm", (raw / "video.webm").read_bytes()),
+    }
+    for path, (member, written) in packages.items():
+        path.parent.mkdir()
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+            file.writestr(member, written)
+
+    def extract(path: Path) -> None:
+        try:
+            extract_parts([path], path.parent / "out", {"1"})
+        finally:
+            shutil.rmtree(path.parent / "out", ignore_errors=True)
+
+    first, second, third = packages
+    return {
+        "package of labels": (
+            first,
+            lambda path: read_labels(path.parent, "something-something-v2-train.json"),
+        ),
+        "package of a part": (second, extract),
+        "package of clips": (third, extract),
+    }
 
 
 def _encode(path: Path, codec: str) -> None:

@@ -3,6 +3,7 @@
 import io
 import struct
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -16,15 +17,32 @@ from convttlstm.data.frames import decode
 from convttlstm.data.videos import folder_sources, prepare_videos
 from convttlstm.files import UserError
 
-CODECS = {".mp4": "libx264", ".mkv": "libx264", ".webm": "libvpx-vp9", ".avi": "mpeg4", ".mov": "mpeg4"}
+CODECS = {
+    ".mp4": "libx264",
+    ".mkv": "libx264",
+    ".webm": "libvpx-vp9",
+    ".avi": "mpeg4",
+    ".mov": "mpeg4",
+    ".flv": "flv",
+    ".wmv": "wmv2",
+    ".ts": "libx264",
+    ".mpg": "mpeg2video",
+}
 
 
-def write(path: Path, frames: list[np.ndarray | None], codec: str = "", pix_fmt: str = "yuv420p") -> Path:
-    """Write RGB frames (height, width, 3); None is a moment without a picture."""
+def write(
+    path: Path,
+    frames: list[np.ndarray | None],
+    codec: str = "",
+    pix_fmt: str = "yuv420p",
+    aspect: Fraction = Fraction(1),
+) -> Path:
+    """Write RGB frames (height, width, 3); None is a moment without a picture, `aspect` a pixel's."""
     shape = next(frame.shape for frame in frames if frame is not None)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec or CODECS[path.suffix], rate=25)
         stream.height, stream.width, stream.pix_fmt = shape[0], shape[1], pix_fmt
+        stream.codec_context.sample_aspect_ratio = aspect
         for time, frame in enumerate(frames):
             if frame is not None:
                 picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
@@ -49,29 +67,45 @@ def turn(path: Path, matrix: tuple[int, ...]) -> None:
 ONE = 1 << 16
 
 
-@pytest.mark.parametrize(
-    ("matrix", "quarters"),
-    [
-        ((ONE, 0, 0, 0, ONE, 0, 0, 0, 1 << 30), 0),
-        ((0, ONE, 0, -ONE, 0, 0, ONE, 0, 1 << 30), 1),
-        ((-ONE, 0, 0, 0, -ONE, 0, ONE, ONE, 1 << 30), 2),
-        ((0, -ONE, 0, ONE, 0, 0, 0, ONE, 1 << 30), 3),
-    ],
-)
+# As the matrix in the header says it, and how that picture is stored.
+ORIENTATIONS: dict[str, tuple[tuple[int, int, int, int], Callable[[np.ndarray], np.ndarray]]] = {
+    "upright": ((1, 0, 0, 1), lambda upright: upright),
+    "quarter": ((0, 1, -1, 0), lambda upright: np.rot90(upright, 1)),
+    "half": ((-1, 0, 0, -1), lambda upright: np.rot90(upright, 2)),
+    "three quarters": ((0, -1, 1, 0), lambda upright: np.rot90(upright, 3)),
+    "mirrored": ((-1, 0, 0, 1), lambda upright: upright[:, ::-1]),
+    "upside down": ((1, 0, 0, -1), lambda upright: upright[::-1]),
+    "transposed": ((0, 1, 1, 0), lambda upright: upright.swapaxes(0, 1)),
+    "transposed and turned": ((0, -1, -1, 0), lambda upright: upright[::-1, ::-1].swapaxes(0, 1)),
+}
+
+
+@pytest.mark.parametrize("name", ORIENTATIONS)
 @pytest.mark.parametrize("colour", [False, True])
-def test_pictures_stand_upright(tmp_path: Path, matrix: tuple[int, ...], quarters: int, colour: bool) -> None:
-    """A phone turned by quarters of a circle: white is up, and left of the middle is a darker half."""
-    upright = np.zeros((64, 64, 3), np.uint8)
-    upright[:32] = 255
-    upright[:32, :32] = 128
-    stored = np.ascontiguousarray(np.rot90(upright, quarters))
-    path = write(tmp_path / "phone.mp4", [stored] * 3)
-    turn(path, matrix)
-    for frame in decode(str(path), (32, 32), colour):
-        assert frame.shape == (3 if colour else 1, 32, 32)
-        np.testing.assert_allclose(frame[:, 2:14, 2:14], 128, atol=6)
-        np.testing.assert_allclose(frame[:, 2:14, 18:30], 255, atol=6)
-        np.testing.assert_allclose(frame[:, 18:30], 0, atol=6)
+def test_pictures_stand_upright(tmp_path: Path, name: str, colour: bool) -> None:
+    """White is up, and left of the middle is a darker half."""
+    (a, b, c, d), store = ORIENTATIONS[name]
+    upright = np.zeros((48, 64, 3), np.uint8)
+    upright[:24] = 255
+    upright[:24, :32] = 128
+    path = write(tmp_path / "phone.mp4", [np.ascontiguousarray(store(upright))] * 3)
+    turn(path, (a * ONE, b * ONE, 0, c * ONE, d * ONE, 0, 0, 0, 1 << 30))
+    for frame in decode(str(path), (24, 32), colour):
+        assert frame.shape == (3 if colour else 1, 24, 32)
+        np.testing.assert_allclose(frame[:, 2:10, 2:14], 128, atol=6)
+        np.testing.assert_allclose(frame[:, 2:10, 18:30], 255, atol=6)
+        np.testing.assert_allclose(frame[:, 14:], 0, atol=6)
+
+
+@pytest.mark.parametrize("crop", [False, True])
+def test_pixels_that_are_no_squares_are_cut_as_they_are_shown(tmp_path: Path, crop: bool) -> None:
+    """Stored at half its width, a white square becomes a square; grey bars at its sides are cut off."""
+    picture = np.full((64, 64, 3), 128, np.uint8)  # shown 128 wide
+    picture[:, 16:48] = 255
+    path = write(tmp_path / "wide pixels.mp4", [picture], aspect=Fraction(2))
+    (frame,) = decode(str(path), (32, 32), crop=crop)
+    np.testing.assert_allclose(frame[0, :, 10:22], 255, atol=6)
+    np.testing.assert_allclose(frame[0, :, :6], 255 if crop else 128, atol=6)
 
 
 @pytest.mark.parametrize("pix_fmt", ["gray10le", "gray12le", "gray16le"])
@@ -108,6 +142,62 @@ def test_a_file_that_was_cut_is_refused_in_every_container(tmp_path: Path, suffi
         with pytest.raises(UserError) as error:
             list(frames_of(video))
         assert "\n" not in str(error.value)
+
+
+def live(path: Path) -> Path:
+    """Write a WebM as a browser records it, whose lengths stay unknown."""
+    written = io.BytesIO()
+    written.seekable = lambda: False  # type: ignore[method-assign]
+    frames = noise(40)
+    with av.open(written, "w", format="webm") as container:
+        stream = container.add_stream("libvpx", rate=25, width=64, height=64, pix_fmt="yuv420p")
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    path.write_bytes(written.getvalue())
+    return path
+
+
+def without_ftyp(path: Path) -> Path:
+    """Write a MOV as QuickTime did before 2001, without the box that names the format."""
+    path.write_bytes(write(path, noise(40)).read_bytes().replace(b"ftyp", b"free", 1))
+    return path
+
+
+def large(path: Path) -> Path:
+    """Write an AVI in two parts, as those of more than a gigabyte are."""
+    content = write(path, noise(40)).read_bytes()
+    start = content.index(b"movi") + 4
+    end = start + int.from_bytes(content[start - 8 : start - 4], "little") - 4
+    at, chunks = start, []
+    while at < end:
+        size = 8 + int.from_bytes(content[at + 4 : at + 8], "little")
+        chunks.append(content[at : at + size + size % 2])
+        at += size + size % 2
+    first, second = b"".join(chunks[:20]), b"".join(chunks[20:])
+    head = content[12 : start - 12]
+
+    def riff(kind: bytes, before: bytes, frames: bytes) -> bytes:
+        movi = b"LIST" + (4 + len(frames)).to_bytes(4, "little") + b"movi" + frames
+        return b"RIFF" + (4 + len(before) + len(movi)).to_bytes(4, "little") + kind + before + movi
+
+    path.write_bytes(riff(b"AVI ", head, first) + riff(b"AVIX", b"", second))
+    return path
+
+
+@pytest.mark.parametrize(("make", "suffix"), [(live, ".webm"), (without_ftyp, ".mov"), (large, ".avi")])
+def test_rare_layouts_are_read_and_their_cuts_refused(
+    tmp_path: Path, make: Callable[[Path], Path], suffix: str
+) -> None:
+    path = make(tmp_path / f"rare{suffix}")
+    content = path.read_bytes()
+    assert sum(1 for _ in frames_of(path)) == 40
+    for kept in (0.3, 0.6, 0.9, 0.99):
+        path.write_bytes(content[: int(kept * len(content))])
+        with pytest.raises(UserError):
+            list(frames_of(path))
+    path.write_bytes(content + b"appended by a camera" * 9)
+    assert sum(1 for _ in frames_of(path)) == 40
 
 
 @pytest.mark.parametrize("content", [b"", b"RIFF", b"\x1a\x45\xdf\xa3" * 9, b"\0\0\0\0ftyp", b"\xff" * 5000])

@@ -281,6 +281,10 @@ def test_hdf5_files_that_hold_no_single_array_are_refused_in_one_line(tmp_path: 
                 file[name] = noise(4, SIZE, 0)
         with pytest.raises(UserError, match=said):
             frames_of(path)
+    with h5py.File(path, "w") as file:
+        file["nothing"] = h5py.Empty("f")
+    with pytest.raises(UserError, match=r"its shape is \(\)"):
+        frames_of(path)
     write_hdf5(path, noise(40, 64, 0))
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])

@@ -10,28 +10,37 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
+from PIL import Image
 
 from convttlstm import hub
 from convttlstm.cli import main
 from convttlstm.config import load_settings, settings_of_scale
 from convttlstm.data.arrays import map_array
+from convttlstm.data.frames import boundaries_of, decode
+from convttlstm.data.something import read_labels
 from convttlstm.data.verify import verify_data
 from convttlstm.data.videos import Source, _read_split_file
 from convttlstm.files import UserError, atomic_path, read_text, sha256_of, write_text
 from convttlstm.markup import Document, Row, Table
 from convttlstm.planning.clock import read_times
 from convttlstm.records import restore
+from convttlstm.reporting import find_report
 from convttlstm.reporting.cells import capital
 from convttlstm.reporting.drawing import save, styled
+from convttlstm.reporting.report import write_report
+from convttlstm.results import Scale
 from convttlstm.training.history import best_epoch
 from convttlstm.training.locks import archive, run_lock
 from tests.conftest import Project
 from tests.fuzz import fault_of, mutants
 from tests.fuzz_files import faults as damages
+from tests.reports import NO_BENCHMARKS, settings_with
 from tests.unit.test_records import KEPT, TRAVELS
+from tests.unit.test_reporting import DATASET, RUNS, make_results
 
 ROOT = Path(__file__).parents[2]
 
@@ -238,6 +247,27 @@ def _zip_with_damage(path: Path) -> None:
     path.write_bytes(content)
 
 
+def _labels_with_damage(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("train.json", "[]")
+    path.write_bytes(path.read_bytes().replace(b"[]", b"[)", 1))
+
+
+def _picture_of_a_bomb(path: Path) -> None:
+    """A few bytes that would become twelve gigabytes."""
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(path)
+    content = path.read_bytes()
+    place = content.index(b"\xff\xc0") + 5  # height and width
+    path.write_bytes(content[:place] + b"\xff\xff\xff\xff" + content[place + 4 :])
+
+
+def _array_of_a_terabyte(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive, archive.open("a.npy", "w") as file:
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": "|u1", "fortran_order": False, "shape": (2**40, 8, 8)}
+        )
+
+
 def _description(path: Path) -> None:
     path.with_name(hub.WEIGHTS).write_bytes(b"")
     described = {"sha256": sha256_of(path.with_name(hub.WEIGHTS)), "name": "conv_lstm"}
@@ -252,6 +282,10 @@ def _description(path: Path) -> None:
         ("history.csv", b"epoch,validation_loss\n", lambda path: best_epoch(path.parent)),
         ("x/manifest.json", b'"x"', lambda path: verify_data(path.parents[1])),
         ("x.npy", b"\x93NUMPY\x01\0\x10\0{'descr': '|u1',\n", lambda path: map_array(path, "")),
+        ("labels.zip", _labels_with_damage, lambda path: read_labels(path.parent, "train.json")),
+        ("1.jpg", _picture_of_a_bomb, lambda path: list(decode(str(path.parent), (8, 8)))),
+        ("x.npz", _zip_with_damage, lambda path: boundaries_of(path, "thw", 1)),
+        ("x.npz", _array_of_a_terabyte, lambda path: boundaries_of(path, "thw", 1)),
         ("x.zip", _zip_with_damage, lambda path: Source("x", "train", path, "x.avi").open()),
         (hub.DESCRIPTION, _description, lambda path: hub.load(path.parent)),
         ("times.csv", b"system,size\na,1\nb,2,3\n", read_times),
@@ -314,6 +348,33 @@ def test_a_negative_place_is_a_wrong_argument(option: str, capsys: pytest.Captur
         main(["try", *(text for pair in (arguments | places).items() for text in pair)])
     assert stopped.value.code == 2
     assert option in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("rung", "place"), [(9, 0), (0, 99), (10**30, 10**30)])
+def test_a_place_that_no_search_has_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], rung: int, place: int
+) -> None:
+    arguments = {"--config": ROOT / "config/paper.yaml", "--dataset": "moving_mnist_2", "--data": tmp_path}
+    arguments |= {"--runs": tmp_path, "--role": "conv_tt_lstm", "--rung": rung, "--place": place}
+    arguments["-o"] = tmp_path / "tried.json"
+    assert main(["try", *(str(part) for pair in arguments.items() for part in pair)]) == 1
+    said = capsys.readouterr().err
+    assert f"round {rung} has no place {place}" in said and said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_report_s_files_lie_where_it_says(tmp_path: Path, elsewhere: bool) -> None:
+    """With --output they lie below that folder, and nothing of the scale's own changes."""
+    results = make_results(tmp_path / "demo")
+    before = {path: path.read_bytes() for path in results.rglob("*") if path.is_file()}
+    scale = Scale("demo", settings_with(DATASET, RUNS), results, ROOT / "data/paper", NO_BENCHMARKS)
+    folder = tmp_path / "elsewhere" if elsewhere else results
+    written = write_report(find_report("summary"), scale, "", folder)
+    assert len(written) == 2 + len(RUNS)
+    assert all(path.is_relative_to(folder) and path.is_file() for path in written)
+    after = {path: path.read_bytes() for path in results.rglob("*") if path.is_file()}
+    assert (after == before) == elsewhere
 
 
 def test_a_fault_of_ours_is_one_line_that_names_a_log(

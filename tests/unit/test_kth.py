@@ -141,7 +141,7 @@ FIRST = "person01_boxing_d1_uncomp.avi"
         ({FIRST: f"../{FIRST}"}, r"boxing\.zip: holds '\.\./person01.*which points outside"),
         ({FIRST: f"/{FIRST}"}, r"boxing\.zip: holds '/person01.*which points outside"),
         ({FIRST: None}, "1 of 8 videos are missing: person01_boxing_d1; "),
-        ({FIRST: "Person1_boxing_d1.avi"}, r"boxing\.zip: 'Person1_boxing_d1\.avi' is no name of KTH's"),
+        ({FIRST: "Person1_boxing_d1.avi"}, r"boxing\.zip: 'Person1_boxing_d1\.avi' is not a name of KTH"),
         ({FIRST: "person01_boxing_d2_uncomp.avi"}, "1 of 8 videos are missing: person01_boxing_d1; "),
     ],
 )

@@ -193,6 +193,25 @@ def test_a_full_disk_leaves_the_checkpoint_before_intact(trained):
 
 
 @pytest.mark.slow
+def test_a_full_disk_while_weights_are_published_is_one_line(trained):
+    """safetensors has an error of its own for it."""
+    project, undisturbed, folder = trained
+    shutil.copytree(undisturbed, folder)
+    (folder / "best.safetensors").unlink()
+    limit = len(weights(undisturbed)) // 2
+
+    def full() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    failed = project.spawn("train", *project.run_arguments(folder, RUN), preexec_fn=full)
+    assert failed.returncode == 1 and failed.stderr.count("\n") == 1
+    assert "best.safetensors: cannot be written" in failed.stderr
+    assert not (folder / "best.safetensors").exists() and not list(folder.glob(".*.tmp"))
+    assert project.train(folder).returncode == 0
+    assert_same_run(folder, undisturbed)
+
+
+@pytest.mark.slow
 def test_a_finished_run_is_published_again_and_other_settings_start_anew(trained):
     project, undisturbed, folder = trained
     shutil.copytree(undisturbed, folder)

@@ -312,9 +312,12 @@ def test_parts_of_an_archive_are_read_as_one(raw, tmp_path):
     ("damage", "says"),
     [
         ("lacks the second", r"of the archive's parts \S+-01 is missing; fetch that"),
-        ("lacks the last", r"does not end with it; fetch \S+-01(\.zip)? and what follows it anew"),
-        ("second cut", r"the archive is damaged: \S+-01(\.zip)? is smaller than the others; fetch that anew"),
-        ("last cut", r"does not end with it; fetch \S+-02(\.zip)? and what follows it anew"),
+        ("lacks the last", r"does not end with it; fetch \S+-01(\.zip)? and what follows it again"),
+        (
+            "second cut",
+            r"the archive is damaged: \S+-01(\.zip)? is smaller than the others; fetch that part again",
+        ),
+        ("last cut", r"does not end with it; fetch \S+-02(\.zip)? and what follows it again"),
     ],
 )
 def test_the_part_that_is_missing_or_damaged_is_named(raw, tmp_path, zipped, damage, says):

@@ -20,9 +20,10 @@ PLACES = [
 ]
 # Parts that were not rewritten yet. Remove a line when its part is done.
 NOT_DONE = [
-    "lib/convttlstm/data",
     "lib/convttlstm/reporting",
 ]
+# A method of Python's files.
+ALLOWED = re.compile(r"\.tell\(\)")
 WORDS = {
     r"judg(e|es|ed|ing|ement\w*)": "evaluate, decide, verdict",
     r"beside": "next to, with",
@@ -49,7 +50,7 @@ def private_words(path: Path) -> list[str]:
     return [
         f"{path}:{number}: {match[0]}"
         for number, line in lines
-        for match in [*PRIVATE.finditer(line), *NOUN.finditer(line)]
+        for match in [*PRIVATE.finditer(ALLOWED.sub("", line)), *NOUN.finditer(line)]
     ]
 
 

@@ -1,1 +1,1 @@
-"""From raw files to clips: sources, one module a data set, the clip reader."""
+"""Raw files, prepared arrays and batches: one module per data set, and the readers they share."""

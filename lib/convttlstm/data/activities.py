@@ -1,4 +1,4 @@
-"""First parts of labelled clips, decoded when they are asked for."""
+"""Decode the first parts of labelled clips on demand."""
 
 import signal
 from collections.abc import Generator, Sequence
@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from convttlstm.config import Dataset as Settings
 from convttlstm.config import Something
-from convttlstm.data.clips import MEND, as_floats
+from convttlstm.data.clips import FIX, as_floats
 from convttlstm.data.decoding import frames_of, picture
 from convttlstm.data.something import frames_seen
 from convttlstm.files import UserError, read_json
@@ -68,7 +68,7 @@ class Activities:
         assert isinstance(dataset, Something)  # no other kind has labelled clips
         path = folder / "manifest.json"
         if not path.is_file():
-            raise UserError(f"{path}: no such file; {MEND}")
+            raise UserError(f"{path}: no such file; {FIX}")
         manifest = read_json(path)
         try:
             entry, self._folder = manifest["splits"][split], Path(manifest["folder"])
@@ -79,7 +79,7 @@ class Activities:
             self.labels = np.array([clip["label"] for clip in own])
             self._lengths = [clip["frames"] for clip in own]
         except (KeyError, TypeError) as error:
-            raise UserError(f"{path}: no list of labelled clips ({error}); {MEND} anew") from None
+            raise UserError(f"{path}: no list of labelled clips ({error}); {FIX} again") from None
         self.dataset = dataset
 
     def __len__(self) -> int:
@@ -117,7 +117,7 @@ class Activities:
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
         if number < part.seen - 1:
-            raise UserError(f"{path}: has {number + 1} frames, fewer than it had; {MEND} anew")
+            raise UserError(f"{path}: has {number + 1} frames, fewer than it had; {FIX} again")
         last = min(number, part.seen + horizon - 1)
         future = [min(part.seen + i, last) for i in range(horizon)]
         return np.stack([frames[i] for i in [*instants, *future]])

@@ -1,4 +1,4 @@
-"""Arrays on disk: NumPy's files and HDF5's, whatever the order of their axes."""
+"""Open arrays in NumPy and HDF5 files, with axes in any order."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,16 +10,16 @@ from convttlstm.config.videos import AXES, HDF5
 from convttlstm.files import UserError, listed, shortened
 
 
-def map_array(path: Path, mend: str) -> Any:
+def map_array(path: Path, fix: str) -> Any:
     """Return the numpy array of a .npy file, mapped into memory.
 
     Raises:
-        UserError: it is no such file, or cannot be read; the line ends with `mend`.
+        UserError: it is no such file, or cannot be read; `fix`, what to do, ends the message.
     """
     try:
         return np.load(path, mmap_mode="r")
     except Exception as error:  # a damaged header raises many kinds, from ValueError to SyntaxError
-        raise UserError(f"{path}: damaged, not an array ({shortened(error)}); {mend}") from None
+        raise UserError(f"{path}: damaged, not an array ({shortened(error)}); {fix}") from None
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class StoredArray:
         place = {"s": sequence, "t": time}
         try:
             part = np.asarray(self.array[tuple(place.get(letter, slice(None)) for letter in self.axes)])
-        except OSError as error:
+        except Exception as error:  # HDF5 raises many kinds
             raise UserError(f"sequence {sequence + 1} cannot be read ({shortened(error)})") from None
         letters = self.axes.replace("s", "")
         ordered = part.transpose([letters.index(letter) for letter in "tchw" if letter in letters])
@@ -68,9 +68,10 @@ def open_array(path: Path, axes: str | None) -> StoredArray:
     """
     array = _hdf5(path) if path.suffix.lower() in HDF5 else _numpy(path)
     letters = axes or "thw"
-    if array.ndim != len(letters) or 0 in array.shape:
+    shape = array.shape or ()  # None for an HDF5 data set without values
+    if len(shape) != len(letters) or 0 in shape:
         raise UserError(
-            f"its shape is {array.shape}, which is not {', '.join(AXES[letter] for letter in letters)}; "
+            f"its shape is {shape}, which is not {', '.join(AXES[letter] for letter in letters)}; "
             "say what its axes are, such as axes: tshw for mnist_test_seq.npy"
         )
     if array.dtype not in (np.uint8, np.uint16, np.float32, np.float64):
@@ -82,17 +83,21 @@ def open_array(path: Path, axes: str | None) -> StoredArray:
 
 
 def _numpy(path: Path) -> np.ndarray:
+    array: np.ndarray
     try:
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        if len(loaded.files) != 1:
-            raise UserError(f"it holds {len(loaded.files)} arrays; keep one")
-        array: np.ndarray = loaded[loaded.files[0]]
-        return array
+        with path.open("rb") as file:  # NumPy would leave a damaged .npz file open
+            if file.read(2) != b"PK":
+                array = np.load(path, mmap_mode="r", allow_pickle=False)
+                return array
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as loaded:
+                if len(loaded.files) != 1:
+                    raise UserError(f"it holds {len(loaded.files)} arrays; keep one")
+                array = loaded[loaded.files[0]]
+                return array
     except UserError:
         raise
-    except Exception as error:  # a damaged header raises many kinds, from ValueError to TokenError
+    except Exception as error:  # as in map_array; and of a .npz file those of zip and of memory
         raise UserError(f"it is no array of numbers ({shortened(error)})") from None
 
 
@@ -103,7 +108,8 @@ def _hdf5(path: Path) -> Any:
     try:
         file = h5py.File(path, "r")
         file.visititems(lambda _, item: arrays.append(item) if isinstance(item, h5py.Dataset) else None)
-    except (OSError, RuntimeError) as error:
+        [array.dtype for array in arrays]  # raises for types that NumPy lacks
+    except Exception as error:  # HDF5 raises many kinds
         raise UserError(f"it is no HDF5 file that can be read ({shortened(error)})") from None
     if len(arrays) != 1:
         names = listed([array.name.lstrip("/") for array in arrays])

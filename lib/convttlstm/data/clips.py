@@ -1,4 +1,4 @@
-"""Prepared frames as batches of float sequences: sequences of one length, or windows in videos."""
+"""Read prepared frames as batches of float sequences: whole sequences, or windows in videos."""
 
 import contextlib
 import functools
@@ -19,7 +19,7 @@ from convttlstm.data.kinds import data_kind
 from convttlstm.data.source import ClipSource
 from convttlstm.files import UserError, read_json, write_text
 
-MEND = "run snakemake or `convttlstm prepare` to make it"
+FIX = "run snakemake or `convttlstm prepare` to make it"
 FIRST = 10_000  # windows that the authors' loader saw
 OPEN_AT_ONCE = 512  # each mapped file counts against the process's limit of open files, often 1,024
 
@@ -203,13 +203,13 @@ def _read_manifest(folder: Path, split: str) -> tuple[dict[str, Any], list[dict[
     """Return a split's entry in the manifest, and the entries of all videos if there are any."""
     path = folder / "manifest.json"
     if not path.is_file():
-        raise UserError(f"{path}: no such file; {MEND}")
+        raise UserError(f"{path}: no such file; {FIX}")
     manifest = read_json(path)
     try:
         entry, videos = manifest["splits"][split], manifest.get("videos", [])
         entry["sha256"]
     except (KeyError, TypeError, AttributeError):
-        raise UserError(f"{path}: no entry for split {split!r}; {MEND} anew") from None
+        raise UserError(f"{path}: no entry for split {split!r}; {FIX} again") from None
     return entry, videos
 
 
@@ -223,19 +223,19 @@ def _find_video(folder: Path, entry: dict[str, Any]) -> Video:
 def _verify(path: Path, entry: dict[str, Any]) -> None:
     """Check an array by its size and, unless that was done for this very file, by its checksum."""
     if not path.is_file():
-        raise UserError(f"{path}: no such file; {MEND}")
+        raise UserError(f"{path}: no such file; {FIX}")
     found = path.stat()
     if found.st_size != entry["bytes"]:
-        raise UserError(f"{path}: {found.st_size} bytes, but its manifest says {entry['bytes']}; {MEND} anew")
-    # A file beside the array says which one was found to be whole.
+        raise UserError(f"{path}: {found.st_size} bytes, but its manifest says {entry['bytes']}; {FIX} again")
+    # A file next to the array records which one was verified.
     record = path.with_name(f".{path.name}.verified")
     stamp = f"{entry['sha256']} {found.st_size} {found.st_mtime_ns} {found.st_ino}\n"
     with contextlib.suppress(OSError, UnicodeDecodeError):
         if record.read_text() == stamp:
             return
-    checksum = hashlib.sha256(map_array(path, f"{MEND} anew")).hexdigest()
+    checksum = hashlib.sha256(map_array(path, f"{FIX} again")).hexdigest()
     if checksum != entry["sha256"]:
-        raise UserError(f"{path}: SHA-256 {checksum}, but {entry['sha256']} was prepared; {MEND} anew")
+        raise UserError(f"{path}: SHA-256 {checksum}, but {entry['sha256']} was prepared; {FIX} again")
     with contextlib.suppress(UserError):  # the folder may be read only
         write_text(record, stamp)
 
@@ -247,9 +247,9 @@ def _mapped(video: Video) -> np.ndarray:
 
 def _open_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     """Return an array of bytes, mapped into memory, after a look at its shape."""
-    array: np.ndarray = map_array(path, f"{MEND} anew")
+    array: np.ndarray = map_array(path, f"{FIX} again")
     if array.shape != shape or array.dtype != np.uint8:
         raise UserError(
-            f"{path}: {array.dtype} {array.shape}, but its manifest says uint8 {shape}; {MEND} anew"
+            f"{path}: {array.dtype} {array.shape}, but its manifest says uint8 {shape}; {FIX} again"
         )
     return array

@@ -48,18 +48,18 @@ def load_digits(source: Literal["mnist", "embedded"], raw: Path, embedded: Path)
     """
     if source == "mnist":
         path = raw / "train-images-idx3-ubyte.gz"
-        sha256, mend = (
+        sha256, fix = (
             MNIST_SHA256[path.name],
             "delete it if it is there and let snakemake fetch it",
         )
     else:
         path = embedded / "images-idx3-ubyte.gz"
-        sha256, mend = EMBEDDED_SHA256, f"restore it with: git checkout -- {path}"
+        sha256, fix = EMBEDDED_SHA256, f"restore it with: git checkout -- {path}"
     if not path.is_file():
-        raise UserError(f"{path}: no such file; {mend}")
+        raise UserError(f"{path}: no such file; {fix}")
     found = sha256_of(path)
     if found != sha256:
-        raise UserError(f"{path}: expected SHA-256 {sha256}, found {found}; {mend}")
+        raise UserError(f"{path}: expected SHA-256 {sha256}, found {found}; {fix}")
     return read_idx(path)
 
 

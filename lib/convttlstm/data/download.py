@@ -1,4 +1,4 @@
-"""Downloads that resume, and that are what they should be or are not there."""
+"""Resumable downloads, verified by checksum."""
 
 import http.client
 import shutil
@@ -15,8 +15,8 @@ TIMEOUT = 60  # seconds without a byte
 def download(urls: Sequence[str], sha256: str | None, destination: Path) -> None:
     """Download a file from the first mirror that has it; do nothing if it is there already.
 
-    What has come so far lies in `<destination>.part`; the next mirror, or the next call, goes on
-    from there. A wrong file is deleted, also one that lay at `destination` before.
+    A partial download is kept as `<destination>.part`; the next mirror, or the next call, resumes it.
+    A wrong file is deleted, also an earlier one at `destination`.
 
     Args:
         urls: the same file on several mirrors, http or https, tried in turn.
@@ -58,7 +58,7 @@ def download(urls: Sequence[str], sha256: str | None, destination: Path) -> None
             failures.append(f"{url}: expected SHA-256 {sha256}, found {found}")
     raise UserError(
         f"{destination}: could not be downloaded ({'; '.join(failures)}); "
-        "give the same command again later, or put the right file there by hand"
+        "run the same command again later, or put the right file there by hand"
     )
 
 
@@ -71,7 +71,7 @@ def _complete(url: str, part: Path) -> None:
             response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
         except urllib.error.HTTPError as error:
             if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                return  # there is no more; the checksum tells whether `part` is the file
+                return  # nothing is left to fetch; the checksum decides whether `part` is the file
             raise
         # A server that cannot resume answers 200 instead of 206 and sends everything.
         partial = response.status == http.HTTPStatus.PARTIAL_CONTENT

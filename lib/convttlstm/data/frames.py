@@ -1,4 +1,4 @@
-"""Frames of whatever holds them: a video, a folder of pictures, an array; resized, as bytes."""
+"""Read frames from videos, folders of pictures and arrays; resized, as bytes."""
 
 import hashlib
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from convttlstm.config.videos import ARRAYS, image_files
 from convttlstm.data.arrays import StoredArray, open_array
 from convttlstm.data.decoding import fitted, frames_of, picture
-from convttlstm.files import UserError, sha256_of
+from convttlstm.files import UserError, sha256_of, shortened
 
 AT_ONCE = 64  # frames of an array
 
@@ -76,8 +76,8 @@ def _pictures(folder: Path, step: int) -> Iterator[Image.Image]:
             with Image.open(path) as file:
                 image = ImageOps.exif_transpose(file)
                 image.load()
-        except (OSError, ValueError, SyntaxError) as error:
-            raise UserError(f"{path.name} cannot be read ({error})") from None
+        except Exception as error:  # Pillow raises many kinds, also for sizes that only an attack has
+            raise UserError(f"{path.name} cannot be read ({shortened(error)})") from None
         if number == 0:
             first = image.size
         if image.size != first:

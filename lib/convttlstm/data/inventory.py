@@ -1,4 +1,4 @@
-"""What a folder of one's own videos holds, to tell whether what was prepared from it still stands."""
+"""List your own videos by checksum, to see whether prepared arrays are still up to date."""
 
 import hashlib
 from pathlib import Path
@@ -15,8 +15,8 @@ CACHE = Path(".snakemake/videos.json")
 def inventory(dataset: Videos, manifest: Path, cache: Path = CACHE) -> str:
     """Return a text that changes with the names, splits or contents of a data set's videos.
 
-    Where the videos are not, as when what was prepared from them was copied from elsewhere, those that the
-    manifest lists count. If they cannot be used, the text says why; "" if nothing is known of any.
+    If the videos are not here, for example when only the prepared arrays were copied, those that the manifest
+    lists count. If they cannot be used, the text says why; "" if nothing is known of any.
 
     Args:
         dataset: its settings.

@@ -1,4 +1,4 @@
-"""What is done with the data sets of each kind: one object a kind, which lies beside the kind's code."""
+"""Fetch, draw, prepare and open data sets: one object per kind, defined in the kind's module."""
 
 import importlib
 from abc import ABC, abstractmethod
@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # jobs that prepare data need no torch
 Kind = TypeVar("Kind", bound=DatasetSettings)
 
 SPLITS = ("train", "validation", "test")
-# Modules are imported when they are asked for; each has an object KIND.
+# Imported on first use; each module has an object KIND.
 MODULES = {
     "moving_mnist": "convttlstm.data.prepare",
     "kth": "convttlstm.data.kth",
@@ -26,7 +26,7 @@ MODULES = {
 
 @dataclass(frozen=True)
 class Preparation:
-    """What a data set is prepared from and how.
+    """Where a data set is prepared from and to.
 
     Attributes:
         name: the data set's, in the settings.
@@ -46,7 +46,7 @@ class Preparation:
 
 
 class DataKind(ABC, Generic[Kind]):
-    """What is done with the data sets of one kind."""
+    """The steps for data sets of one kind."""
 
     @abstractmethod
     def prepare(self, dataset: Kind, job: Preparation) -> None:
@@ -65,7 +65,7 @@ class DataKind(ABC, Generic[Kind]):
             labels: names of files of labels, for clips; the official ones if empty.
 
         Raises:
-            UserError: a file could not be had, or is not the one on record.
+            UserError: a file cannot be downloaded, or differs from its recorded checksum.
         """
         raise NotImplementedError
 

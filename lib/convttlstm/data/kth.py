@@ -1,7 +1,7 @@
 """The KTH human actions (Schuldt, Laptev, Caputo: "Recognizing Human Actions", ICPR 2004).
 
 599 videos in six zip archives, one an action: 25 persons in 4 scenarios, of which one video is missing.
-A text file tells at which frames each action is performed.
+A text file lists the frames in which each action is performed.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ def fetch_kth(raw: Path, lock: Path) -> None:
         lock: data/archives.lock.json.
 
     Raises:
-        UserError: a file could not be had, or is not the one on record.
+        UserError: a file cannot be downloaded, or differs from its recorded checksum.
     """
     extracted = {path.name.split("_")[1] for path in raw.rglob("person*_*_d*_uncomp.avi")}
     receipt = {}
@@ -71,7 +71,7 @@ def verify(path: Path, key: str, lock: Path) -> str:
     if expected != computed:
         raise UserError(
             f"{path}: expected {kind} {expected} ({entry.get('from', 'recorded at its first use')}), found "
-            f"{computed}; delete the file to have it downloaded anew, or, if you trust it, its line in {lock}"
+            f"{computed}; delete the file to download it again or, if you trust it, its line in {lock}"
         )
     if "sha256" not in entry:
         write_json(lock, recorded | {key: {"from": "recorded at its first use"} | entry | {"sha256": found}})
@@ -104,11 +104,11 @@ def kth_sources(dataset: Kth, raw: Path) -> list[Source]:
     if absent := sorted(set(wanted) - set(found)):
         raise UserError(
             f"{raw}: {len(absent)} of {len(wanted)} videos are missing: {listed(absent)}; "
-            "put the archives there whole, or list what cannot be had in excluded"
+            "put the whole archives there, or list the videos that are missing in excluded"
         )
     boundaries = parse_boundaries(raw / BOUNDARIES)
     if unknown := sorted(set(wanted) - set(boundaries)):
-        raise UserError(f"{raw / BOUNDARIES}: no line for {listed(unknown)}; delete it and fetch it anew")
+        raise UserError(f"{raw / BOUNDARIES}: no line for {listed(unknown)}; delete it and fetch it again")
     sources = []
     for name, (person, action, scenario) in sorted(wanted.items()):
         path, member = found[name]
@@ -142,7 +142,7 @@ def _members(path: Path) -> list[str]:
             names = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
     except (OSError, *DAMAGED_ZIP) as error:
         raise UserError(
-            f"{path}: not a whole zip file ({shortened(error)}); delete it and give the same command again"
+            f"{path}: not a whole zip file ({shortened(error)}); delete it and run the same command again"
         ) from None
     # macOS adds a folder and hidden files of its own.
     names = [
@@ -160,8 +160,8 @@ def _checked_name(file_name: str, where: Path) -> str:
     match = NAME.fullmatch(name)
     if name == file_name or not match or match[2] not in ACTIONS:
         raise UserError(
-            f"{where}: {file_name!r} is no name of KTH's, such as person01_boxing_d1_uncomp.avi; "
-            "give it its own name back, or take it away"
+            f"{where}: {file_name!r} is not a name of KTH, such as person01_boxing_d1_uncomp.avi; "
+            "restore its name, or remove the file"
         )
     return name
 

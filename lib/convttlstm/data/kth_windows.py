@@ -29,7 +29,7 @@ class Rule:
         test: persons.
         train_step: frames from one window to the next, by action; 0 for one window after the other.
         test_step: the same.
-        merged: whether a window may go on from one sequence into the next where no frame lies between.
+        merged: whether a window may span two sequences without a gap between them.
     """
 
     loader: str

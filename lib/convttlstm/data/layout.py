@@ -1,5 +1,5 @@
-"""Names of raw files, as they are handed out and as stand-ins for them are written."""
+"""Names of raw files, of the originals and of their synthetic stand-ins."""
 
 KTH_BOUNDARIES = "00sequences.txt"
-KTH_MISSING = "person13_handclapping_d3"  # in the public archives, and said so in the text file
+KTH_MISSING = "person13_handclapping_d3"  # from the public archives; their text file says so
 SOMETHING_CLIPS = "20bn-something-something-v2"  # the folder in the archive, and the parts' name

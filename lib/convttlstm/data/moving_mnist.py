@@ -1,4 +1,4 @@
-"""Moving-MNIST-2: two digits that fly straight on and bounce off the walls (Section 4)."""
+"""Draw Moving-MNIST-2: two digits move in straight lines and bounce off the walls (Section 4)."""
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view

@@ -1,4 +1,4 @@
-"""Moving-MNIST-2's splits as arrays, compared with the checksums on record."""
+"""Prepare Moving-MNIST-2: write its splits as arrays and compare them with the recorded checksums."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -103,7 +103,7 @@ def _write_split(
 
 
 def _reader(dataset: MovingMnist, split: str, digits: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Return what gives sequences by their numbers: they are drawn, or taken from the test file.
+    """Return a function that gives sequences by index: drawn, or read from the test file.
 
     Raises:
         UserError: the file is missing, or holds other sequences than the settings say.

@@ -1,4 +1,4 @@
-"""Something-Something V2 (Goyal et al., ICCV 2017): labels, clips and what is known of each.
+"""Something-Something V2 (Goyal et al., ICCV 2017): labels and clips.
 
 220,847 WebM clips, and a JSON file of labels for each official split. They are behind a licence: you put them
 into one folder, and nothing of them leaves it.
@@ -33,8 +33,8 @@ OFFICIAL = {
 def fetch_something(raw: Path, labels: Sequence[str] = ()) -> None:
     """Check the files in `raw`, extract the clips if need be, and write clips.json when all are there.
 
-    Extracted clips go into a folder below `raw`; given again after an interruption, the same call goes on
-    with those that are missing.
+    Clips are extracted to a folder below `raw`. After an interruption the same call extracts those that are
+    missing.
 
     Args:
         raw: the folder data/raw/something.
@@ -78,14 +78,14 @@ def refuse_missing(folder: Path, missing: set[str], wanted: int) -> None:
     if missing:
         named = listed([f"{clip}.webm" for clip in _by_number(missing)])
         if len(missing) == wanted:
-            mend = REGISTER
+            fix = REGISTER
         elif parts_in(folder.parent):
-            mend = (
+            fix = (
                 f"no part of the archive holds them; fetch the parts after {parts_in(folder.parent)[-1].name}"
             )
         else:
-            mend = f"put {CLIPS}-00, -01, ... there: they are extracted, and the others kept"
-        raise UserError(f"{folder}: {len(missing):,} of {wanted:,} clips are missing: {named}; {mend}")
+            fix = f"put {CLIPS}-00, -01, ... there: they are extracted, and the others kept"
+        raise UserError(f"{folder}: {len(missing):,} of {wanted:,} clips are missing: {named}; {fix}")
 
 
 def plain_template(template: str) -> str:
@@ -104,12 +104,12 @@ def read_labels(raw: Path, name: str) -> tuple[Path, list[tuple[str, str]]]:
         entries = [(str(entry["id"]), plain_template(entry.get("template", ""))) for entry in content]
     except (TypeError, KeyError, AttributeError) as error:
         raise UserError(
-            f"{path}: not a list of entries with id and template ({shortened(error)}); fetch it anew"
+            f"{path}: not a list of entries with id and template ({shortened(error)}); fetch it again"
         ) from None
     seen: set[str] = set()
     for clip, _ in entries:
         if clip in seen:
-            raise UserError(f"{path}: clip {clip} is listed twice; fetch it anew")
+            raise UserError(f"{path}: clip {clip} is listed twice; fetch it again")
         seen.add(clip)
     return path, entries
 
@@ -153,7 +153,7 @@ def labelled_clips(dataset: Something, raw: Path) -> list[dict[str, Any]]:
 
 
 def index_clips(name: str, dataset: Something, raw: Path, output: Path, processes: int) -> None:
-    """Decode every clip once, and write manifest.json: the clips that serve, their lengths and checksums.
+    """Decode every clip once, and write manifest.json: the usable clips, their lengths and checksums.
 
     Args:
         name: the data set's name in the settings.
@@ -182,7 +182,7 @@ def index_clips(name: str, dataset: Something, raw: Path, output: Path, processe
     if unreadable and not dataset.skip_unreadable:
         raise UserError(
             f"{folder}: {len(unreadable):,} of {len(clips):,} clips cannot be decoded: "
-            f"{listed(unreadable)}; extract them anew, or set datasets.{name}.skip_unreadable"
+            f"{listed(unreadable)}; extract them again, or set datasets.{name}.skip_unreadable"
         )
     splits = {}
     for split in ("train", "validation", "test"):
@@ -231,7 +231,7 @@ class SomethingKind(DataKind[Something]):
         return write_clips(dataset.activities(), dataset.synthetic_clips, dataset.seed, output, files)
 
     def prepare(self, dataset: Something, job: Preparation) -> None:
-        """List the clips that serve."""
+        """List the usable clips."""
         index_clips(job.name, dataset, job.raw, job.output, job.processes)
 
 

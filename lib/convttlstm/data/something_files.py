@@ -1,4 +1,4 @@
-"""Something-Something V2's files as they are handed out: labels, and an archive of clips in parts.
+"""Read the files in which Something-Something V2 is distributed: labels, and an archive of clips in parts.
 
 Labels are JSON files with the official names or short ones (train.json), in the folder, in its folder labels
 or in the zip package of labels. Clips lie in a folder, or in a gzipped tar archive that is cut into numbered
@@ -11,7 +11,6 @@ import json
 import re
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -19,6 +18,7 @@ from typing import IO, Any
 from tqdm import tqdm
 
 from convttlstm.data.layout import SOMETHING_CLIPS as CLIPS
+from convttlstm.data.videos import DAMAGED_ZIP
 from convttlstm.files import UserError, atomic_path, listed, read_json, shortened
 
 PART = re.compile(rf"{CLIPS}-(\d+)(\.zip)?")
@@ -45,16 +45,23 @@ def read_label_file(raw: Path, name: str) -> tuple[Path, Any]:
         with _opened(package) as archive:
             for member in archive.namelist():
                 if PurePosixPath(member).name in names and "__MACOSX" not in member:
-                    return package, _json(package, archive.read(member))
-    mend = LABELS if (raw / CLIPS).is_dir() or parts_in(raw) else REGISTER
-    raise UserError(f"{raw}: no labels {' or '.join(names)}, nor a zip package of labels; {mend}")
+                    return package, _json(package, _content(package, archive, member))
+    fix = LABELS if (raw / CLIPS).is_dir() or parts_in(raw) else REGISTER
+    raise UserError(f"{raw}: no labels {' or '.join(names)}, nor a zip package of labels; {fix}")
 
 
 def _opened(package: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(package)
     except (OSError, zipfile.BadZipFile) as error:
-        raise UserError(f"{package}: not a whole zip package ({error}); fetch it anew") from None
+        raise UserError(f"{package}: not a whole zip package ({error}); fetch it again") from None
+
+
+def _content(package: Path, archive: zipfile.ZipFile, member: str) -> bytes:
+    try:
+        return archive.read(member)
+    except (OSError, *DAMAGED_ZIP) as error:
+        raise UserError(f"{package}: {member} is damaged ({shortened(error)}); fetch it again") from None
 
 
 def _json(package: Path, content: bytes) -> Any:
@@ -93,14 +100,14 @@ def extract_parts(parts: Sequence[Path], folder: Path, wanted: set[str]) -> None
         inner = [name for name in archive.namelist() if PART.fullmatch(PurePosixPath(name).name)]
         openers += [lambda archive=archive, name=name: archive.open(name) for name in inner]  # type: ignore[misc]
         if not inner:
-            _extract_members(part, _members(archive), folder, wanted)
+            _extract_members(part, _members(part, archive), folder, wanted)
     if openers:
         _extract_tar(parts, openers, folder, wanted)
 
 
-def _members(archive: zipfile.ZipFile) -> Iterator[tuple[str, Callable[[], bytes]]]:
+def _members(package: Path, archive: zipfile.ZipFile) -> Iterator[tuple[str, Callable[[], bytes]]]:
     for name in archive.namelist():
-        yield name, lambda name=name: archive.read(name)  # type: ignore[misc]
+        yield name, lambda name=name: _content(package, archive, name)  # type: ignore[misc]
 
 
 def _extract_members(
@@ -112,10 +119,7 @@ def _extract_members(
         if path.is_absolute() or ".." in path.parts:
             raise UserError(f"{source}: holds {shortened(name)}, which points outside")
         if CLIP_NAME.fullmatch(path.name) and path.stem in wanted and "__MACOSX" not in path.parts:
-            try:
-                content = read()
-            except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
-                raise UserError(f"{source}: {name} is damaged ({error}); fetch it anew") from None
+            content = read()
             with atomic_path(folder / path.name) as temporary:
                 temporary.write_bytes(content)
 
@@ -135,21 +139,23 @@ def _extract_tar(
             _extract_members(parts[0], files, folder, wanted)
             while stream.read(2**20):  # to the end, where the archive's own checksum is compared
                 pass
-    except (tarfile.TarError, zlib.error, zipfile.BadZipFile, EOFError, OSError) as error:
+    except (tarfile.TarError, OSError, *DAMAGED_ZIP) as error:
         whole = 0.999 * max(part.stat().st_size for part in parts)
         cut = [part.name for part in parts[:-1] if part.stat().st_size < whole]  # all are equally large
         at = parts[min(joined.opened, len(parts)) - 1]
         if joined.ended and not cut:
             raise UserError(
-                f"{at}: the archive does not end with it; fetch {at.name} and what follows it anew; the "
+                f"{at}: the archive does not end with it; fetch {at.name} and what follows it again; the "
                 f"clips before that are in {folder}"
             ) from None
         for path in set(folder.glob("*")) - before:  # may hold what was damaged
             path.unlink()
         damaged = (
-            f"{listed(cut)} is smaller than the others" if cut else f"it or the part before it ({error})"
+            f"{listed(cut)} is smaller than the others"
+            if cut
+            else f"it or the part before it ({shortened(error)})"
         )
-        raise UserError(f"{at}: the archive is damaged: {damaged}; fetch that anew") from None
+        raise UserError(f"{at}: the archive is damaged: {damaged}; fetch that part again") from None
 
 
 def _reader(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Callable[[], bytes]:
@@ -162,7 +168,7 @@ def _reader(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Callable[[], b
 
 
 class _Joined(io.RawIOBase):
-    """Files read one after the other, as if they were one.
+    """Several files, read as one.
 
     Attributes:
         opened: how many were opened so far.

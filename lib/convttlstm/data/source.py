@@ -1,4 +1,4 @@
-"""What training and evaluation ask of prepared sequences."""
+"""The interface of prepared sequences to training and evaluation."""
 
 from collections.abc import Sequence
 from typing import Protocol

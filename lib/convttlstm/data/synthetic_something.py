@@ -1,7 +1,7 @@
 """A drawn stand-in for Something-Something V2, for machines that do not have it.
 
 File names, JSON of labels and encoding (VP9 in WebM) are those of the real data. Objects are plain shapes
-of random colour, size and place on a random ground: it is what moves, and how, that tells activities apart.
+of random colour, size and place on a random ground: activities differ only in how the objects move.
 """
 
 import json
@@ -29,7 +29,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Scene:
-    """What is drawn at one moment; x and y are in [0, 1], y downwards.
+    """The objects in one frame; x and y are in [0, 1], y downwards.
 
     Attributes:
         pieces: where the object, or each half of it, is, and its size relative to the usual one.
@@ -42,8 +42,8 @@ class Scene:
     drops: tuple[Point, ...] = ()
 
 
-# Each takes the time in [0, 1] and the place of the object at rest. They begin at once, since only the first
-# part of a clip is seen.
+# Each takes the time in [0, 1] and the place of the object at rest. The motion starts in the first frame,
+# since models see only the first part of a clip.
 
 
 def _thrown(t: float, x: float, y: float) -> Scene:

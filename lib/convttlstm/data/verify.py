@@ -7,19 +7,19 @@ from pathlib import Path
 from convttlstm.data.arrays import map_array
 from convttlstm.files import UserError, read_json, shortened
 
-MEND = "get it back by `dvc checkout`, or delete the folder and give the same command again"
+FIX = "get it back by `dvc checkout`, or delete the folder and run the same command again"
 
 
 def verify_data(folder: Path) -> str:
     """Check every array of a scale's prepared data; return in words how much that was.
 
-    Clips of activities are not part of it: they lie in data/raw, as they came.
+    Clips of activities are not checked: they stay in data/raw, as downloaded.
 
     Args:
         folder: such as data/processed/demo, with a folder for each data set.
 
     Raises:
-        UserError: nothing is prepared there, an array is missing, or it is another than was prepared.
+        UserError: nothing is prepared there, or an array is missing or has changed.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no folder of prepared data")
@@ -29,10 +29,10 @@ def verify_data(folder: Path) -> str:
     arrays = [entry for manifest in manifests for entry in _arrays(manifest)]
     for path, expected in arrays:
         if not path.is_file():
-            raise UserError(f"{path}: no such file; {MEND}")
-        found = hashlib.sha256(map_array(path, MEND)).hexdigest()
+            raise UserError(f"{path}: no such file; {FIX}")
+        found = hashlib.sha256(map_array(path, FIX)).hexdigest()
         if found != expected:
-            raise UserError(f"{path}: SHA-256 {found}, but {expected} was prepared; {MEND}")
+            raise UserError(f"{path}: SHA-256 {found}, but {expected} was prepared; {FIX}")
     size = sum(path.stat().st_size for path, _ in arrays)
     return f"{folder}: {len(manifests)} data sets, {len(arrays)} arrays, {size:,} bytes, as prepared"
 
@@ -47,4 +47,4 @@ def _arrays(manifest: Path) -> Iterator[tuple[Path, str]]:
             if "shape" in entry:
                 yield manifest.parent / f"{split}.npy", entry["sha256"]
     except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{manifest}: not a manifest ({shortened(error)}); {MEND}") from None
+        raise UserError(f"{manifest}: not a manifest ({shortened(error)}); {FIX}") from None

@@ -1,4 +1,4 @@
-"""Video files as arrays: decoded once, in parallel, each into a file of its own that is whole or absent."""
+"""Decode videos into arrays, in parallel; each array is written to a file of its own, by rename."""
 
 import csv
 import hashlib
@@ -26,7 +26,7 @@ from convttlstm.files import UserError, atomic_path, read_text, shortened, write
 if TYPE_CHECKING:
     from convttlstm.data.source import ClipSource
 
-# What reading a zip file that is damaged, encrypted or packed in another way raises.
+# Errors of reading a zip file that is damaged, encrypted or packed in an unknown way.
 DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, RuntimeError)
 
 VideoSettings = TypeVar("VideoSettings", bound=VideoDataset)
@@ -34,13 +34,13 @@ VideoSettings = TypeVar("VideoSettings", bound=VideoDataset)
 
 @dataclass(frozen=True)
 class Source:
-    """A video file, or one in a zip archive, and what is known of it.
+    """A video file, or a video in a zip archive, with its labels.
 
     Attributes:
         name: unique among the videos of a data set.
         split: "train", "validation" or "test".
-        path: of the file, or of the archive.
-        member: its name in the archive; None if it is no archive.
+        path: the file or the archive.
+        member: its name in the archive; None for a file.
         labels: such as its action.
         boundaries: the first and the last frame of each sequence in it, counted from 1.
         within_boundaries: whether windows may lie in these sequences only.
@@ -77,16 +77,14 @@ class Source:
 
 
 def folder_sources(dataset: Videos) -> list[Source]:
-    """Return the videos in a folder of one's own.
+    """Return the videos in the folder that the settings name.
 
     Raises:
         UserError: there is no such folder, a split has no video, or the split file is wrong.
     """
     folder = Path(dataset.folder)
     if not folder.is_dir():
-        raise UserError(
-            f"{folder}: no such folder; it should hold {', '.join(SPLITS)}, each with video files"
-        )
+        raise UserError(f"{folder}: no such folder; it must hold {', '.join(SPLITS)}, each with video files")
     if dataset.split_file:
         listed = _read_split_file(folder, Path(dataset.split_file))
     else:
@@ -132,7 +130,7 @@ def _read_split_file(folder: Path, path: Path) -> list[tuple[str, Path]]:
 
 
 def refuse_unknown(excluded: Sequence[str], names: Sequence[str]) -> None:
-    """Check that what is to be left out exists.
+    """Check that all excluded videos exist.
 
     Raises:
         UserError: it does not.
@@ -147,7 +145,7 @@ def prepare_videos(
     """Decode all videos into arrays below `output`, and write, last, manifest.json.
 
     An array's name holds a checksum of the video file and of all settings that decide its frames, and it
-    appears by rename when it is whole: given again, the same call goes on with the videos that are left.
+    appears by rename when it is whole. The same call, repeated, decodes the videos that are left.
 
     Args:
         name: the data set's name in the settings.
@@ -203,7 +201,7 @@ def _decode_all(
             except BrokenProcessPool:
                 raise UserError(
                     f"{output}: a process that decodes videos was killed, perhaps for its memory; "
-                    "the same command goes on with the videos that are left"
+                    "run the same command again for the videos that are left"
                 ) from None
     if failures:
         raise UserError(
@@ -280,7 +278,7 @@ def prepare_video(dataset: VideoDataset, source: Source, output: Path) -> dict[s
                 count += 1
             file.seek(0)
             _write_header(file, (count, *shape[1:]))
-    array = map_array(path, "delete it and give the same command again")
+    array = map_array(path, "delete it and run the same command again")
     return {
         "name": source.name,
         "split": source.split,
@@ -301,7 +299,7 @@ def _write_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
 
 
 class VideoKind(DataKind[VideoSettings]):
-    """Windows of frames in videos; which videos, a subclass says."""
+    """Windows of frames in videos; subclasses list the videos."""
 
     @abstractmethod
     def sources(self, dataset: VideoSettings, raw: Path) -> list[Source]:
@@ -323,7 +321,7 @@ class VideoKind(DataKind[VideoSettings]):
 
 
 class VideosKind(VideoKind[Videos]):
-    """Video files of one's own."""
+    """Your own videos, pictures and arrays."""
 
     def sources(self, dataset: Videos, raw: Path) -> list[Source]:
         """Return the videos in the folder that the settings name."""
