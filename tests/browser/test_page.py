@@ -246,7 +246,7 @@ def test_narrow_figures_stand_side_by_side_where_there_is_room(reader: Reader) -
     def places(width: int) -> tuple[dict[str, float], dict[str, float]]:
         boxes = [
             reader.open(width).get_by_text(text, exact=True).locator("xpath=ancestor::figure").bounding_box()
-            for text in ("Every training.", "Curves by frame.")
+            for text in ("Every run.", "Curves by frame.")
         ]
         return boxes[0], boxes[1]
 
@@ -315,9 +315,9 @@ def test_narrow_screens_scroll_down_only(reader: Reader, width: int) -> None:
 
 def test_everything_can_be_read_without_javascript(reader: Reader, results: Path) -> None:
     page = reader.open(java_script_enabled=False)
-    for text in ("Which claims hold", "What was not tested", "What counts and times show."):
+    for text in ("Which claims hold", "What was not tested", "Claims tested by counting and timing."):
         assert page.locator("main").get_by_text(text).first.is_visible()
-    for text in ("The paper's own figures contradict it.", "Film strip."):
+    for text in ("The paper's own numbers contradict it.", "Film strip."):
         said = page.locator("main").get_by_text(text).first
         assert not said.is_visible()
         said.locator("xpath=ancestor::details[1]").locator("summary").first.click()

@@ -597,7 +597,7 @@ def test_page_shows_each_verdict_as_a_word_with_its_basis(results: Path) -> None
     for verdict in SHAPES:
         shown = rf"<li id=[^>]*><span class=\"verdict [\w-]*\"><span [^>]*>.</span> {verdict}<"
         assert len(re.findall(shown, page)) == 1, verdict
-    assert page.count("The paper's own figures contradict it.") == 1
+    assert page.count("The paper's own numbers contradict it.") == 1
     assert "To test it takes about 310 GPU-hours." in page
     assert "-1.9 [-2.4, -1.3] MSE x 1000" in page and "It is &lt;better&gt;." in page
     # A semicolon in a measurement does not divide it.
@@ -609,7 +609,7 @@ def test_the_page_answers_what_a_reader_asks_first(results: Path) -> None:
     page = " ".join((results / "index.html").read_text().split())
     answers = page[page.index('<dl class="answers">') : page.index('<h3 id="claims">')]
     for question, said in {
-        "What is claimed": "8 claims in all. The paper's own figures contradict 1 of them.",
+        "What is claimed": "8 claims in all. The paper's own numbers contradict 1 of them.",
         "What held here": "tests 4 of 5 claims: it reproduces 1 (mse)",
         "How sure": "rest on 1 seed of each model and 200 test sequences",
         "What was not tested": "1 claim (1 on Moving-MNIST-2), as this scale lacks the runs, and 1 that no",

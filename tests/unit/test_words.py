@@ -23,7 +23,6 @@ NOT_DONE = [
     "lib/convttlstm/config",
     "lib/convttlstm/data",
     "lib/convttlstm/models",
-    "lib/convttlstm/reporting",
     "benchmarks",
 ]
 # Names of settings, columns and rules, which results and records hold.

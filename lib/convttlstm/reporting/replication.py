@@ -1,4 +1,4 @@
-"""The replication plots: one line a claim, the paper's effect beside ours."""
+"""The replication plots: a line for each claim, with the paper's effect and ours."""
 
 import textwrap
 from math import isnan
@@ -14,7 +14,7 @@ from convttlstm.reporting.tables.claims import SHAPES
 
 HEADING = "Which claims hold"  # of the page's section that they open
 TABLE = "tables/claims.csv"
-# Which claims stand under each other, in this order, and in which colour.
+# The verdicts in their order, with colours.
 VERDICTS = {
     "reproduced": "#00664d",
     "holds": "#00664d",

@@ -28,7 +28,7 @@ from convttlstm.results import Interval, Scale, across_seeds
 
 @dataclass(frozen=True)
 class Bubble:
-    """A point of Figure 2; `millions` of parameters is 0 for systems without weights.
+    """A point of Figure 2; `millions` of parameters is 0 for models without weights.
 
     SSIM and LPIPS (x 1000) are means with their intervals; the paper's are points.
     """
@@ -44,8 +44,8 @@ class Bubble:
 def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     """Return SSIM against LPIPS under the paper's protocol, the bubble's area being the parameters.
 
-    A system has one bubble, at the mean over its trainings, with whiskers for the intervals. At the paper's
-    scale the paper's points are there too; at any other they do not compare and are left out.
+    A model has one bubble, at the mean over its seeds, with whiskers for the intervals. The paper's points
+    are added at the paper's scale; at any other they do not compare.
     """
     run = loaded[0].config
     published = scale.printed(2, ["dataset", "method", "parameters_millions"])
@@ -55,18 +55,18 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
         note.append("Hollow: the paper; solid: here")
     else:
         bubbles = [bubble for bubble in bubbles if bubble.ours]
-        note.append("The paper's points are of another scale: Table 2 has them")
+        note.append("The paper's points, of another scale, are in Table 2")
     note += [STARRED] if any(result.caveat for result in loaded) else []
     return draw_figure2(bubbles, run), "\n".join(note)
 
 
 def bubbles_of(drawn: list[Series], published: pd.DataFrame) -> list[Bubble]:
-    """Return the paper's points, then one of each of our systems, at every horizon.
+    """Return the paper's points, then one of each of our models, at every horizon.
 
     Printed rows without SSIM, LPIPS or parameters have no place, nor have runs without LPIPS.
 
     Args:
-        drawn: our systems.
+        drawn: our models.
         published: the data set's rows of data/paper/table2.csv, as text.
     """
     looks = {series.runs[0].config.paper_row: series.look for series in drawn}
@@ -77,7 +77,7 @@ def bubbles_of(drawn: list[Series], published: pd.DataFrame) -> list[Bubble]:
             if all(cells):
                 printed_ssim, printed_lpips, millions = map(float, cells)
                 ours = looks.get(row["method"], Look(GREY, "-", ""))
-                # The paper's authors', where the catalogue has no such row.
+                # Rows of the paper without a model here.
                 look = replace(ours, name=row["method"].removesuffix(" (Ours)"))
                 bubbles.append(
                     Bubble(horizon, look, _point(printed_ssim), _point(printed_lpips), millions, False)
@@ -96,7 +96,7 @@ def _point(value: float) -> Interval:
 
 
 def draw_figure2(bubbles: list[Bubble], run: Run) -> Figure:
-    """Return two panels beside each other, one for each horizon.
+    """Return two panels next to each other, one for each horizon.
 
     Args:
         bubbles: of all horizons.
@@ -123,7 +123,7 @@ def draw_figure2(bubbles: list[Bubble], run: Run) -> Figure:
 
 
 def _diameter(bubble: Bubble, largest: float) -> float:
-    """Return a bubble's diameter in points; that of systems without weights is small."""
+    """Return a bubble's diameter in points; that of models without weights is small."""
     return 15 * (bubble.millions / largest) ** 0.5 if bubble.millions else 4
 
 
@@ -285,6 +285,6 @@ REPORT = FigureReport(
     place=50,
     title="SSIM against LPIPS",
     caption="Better is to the right and down.",
-    alternative="Bubbles, one for each system, in a panel for each horizon; Table 2 has their figures.",
+    alternative="Bubbles, one for each model, in a panel for each horizon; Table 2 has the numbers.",
     draw=draw,
 )

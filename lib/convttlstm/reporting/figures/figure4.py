@@ -1,4 +1,4 @@
-"""Figure 4: what the last recogniser of the table saw, predicted and named."""
+"""Figure 4: clips with the frames that were seen and predicted, and the predicted activity."""
 
 import textwrap
 from zipfile import BadZipFile
@@ -18,7 +18,7 @@ SEEN, PREDICTED = "#0072B2", "#D55E00"  # borders, as in the animations
 
 
 def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
-    """Return the clip that was named right, and the one that was named wrong, with the greatest confidence.
+    """Return the correct and the wrong prediction with the greatest confidence.
 
     Raises:
         UserError: a run's examples.npz is missing or damaged.
@@ -37,8 +37,8 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     for strip, row in zip(strips, rows, strict=True):
         _draw_example(strip, *row)
     note = (
-        f"{title}: of all test clips the surest right and the surest wrong answer. Blue: frames that "
-        "were seen; orange: predicted frames. In brackets: the confidence."
+        f"{title}; of all test clips the correct and the wrong prediction with the greatest confidence, "
+        "given in brackets. Blue: frames that were seen; orange: predicted frames."
     )
     return figure, note
 
@@ -86,9 +86,9 @@ REPORT = FigureReport(
     runs=shown_runs,
     heading="Figure 4",
     place=30,
-    title="Seen, predicted, named",
-    caption="Chosen by the rule beneath the figure.",
-    alternative="Rows of frames of clips, with the activity that was shown and the one that was named.",
+    title="Seen and predicted",
+    caption="Clips, the frames predicted from their first ones, and the predicted activity.",
+    alternative="Rows of frames of clips, with the true and the predicted activity.",
     draw=draw,
     style={"axes.grid": False},
 )

@@ -83,12 +83,12 @@ def by_label(result: Result, label: str) -> dict[str, Group]:
 
 
 def draw_groups(loaded: list[Result], groups: list[dict[str, Group]], label: str) -> Figure:
-    """Return one panel a metric, with a marker for each run beside each other above each label.
+    """Return one panel a metric, with the runs' markers next to each other above each label.
 
     Args:
-        loaded: the runs, of systems or settings that differ.
+        loaded: the runs, of different models or settings.
         groups: each run's sequences by label.
-        label: what the labels say, such as "action".
+        label: name of the label, such as "action".
     """
     values = sorted({value for of_run in groups for value in of_run})
     present = {metric for of_run in groups for group in of_run.values() for metric in group.metrics}
@@ -125,12 +125,12 @@ REPORT = FigureReport(
     name="groups",
     datasets=labelled,
     runs=table_runs,
-    heading="By training and by frame",
+    heading="By run and by frame",
     place=71,
     title="By action",
     caption="Means over the test sequences of each action, with 95 % intervals; the paper has no such "
-    "figures.",
-    alternative="Points with intervals for each action and system, in panels for PSNR, SSIM and LPIPS.",
+    "numbers.",
+    alternative="Points with intervals for each action and model, in panels for PSNR, SSIM and LPIPS.",
     draw=draw,
     rows=rows,
 )

@@ -1,4 +1,4 @@
-"""The replication plot: what training at a scale shows of each claim."""
+"""The replication plot of the claims that training at a scale tests."""
 
 from matplotlib.figure import Figure
 
@@ -33,20 +33,20 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     return draw_claims(tested, "margins"), "\n".join(note)
 
 
-def judging(settings: Settings) -> list[str]:
-    """Return a scale's data sets if its training says anything about the claims, else none."""
+def testing(settings: Settings) -> list[str]:
+    """Return a scale's data sets if training at it can test claims, else none."""
     return every(settings) if settings.judges_claims else []
 
 
 REPORT = FigureReport(
     name="replication",
-    datasets=judging,
+    datasets=testing,
     each=False,
     reads=lambda scale, dataset: [scale.folder / TABLE, scale.paper / "claims.yaml"],
     heading=HEADING,
     place=1,
-    title="What training shows",
+    title="Claims tested by training",
     caption="The claims about quality that training at this scale tests.",
-    alternative="A dot with an interval for each claim, beside the paper's; the claims have their figures.",
+    alternative="A dot with an interval for each claim, and the paper's; the list of claims has the numbers.",
     draw=draw,
 )

@@ -22,9 +22,9 @@ REPORT = FigureReport(
     reads=lambda scale, dataset: [scale.folder / TABLE],
     heading=HEADING,
     place=2,
-    title="What counts and times show",
+    title="Claims tested by counting and timing",
     caption="The claims about parameters, arithmetic and time, at the paper's sizes: counted exactly, or "
-    "measured on the devices named. They come out the same at every scale.",
-    alternative="A dot for each claim, beside the paper's; the claims have their figures.",
+    "measured on the devices named. They are the same at every scale.",
+    alternative="A dot for each claim, and the paper's; the list of claims has the numbers.",
     draw=draw,
 )

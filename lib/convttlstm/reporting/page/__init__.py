@@ -1,4 +1,4 @@
-"""The page that shows what a scale's runs came to: results/<scale>/index.html, beside its figures."""
+"""The page with all results of a scale: results/<scale>/index.html, next to its figures."""
 
 import re
 from importlib import resources
@@ -32,7 +32,7 @@ from convttlstm.reporting.tables.claims import label_of
 from convttlstm.results import Result, Scale, read_table, seed_by_seed, source_label
 
 RECOGNITION = "recognition"
-PIXELS = 1.9  # a point, so that a figure's smallest text is as large as the page's
+PIXELS = 1.9  # per point, so that a figure's smallest text is as large as the page's
 ENVIRONMENT = Environment(
     loader=PackageLoader(__package__, "."),
     autoescape=True,
@@ -43,7 +43,7 @@ ENVIRONMENT = Environment(
 
 
 def make(scale: Scale, _: str, loaded: Runs, folder: Path) -> None:
-    """Write the page. It holds its tables and animations, and shows the figures beside it.
+    """Write the page. It contains tables and animations, and shows the figures next to it.
 
     Raises:
         UserError: a run, a table or a figure is missing or damaged.
@@ -101,7 +101,7 @@ def _dates(loaded: Runs) -> str:
 
 
 def _file(name: str) -> str:
-    """Return the text of the style sheet or the script, which lie beside this file."""
+    """Return the text of the style sheet or the script, which are next to this file."""
     return resources.files(__package__).joinpath(name).read_text()
 
 
@@ -152,7 +152,7 @@ def _run(result: Any) -> dict[str, Any]:
 
 
 def _headings(scale: Scale, dataset: str, reports: list[Report]) -> list[dict[str, Any]]:
-    """Return what stands under each heading, in the order of the reports' places."""
+    """Return the reports under each heading, in the order of their places."""
     headings = []
     for title, members in groupby(reports, key=lambda report: report.heading or report.title):
         folded_last = sorted(members, key=lambda report: report.folded)
@@ -162,7 +162,7 @@ def _headings(scale: Scale, dataset: str, reports: list[Report]) -> list[dict[st
 
 
 def _item(scale: Scale, dataset: str, report: Report) -> dict[str, Any]:
-    """Return what the page shows of a report."""
+    """Return a report as the templates show it."""
     stem, settings = report.stem(dataset), scale.settings
     item: dict[str, Any] = {
         "folded": report.folded,
@@ -191,7 +191,7 @@ def _item(scale: Scale, dataset: str, report: Report) -> dict[str, Any]:
         }
     loaded = report.load(scale, dataset)
     firsts = [runs[0] for runs in seed_by_seed(loaded)]
-    remarks = ["Of each system the first of its trainings is shown."] if len(firsts) < len(loaded) else []
+    remarks = ["Of several seeds of a model, the first is shown."] if len(firsts) < len(loaded) else []
     remarks += [f"{STARRED}."] if any(result.caveat for result in firsts) else []
     return item | {
         "kind": "scrubber",
