@@ -26,7 +26,7 @@ from convttlstm.reporting.drawing import spread
 from convttlstm.reporting.page import ENVIRONMENT
 from convttlstm.reporting.page.scrubber import animation, sheet
 from convttlstm.reporting.page.texts import headline, standouts
-from convttlstm.reporting.replication import draw_claims
+from convttlstm.reporting.replication import draw_claims, marks_of
 from convttlstm.reporting.runs import short_names, without_short
 from convttlstm.reporting.tables.claims import COLUMNS, SHAPES
 from convttlstm.results import read_table
@@ -578,7 +578,9 @@ def test_page_shows_every_figure_and_asks_nobody_else(results: Path) -> None:
     page = (results / "index.html").read_text()
     assert not re.findall(r"https?://(?!www\.w3\.org/|arxiv\.org/abs/)", page)
     shown = set(re.findall(r'src="(?!data:)([^"]*)"', page))
-    assert shown == {f"figures/{path.name}" for path in (results / "figures").glob("*.svg")}
+    drawn = {"figures/replication_costs.svg"}  # by the page itself
+    assert shown | drawn == {f"figures/{path.name}" for path in (results / "figures").glob("*.svg")}
+    assert not shown & drawn
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("results/*/index.html")), ids=lambda path: path.parent.name)
@@ -643,6 +645,27 @@ def test_the_replication_plot_has_a_line_a_claim_and_the_papers_hollow(results: 
     assert len(hollow) == 1 and hollow[0].get_markerfacecolor() == "white"
     heads = [text.get_text() for text in axes.texts if text.get_fontweight() == "bold"]
     assert heads == ["✓ reproduced: 1", "= no difference: 1", "≈ undecided: 1", "✗ contradicted: 1"]
+
+
+@pytest.mark.parametrize("axis", ["margins", "ratio"])
+def test_the_pages_marks_are_where_the_plot_has_them(results: Path, axis: str) -> None:
+    table = read_table(results / "tables/claims.csv", COLUMNS)
+    table = table[table["effect"] != ""].assign(effect_paper="0.5", effect_others="0.2 400")
+    (axes,) = draw_claims(table, axis).axes
+    to_share = axes.transData - axes.transAxes
+
+    def places(marker: str) -> list[float]:
+        points = [(line, x) for line in axes.lines if line.get_marker() == marker for x in line.get_xdata()]
+        return [100 * float(to_share.transform((x, 0))[0]) for _, x in points]
+
+    plot = marks_of(table, axis)
+    rows = [row for group in plot["groups"] for row in group["rows"]]
+    assert len(rows) == len(table) == 5
+    assert [row["value"] for row in rows] == pytest.approx(places("o"), abs=0.01)
+    assert [row["paper"] for row in rows] == pytest.approx(places("D"), abs=0.01)
+    assert [x for row in rows for x in row["others"]] == pytest.approx(places("|"), abs=0.01)
+    assert all(0 <= row["value"] <= 100 for row in rows)
+    assert {label for _, label in plot["ticks"]} > {"1", "10"}
 
 
 def test_the_article_and_its_manifest_name_what_is_there(results: Path) -> None:

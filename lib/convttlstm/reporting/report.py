@@ -177,12 +177,14 @@ class FigureReport(Report):
         style: matplotlib's settings, on top of `drawing.STYLE`.
         shows_frames: whether it shows frames of videos, whose colours must stay.
         rows: makes the numbers that are drawn, for a CSV file; None for no such file.
+        marks: makes what the page draws itself; None if it shows the picture.
     """
 
     draw: Callable[[Scale, str, Runs], "tuple[Figure, str]"]
     style: dict[str, Any] = field(default_factory=dict)
     shows_frames: bool = False
     rows: Callable[[Runs], "pd.DataFrame"] | None = None
+    marks: Callable[[Scale], dict[str, Any]] | None = None
 
     folder: ClassVar[str] = "figures"
     suffixes: ClassVar[tuple[str, ...]] = (".svg", ".txt")  # .pdf is written too, and not in git

@@ -36,7 +36,8 @@ LATEX = r"""\documentclass{article}
 \usepackage[T1]{fontenc}
 \usepackage[utf8]{inputenc}
 \usepackage[margin=1in]{geometry}
-\usepackage{booktabs, graphicx, rotating}
+\usepackage{booktabs, caption, graphicx, rotating}
+\captionsetup{labelformat=empty}
 \ifdefined\pdftrailerid\pdftrailerid{}\fi
 \begin{document}
 """
@@ -53,22 +54,32 @@ def make(scale: Scale, _: str, loaded: Runs, folder: Path) -> None:
     tables = [_summary(claims), *(_main_rows(scale, dataset) for dataset in predicted(scale.settings))]
     figures = _plots(scale.settings)
     title = f"A reproduction of “{TITLE}”: {scale.settings.label}"
-    markdown, tex = [f"# {title}", ""], [LATEX, rf"\section*{{{latex(title)}}}"]
+    markdown, tex = [f"# {title}", ""], [LATEX, rf"\section*{{\raggedright {latex(title)}}}"]
     for head, text in parts.items():
         markdown += [f"## {head}", "", text, ""]
         tex += [rf"\subsection*{{{latex(head)}}}", latex(text), ""]
         if head == "Results":
             markdown += map(to_markdown, tables)
-            tex += map(to_latex, tables)
+            tex += [to_latex(table).replace("{table}[p]", "{table}[htbp]") for table in tables]
             for report in figures:
                 markdown += [f"![{report.title}. {report.caption}]({report.stem('')}.svg)", ""]
-                file = f"{report.stem('')}.pdf"
-                shown = rf"\begin{{center}}\includegraphics{{{file}}}\end{{center}}"
-                tex += [rf"\IfFileExists{{{file}}}{{{shown}}}{{}}"]
+                tex += [_float(report)]
     write_text(folder / "report.md", "\n".join(markdown).rstrip() + "\n")
     write_text(folder / "report.tex", "\n".join([*tex, r"\end{document}", ""]))
     write_text(folder / "codecheck.yml", "---\n" + yaml.safe_dump(_manifest(scale), sort_keys=False))
     _write_pdf(folder)
+
+
+def _float(report: Report) -> str:
+    """Return LaTeX for a figure, if its PDF is there."""
+    file = f"{report.stem('')}.pdf"
+    lines = [
+        r"\begin{figure}[htbp]\centering",
+        rf"\includegraphics{{{file}}}",
+        rf"\caption{{{latex(f'{report.title}. {report.caption}')}}}",
+        r"\end{figure}",
+    ]
+    return rf"\IfFileExists{{{file}}}{{{' '.join(lines)}}}{{}}"
 
 
 def _write_pdf(folder: Path) -> None:

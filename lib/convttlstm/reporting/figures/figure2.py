@@ -157,7 +157,7 @@ def _limits(intervals: list[Interval], lowest: float = -1, highest: float = np.i
     return max(low - room, min(low, lowest)), min(high + room, max(high, highest))
 
 
-STEPS = 12  # points on a line that leads to a name
+STEPS = 36  # points on a line that leads to a name
 
 
 @dataclass(frozen=True)
@@ -179,6 +179,8 @@ def _label_bubbles(axes: Axes, bubbles: list[tuple[Bubble, float]]) -> None:
     """Write each bubble's name near it, on nothing else; places improve until none does."""
     figure = axes.get_figure(root=True)
     assert figure is not None
+    if not bubbles:
+        return
     scale = figure.dpi / 72
     centres = [axes.transData.transform((bubble.ssim.mean, bubble.lpips.mean)) for bubble, _ in bubbles]
     radii = [diameter / 2 * scale for _, diameter in bubbles]
@@ -204,17 +206,11 @@ def _label_bubbles(axes: Axes, bubbles: list[tuple[Bubble, float]]) -> None:
         for centre, radius, text in zip(centres, radii, texts, strict=True)
     ]
     fixed = [places.far + 3 * _covered(places.boxes, drawn) + 3 * _outside(places, axes) for places in tried]
-    chosen: dict[int, int] = {}
-    for _ in range(5):
-        for i, places in enumerate(tried):
-            others = [(tried[k].boxes[at], tried[k].leads[at]) for k, at in chosen.items() if k != i]
-            cost = fixed[i].copy()
-            if others:
-                their_boxes, their_leads = (np.array(part) for part in zip(*others, strict=True))
-                cost += 3 * _covered(places.boxes, their_boxes)
-                cost += 50 * _inside(places.leads.reshape(-1, 2), their_boxes).reshape(-1, STEPS).sum(axis=1)
-                cost += 50 * _inside(their_leads.reshape(-1, 2), places.boxes, each_box=True)
-            chosen[i] = int(np.argmin(cost))
+    for i, places in enumerate(tried):  # lines to names cross no other bubble
+        obstacles = np.delete(drawn[: len(bubbles)], i, axis=0)
+        fixed[i] += 20 * _inside(places.leads.reshape(-1, 2), obstacles).reshape(-1, STEPS).sum(axis=1)
+    orders = [np.roll(np.arange(len(bubbles)), turn) for turn in range(len(bubbles))]
+    _, chosen = min((_choose(tried, fixed, order) for order in orders), key=lambda found: found[0])
     to_axes = axes.transAxes.inverted()
     for i, at in chosen.items():
         box, lead = tried[i].boxes[at].reshape(2, 2), tried[i].leads[at]
@@ -222,6 +218,27 @@ def _label_bubbles(axes: Axes, bubbles: list[tuple[Bubble, float]]) -> None:
         if np.isfinite(lead).all():
             colour = bubbles[i][0].look.colour
             axes.plot(*to_axes.transform(lead[[0, -1]]).T, transform=axes.transAxes, color=colour, lw=0.5)
+
+
+def _choose(tried: list[_Places], fixed: list[np.ndarray], order: np.ndarray) -> tuple[float, dict[int, int]]:
+    """Return a place for each name, chosen in an order and improved in turn, after their total cost."""
+    chosen: dict[int, int] = {}
+    total = np.inf
+    for _ in range(5):
+        before, total = total, 0.0
+        for i in order:
+            places, cost = tried[i], fixed[i].copy()
+            others = [(tried[k].boxes[at], tried[k].leads[at]) for k, at in chosen.items() if k != i]
+            if others:
+                their_boxes, their_leads = (np.array(part) for part in zip(*others, strict=True))
+                cost += 3 * _covered(places.boxes, their_boxes)
+                cost += 50 * _inside(places.leads.reshape(-1, 2), their_boxes).reshape(-1, STEPS).sum(axis=1)
+                cost += 50 * _inside(their_leads.reshape(-1, 2), places.boxes, each_box=True)
+            chosen[int(i)] = int(np.argmin(cost))
+            total += float(cost.min())
+        if total == before:
+            break
+    return total, chosen
 
 
 def _places(centre: np.ndarray, radius: float, extent: np.ndarray, scale: float) -> _Places:

@@ -14,6 +14,7 @@ from convttlstm.reporting.report import FigureReport, Runs, recognized
 from convttlstm.results import Recognition, Scale
 
 SHOWN = 4  # frames of each kind
+LETTERS = 95  # in a line of text
 SEEN, PREDICTED = "#0072B2", "#D55E00"  # borders, as in the animations
 
 
@@ -72,7 +73,7 @@ def _draw_example(
     said += f" ({row['confidence']:.0%})" + (
         "" if right == "right" else f", in truth “{names[row['label']]}”"
     )
-    strip.suptitle(textwrap.shorten(said.replace("%", " %"), 140), x=0.01, ha="left", fontsize=6.5)
+    strip.suptitle(textwrap.fill(said.replace("%", " %"), LETTERS), x=0.01, ha="left", fontsize=6.5)
 
 
 def _spread(count: int) -> list[int]:

@@ -67,7 +67,7 @@ REPORT = FigureReport(
     reads=lambda scale, dataset: [scale.folder / TABLE],
     heading="Does it take less time? (Section 5)",
     place=21,
-    title="Multiplications and run-time",
+    title="Ratios of multiplications and times",
     caption="Conv-TT-LSTM's ratio to ConvLSTM in counts (circles) and times (squares), the paper's hollow, "
     "ours solid. Ratios compare across devices, minutes do not.",
     alternative="Marks on a scale of ratios, one for each count and time; the table above has the numbers.",

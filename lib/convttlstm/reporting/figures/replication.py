@@ -1,12 +1,15 @@
 """The replication plot of the claims that training at a scale tests."""
 
+from typing import Any
+
+import pandas as pd
 from matplotlib.figure import Figure
 
 from convttlstm.claims.evidence import percent
 from convttlstm.config import Settings
 from convttlstm.config.text import read_yaml
 from convttlstm.reporting.drawing import COLUMN, say
-from convttlstm.reporting.replication import HEADING, READING, TABLE, draw_claims, not_drawn
+from convttlstm.reporting.replication import HEADING, READING, TABLE, draw_claims, marks_of, not_drawn
 from convttlstm.reporting.report import FigureReport, Runs, every
 from convttlstm.reporting.tables.claims import COLUMNS
 from convttlstm.results import Scale, read_table
@@ -15,7 +18,7 @@ from convttlstm.results import Scale, read_table
 def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     """Return a line for each claim that training at the scale tests."""
     table = read_table(scale.folder / TABLE, COLUMNS)
-    tested = table[table["group"].isin(["training", "asked"])]
+    tested = _tested(table)
     share = float(read_yaml(scale.paper / "claims.yaml")["margin"])
     note = [
         READING,
@@ -31,6 +34,15 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
         say(axes, "Training at this scale tests no claim.")
         return figure, "\n".join(note)
     return draw_claims(tested, "margins"), "\n".join(note)
+
+
+def marks(scale: Scale) -> dict[str, Any]:
+    """Return the same for the page."""
+    return marks_of(_tested(read_table(scale.folder / TABLE, COLUMNS)), "margins")
+
+
+def _tested(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["group"].isin(["training", "asked"])]
 
 
 def testing(settings: Settings) -> list[str]:
@@ -49,4 +61,5 @@ REPORT = FigureReport(
     caption="The claims about quality that training at this scale tests.",
     alternative="A dot with an interval for each claim, and the paper's; the list of claims has the numbers.",
     draw=draw,
+    marks=marks,
 )

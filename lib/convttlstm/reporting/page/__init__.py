@@ -15,6 +15,7 @@ from convttlstm.reporting import find_report, paper, report_names
 from convttlstm.reporting.cells import capital, comparison, short_commit
 from convttlstm.reporting.page.provenance import facts_of
 from convttlstm.reporting.page.scrubber import animation
+from convttlstm.reporting.page.tables import shown as shown_table
 from convttlstm.reporting.page.texts import headline, recognition_headline, scale_facts, standouts
 from convttlstm.reporting.page.verdicts import verdicts
 from convttlstm.reporting.replication import HEADING
@@ -32,6 +33,7 @@ from convttlstm.reporting.tables.claims import label_of
 from convttlstm.results import Result, Scale, read_table, seed_by_seed, source_label
 
 RECOGNITION = "recognition"
+WIDE = 4  # inches; figures of one column are narrower
 PIXELS = 1.9  # per point, so that a figure's smallest text is as large as the page's
 ENVIRONMENT = Environment(
     loader=PackageLoader(__package__, "."),
@@ -123,7 +125,7 @@ def _predicted(scale: Scale, name: str, shown: list[Report], runs: list[Result])
         "facts": scale_facts(run, runs[0]),
         "headline": headline(full),
         "remarks": standouts(table2, run) + ([capital(f"{left_out}.")] if left_out else []),
-        "compare": comparison(table2),
+        "compare": comparison(table2).removeprefix(f"{capital(source_label(run))}. "),
         "headings": _headings(scale, name, own),
         "runs": [_run(result) for result in runs],
     }
@@ -166,6 +168,7 @@ def _item(scale: Scale, dataset: str, report: Report) -> dict[str, Any]:
     stem, settings = report.stem(dataset), scale.settings
     item: dict[str, Any] = {
         "folded": report.folded,
+        "plot": None,
         "id": Path(stem).name if report.suffixes else f"{report.name}_{dataset}",
         "title": report.title,
         "caption": report.caption,
@@ -174,7 +177,8 @@ def _item(scale: Scale, dataset: str, report: Report) -> dict[str, Any]:
     if isinstance(report, TableReport):
         document = report.read(scale, dataset, scale.folder / stem)
         links = {"CSV": f"{stem}.csv", "Markdown": f"{stem}.md"}
-        return item | {"kind": "table", "dataset": dataset, "document": document, "links": links}
+        tables = [shown_table(table, dataset, report.title) for table in document.tables]
+        return item | {"kind": "table", "tables": tables, "notes": document.notes, "links": links}
     if isinstance(report, FigureReport):
         files = report.files(settings, dataset)
         links = {Path(name).suffix[1:].upper(): name for name in files if not name.endswith(".txt")}
@@ -185,6 +189,8 @@ def _item(scale: Scale, dataset: str, report: Report) -> dict[str, Any]:
             "kind": "figure",
             "caption": (scale.folder / f"{stem}.txt").read_text().strip(),
             "width": round(PIXELS * float(width[1])) if width else 500,
+            "wide": width is not None and float(width[1]) > 72 * WIDE,
+            "plot": report.marks(scale) if report.marks else None,
             "alternative": alternative,
             "links": links,
             "pictures": report.shows_frames,

@@ -48,7 +48,7 @@ function makeSortable(table) {
     head.append(button);
     button.addEventListener("click", () => {
       const falling = head.getAttribute("aria-sort") === "ascending";
-      const text = (row) => row.cells[column].textContent;
+      const text = (row) => (row.cells[column].querySelector(".name") ?? row.cells[column]).textContent;
       const numeric = head.classList.contains("r");
       const sorted = (rows) => [...rows].sort((a, b) => compareCells(text(a), text(b), falling, numeric));
       show(sorted, head, falling ? "descending" : "ascending");
@@ -58,6 +58,14 @@ function makeSortable(table) {
     show((rows) => rows, null);
     heads[0].querySelector("button").focus(); // the reset button itself is gone
   });
+}
+
+// ---------------------------------------------------------------- Tables that are wider than the page
+
+// A shadow on the right says that there is more.
+function showWidth(scroll) {
+  const rest = scroll.scrollWidth - scroll.clientWidth - scroll.scrollLeft;
+  scroll.parentElement.classList.toggle("more-right", rest > 4);
 }
 
 // ---------------------------------------------------------------- The one dialog
@@ -251,5 +259,10 @@ contents.addEventListener("click", (event) => {
 });
 
 document.querySelectorAll("table.sortable").forEach(makeSortable);
+const sizes = new ResizeObserver((changed) => changed.forEach(({ target }) => showWidth(target)));
+document.querySelectorAll(".scroll").forEach((scroll) => {
+  scroll.addEventListener("scroll", () => showWidth(scroll), { passive: true });
+  sizes.observe(scroll);
+});
 document.querySelectorAll("a.origin, a.enlarge").forEach((link) => link.setAttribute("aria-haspopup", "dialog"));
 document.querySelectorAll("figure.animation").forEach(makeScrubber);

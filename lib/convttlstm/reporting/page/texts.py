@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from convttlstm.config import Run
+from convttlstm.files import listed
 from convttlstm.reporting.accuracy import percent
 from convttlstm.reporting.cells import counted_frames, metric_cell, sequences_in_words
 from convttlstm.results import Recognition, Result
@@ -82,11 +83,14 @@ def scale_facts(run: Run, result: Result) -> str:
 
 def recognition_headline(loaded: Sequence[Recognition]) -> str:
     """Return which runs recognize activities better than chance, with the whole 95 % interval."""
-    parts = []
-    for result in loaded:
-        for fraction, found in result.metrics.fractions.items():
-            chance = 1 / result.metrics.classes
-            said = "above chance" if found.top1.low > chance else "not above chance"
-            shown = f"{100 * found.top1.mean:.1f} [{100 * found.top1.low:.1f}, {100 * found.top1.high:.1f}] %"
-            parts.append(f"{result.config.title} at {percent(fraction)}: {shown}, {said}")
-    return "; ".join(parts) + f". Chance is {100 / loaded[0].metrics.classes:.1f} %."
+    chance = 1 / loaded[0].metrics.classes
+    level = f"chance, {100 * chance:.1f} %"
+    failed = [
+        f"{result.config.title} at {percent(fraction)} of the frames"
+        for result in loaded
+        for fraction, found in result.metrics.fractions.items()
+        if found.top1.low <= chance
+    ]
+    if failed:
+        return f"Not above {level}: {listed(failed)}. All others are."
+    return f"All recognizers are above {level}, with their whole 95 % intervals."
