@@ -312,7 +312,7 @@ def test_narrow_figures_stand_side_by_side_where_there_is_room(reader: Reader) -
 
 def test_figures_enlarge_and_the_focus_returns(reader: Reader) -> None:
     page = reader.open()
-    small = page.locator("a.enlarge").first
+    small = page.locator("a.enlarge >> visible=true").first
     width = small.locator("img").evaluate("image => image.clientWidth")
     small.focus()
     page.keyboard.press("Enter")
