@@ -205,7 +205,7 @@ def _label_bubbles(axes: Axes, bubbles: list[tuple[Bubble, float]]) -> None:
         _places(centre, radius, np.array(text.get_window_extent().size) / 2 + scale, scale)
         for centre, radius, text in zip(centres, radii, texts, strict=True)
     ]
-    fixed = [places.far + 3 * _covered(places.boxes, drawn) + 3 * _outside(places, axes) for places in tried]
+    fixed = [places.far + 3 * _covered(places.boxes, drawn) + 30 * _outside(places, axes) for places in tried]
     for i, places in enumerate(tried):  # lines to names cross no other bubble
         obstacles = np.delete(drawn[: len(bubbles)], i, axis=0)
         fixed[i] += 20 * _inside(places.leads.reshape(-1, 2), obstacles).reshape(-1, STEPS).sum(axis=1)

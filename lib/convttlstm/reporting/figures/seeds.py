@@ -1,5 +1,6 @@
 """Every run of every model as a dot, with the mean and its interval."""
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -21,6 +22,8 @@ from convttlstm.reporting.drawing import (
 from convttlstm.reporting.report import FigureReport, Runs, predicted
 from convttlstm.reporting.runs import STARRED
 from convttlstm.results import Interval, Scale, across_seeds
+
+LETTERS = 24  # in a line of a name
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,9 @@ def draw_seeds(drawn: list[Series], printed: Mapping[tuple[str, int, str], list[
     """
     run = drawn[0].runs[0].config
     horizons, metrics = run.dataset.test_horizons, metrics_of(run)
-    figure = Figure(figsize=(COLUMN, 0.6 + len(horizons) * (0.55 + 0.15 * len(drawn))))
+    names = [textwrap.fill(series.look.name, LETTERS) for series in drawn]
+    line_height = 0.2 if any("\n" in name for name in names) else 0.15
+    figure = Figure(figsize=(COLUMN, 0.6 + len(horizons) * (0.55 + line_height * len(drawn))))
     panels = figure.subplots(len(horizons), len(metrics), sharey=True, squeeze=False)
     for line, horizon in zip(panels, horizons, strict=True):
         for axes, metric in zip(line, metrics, strict=True):
@@ -136,7 +141,7 @@ def draw_seeds(drawn: list[Series], printed: Mapping[tuple[str, int, str], list[
             ha="right",
             fontweight="bold",
         )
-        line[0].set_yticks(range(len(drawn)), [series.look.name for series in drawn], fontsize=SMALL)
+        line[0].set_yticks(range(len(drawn)), names, fontsize=SMALL)
         line[0].set_ylim(len(drawn) - 0.5, -0.5)
     return figure
 

@@ -74,6 +74,7 @@ def make(scale: Scale, _: str, loaded: Runs, folder: Path) -> None:
         scale=scale.name,
         made=_made_by(loaded),
         trained=_dates(loaded),
+        dated=any(run.provenance and run.provenance.finished for run in loaded),
         paper=paper,
         labels=list(dict.fromkeys(capital(f"{source_label(run.config)}.") for run in loaded)),
         verdicts=verdicts(claims, label_of(scale), {_folder(run) for run in loaded})

@@ -61,7 +61,8 @@ def runtime_table(measures: Sequence[Measure], label: str) -> Table:
         )
         for measure in measures
     ]
-    note = f"{capital(label)}. {NOTE} Of the times that were measured: {answer(measures)}."
+    own = dict.fromkeys(capital(m.models) for m in measures if m.models != PAPER_SCALE)
+    note = f"{'. '.join(own) or capital(label)}. {NOTE} Of the times that were measured: {answer(measures)}."
     return Table("Multiplications and run-time", note, [("", n) for n in names], "lllllrrr", rows)
 
 
