@@ -1,4 +1,4 @@
-"""What all groups of settings share: strictness, the kinds of numbers, the nearest name for a typo."""
+"""The base class of all settings, their types, and suggestions for misspelt names."""
 
 import difflib
 from collections.abc import Mapping
@@ -25,10 +25,10 @@ def _odd(value: int) -> int:
 
 
 def distinct(values: list[Any]) -> list[Any]:
-    """Return a list that names nothing twice.
+    """Return the list.
 
     Raises:
-        ValueError: it does.
+        ValueError: an entry is listed twice.
     """
     if len(set(values)) < len(values):
         raise ValueError("names one of them twice")
@@ -52,7 +52,7 @@ def unset(value: Any) -> bool:
     return value is None
 
 
-# One line that figures and tables have room for.
+# One line that fits into figures and tables.
 Title = Annotated[
     str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e]*$")
 ]
@@ -109,7 +109,7 @@ def flattened(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def merge(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
-    """Return `base` with what `overlay` names put in its place, group by group."""
+    """Return `base` with the settings of `overlay` in place of its own, group by group."""
     merged = dict(base)
     for key, value in overlay.items():
         old = merged.get(key)

@@ -1,4 +1,4 @@
-"""The catalogue of systems, what is done with them on each data set, and the files that hold it."""
+"""The settings of a scale: its models, its experiments on each data set, and its files."""
 
 import itertools
 import json
@@ -27,13 +27,13 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 
 
 class System(Strict):
-    """One line of the catalogue: a model under the name that tables show, and how it is trained."""
+    """A model with the name that tables show and its own training settings."""
 
     title: Title
-    paper_row: str | None = Field(None, description="this system's row in data/paper, if it has one")
+    paper_row: str | None = Field(None, description="its row in data/paper, if there is one")
     model: ModelSettings
-    training: dict[str, Any] = Field({}, description="what differs from the scale's training")
-    evaluation: dict[str, Any] = Field({}, description="what differs from the scale's evaluation")
+    training: dict[str, Any] = Field({}, description="settings that differ from the scale's training")
+    evaluation: dict[str, Any] = Field({}, description="settings that differ from the scale's evaluation")
 
     @property
     def trained(self) -> bool:
@@ -51,8 +51,8 @@ class Ablation(Strict):
     rank: PositiveInt | None = None
     steps: PositiveInt | None = None
     filters: str = Field(description="as in data/paper/table4.csv")
-    row: str = Field(description="its order in data/paper/table4.csv; others have no figure of the paper's")
-    reading: str = Field("", description="what the row is taken to mean, where the paper leaves it open")
+    row: str = Field(description="the order in data/paper/table4.csv; other rows have no number of the paper")
+    reading: str = Field("", description="how the row is read where the paper is ambiguous")
 
     def hyper(self) -> dict[str, int]:
         """Return the settings that are named."""
@@ -65,7 +65,7 @@ class Grid(Strict):
     system: str
     role: str | None = Field(
         None,
-        description="the system whose name the winner bears, of all grids with this role; its own if null",
+        description="the system that the winner stands for; grids of one role compete. Null: its own",
     )
     kernel_size: list[OddInt] | None = None
     order: list[PositiveInt] | None = None
@@ -82,36 +82,36 @@ class Grid(Strict):
 
 
 class Halving(Strict):
-    """A cheaper search of the same points: most are given up early (Jamieson and Talwalkar, AISTATS 2016)."""
+    """Successive halving: most grid points are dropped early (Jamieson and Talwalkar, AISTATS 2016)."""
 
-    epochs: PositiveInt = Field(description="that every point is trained for in the first round")
+    epochs: PositiveInt = Field(description="epochs of every point in the first round")
     factor: int = Field(
-        4, ge=2, description="after each round one point in so many goes on, to so many times the epochs"
+        4, ge=2, description="each round keeps one point in `factor`, for `factor` times the epochs"
     )
 
 
 class Experiment(Strict):
-    """What is done with one data set."""
+    """The runs and tables of one data set."""
 
-    table: list[str] = Field(min_length=1, description="systems of Table 2, judged on the test split")
-    ablations: list[Ablation] = Field([], description="rows of Table 4, judged on the test split")
+    table: list[str] = Field(min_length=1, description="models of Table 2, evaluated on the test split")
+    ablations: list[Ablation] = Field([], description="rows of Table 4, evaluated on the test split")
     grid: list[Grid] = Field([], description="searched by validation loss")
     halving: Halving | None = Field(None, description="null trains every point of the grid to its end")
     finalists: list[Seed] = Field(
-        [], description="seeds that the grid's winners are trained with, and judged on the test split"
+        [], description="seeds of the grid's winners, which are trained and evaluated on the test split"
     )
     seeds: list[Seed] = Field([0], min_length=1)
     published: list[str] = Field(
-        [], description="systems of `table` whose weights, of the first seed, come with the results"
+        [], description="models of `table` whose weights of the first seed are published with the results"
     )
-    training: dict[str, Any] = Field({}, description="what differs from the scale's training")
+    training: dict[str, Any] = Field({}, description="settings that differ from the scale's training")
 
     def roles(self) -> list[str]:
-        """Return the systems whose best configuration is sought."""
+        """Return the models whose best configuration is searched."""
         return list(dict.fromkeys(grid.role or grid.system for grid in self.grid))
 
     def systems(self) -> dict[str, str]:
-        """Return the systems that are named, and where each is first named."""
+        """Return the models that the experiment names, and where each is first named."""
         named = [(system, "table") for system in self.table]
         named += [(system, "published") for system in self.published]
         named += [(row.system, "ablations") for row in self.ablations]
@@ -125,9 +125,9 @@ class Experiment(Strict):
 class Settings(Strict):
     """Everything that can be set."""
 
-    label: Title = Field(description="shown beside every figure of this scale")
+    label: Title = Field(description="shown with every result of this scale")
     judges_claims: bool = Field(
-        False, description="whether this scale's figures say whether the paper's claims hold, at this scale"
+        False, description="whether the paper's claims are decided by this scale's results"
     )
     datasets: dict[Name, Dataset]
     systems: dict[Name, System]
@@ -139,7 +139,7 @@ class Settings(Strict):
     compute: Compute = Compute()
 
     def training_of(self, dataset: str, system: str | None = None) -> Training:
-        """Return the scale's training with what the data set's experiment, and then the system, changes.
+        """Return the scale's training settings with changes of the experiment, then of the model.
 
         Raises:
             ValueError: the changes are not possible.
@@ -152,7 +152,7 @@ class Settings(Strict):
         return _changed(usual, self.systems[system].training, f"systems.{system}.training")
 
     def evaluation_of(self, system: str) -> Evaluation:
-        """Return the scale's evaluation with what the system changes; see `training_of`."""
+        """Return the scale's evaluation settings with the model's changes; see `training_of`."""
         return _changed(self.evaluation, self.systems[system].evaluation, f"systems.{system}.evaluation")
 
     @field_validator("experiments", mode="before")
@@ -185,8 +185,8 @@ class Settings(Strict):
             )
         if dataset.recognition != (training.recipe == "recognition"):
             raise ValueError(
-                f"experiments.{dataset_name}: {system}: the recipe 'recognition' serves where activities are "
-                f"recognised, and no other does; training.recipe is {training.recipe!r}"
+                f"experiments.{dataset_name}: {system}: training.recipe is {training.recipe!r}; it must be "
+                "'recognition' for data sets of activities, and for no others"
             )
         evaluation, shortest = self.evaluation_of(system), min(dataset.test_horizons)
         if not dataset.recognition and (first := evaluation.first_frame) > shortest:
@@ -199,8 +199,8 @@ class Settings(Strict):
                 f"experiments.{dataset_name}: LPIPS needs frames of at least {LPIPS_SIZE} pixels, not "
                 f"{lpips_size}; set evaluation.lpips_size: {2 * LPIPS_SIZE + 2}, or evaluation.lpips: false"
             )
-        dataset.activities()  # which must be a list that can be read
-        # How many windows videos have is known when they are prepared; training checks it then.
+        dataset.activities()  # raises where the list cannot be read
+        # The number of windows in videos is known once they are prepared; training checks it.
         train = dataset.split("train")
         if train and training.samples_per_epoch > train.sequences:
             raise ValueError(
@@ -230,7 +230,7 @@ def _changed(base: Group, changes: dict[str, Any], where: str) -> Group:
 
 
 def load_settings(path: Path) -> Settings:
-    """Return the settings of a scale, its file laid over paper.yaml beside it.
+    """Return the settings of a scale, its file laid over paper.yaml in the same folder.
 
     Raises:
         UserError: a file is missing, is not YAML, or a setting is wrong; the line names the file,
@@ -266,7 +266,7 @@ def settings_of_scale(scale: str) -> Settings:
 def _one_line(error: ValidationError, path: Path, overlay: dict[str, Any]) -> str:
     first = error.errors()[0]
     location = [str(part) for part in first["loc"]]
-    # Pydantic adds "[key]" and the kind that it took a setting for, which are no keys of the file.
+    # Pydantic adds "[key]" and the kind of a union, which are no keys of the file.
     kinds = {location.index(key) + 1 for key in ("model", "checkpointing") if key in location}
     kinds |= {2} if location[0:1] == ["datasets"] else set()
     keys = [key for i, key in enumerate(location) if key != "[key]" and i not in kinds]
@@ -282,7 +282,7 @@ def _one_line(error: ValidationError, path: Path, overlay: dict[str, Any]) -> st
 
 def _mentions(overlay: Any, keys: list[str]) -> bool:
     for key in keys:
-        if isinstance(overlay, list):  # is laid over as a whole
+        if isinstance(overlay, list):  # replaces the base's list
             return True
         if not isinstance(overlay, dict) or key not in overlay:
             return False
@@ -291,7 +291,7 @@ def _mentions(overlay: Any, keys: list[str]) -> bool:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    if not os.path.exists(path):  # unlike Path.exists, it bears names of any length
+    if not os.path.exists(path):  # Path.exists raises for very long names
         scales = listed(sorted(p.stem for p in path.parent.glob("*.yaml")))
         raise UserError(f"{cut(str(path), 150)}: no such scale; there are {scales or 'none'}")
     content = read_yaml(path)
@@ -301,12 +301,12 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def with_model(settings: Settings, name: str) -> Settings:
-    """Return the settings with a model of one's own, as another row of every Table 2.
+    """Return the settings with your own model as another row of every Table 2.
 
     Args:
         settings: of a scale.
         name: 'path/to/file.py:Class', or an entry point of the group convttlstm.models. The class's
-            name in lower case, or the entry point's, is the system's.
+            name in lower case, or the entry point's, names the row.
 
     Raises:
         UserError: there is no such file or entry point, or the catalogue has a system of that name.
@@ -332,7 +332,7 @@ def json_schema() -> str:
 
 
 def first_error(error: ValidationError) -> str:
-    """Return the first thing that is wrong, in one line."""
+    """Return the first error in one line."""
     first = error.errors()[0]
     keys = [*first["loc"], first["ctx"]["key"]] if first["type"] == "unknown_setting" else first["loc"]
     path = ".".join(map(str, keys))

@@ -1,4 +1,4 @@
-"""What the settings of all kinds of data sets have."""
+"""Settings that all kinds of data sets share."""
 
 from typing import Any, ClassVar
 
@@ -8,21 +8,21 @@ from convttlstm.config.base import FrameSize, Strict, Title, sides
 
 
 class Category(Strict):
-    """An activity: a template of Something-Something V2, and the group that Table 1 counts it in."""
+    """An activity: a template of Something-Something V2, and its group in Table 1."""
 
     group: str
     template: str
 
 
 class Split(Strict):
-    """How many sequences a split has, and how long they are."""
+    """The number and length of a split's sequences."""
 
     sequences: PositiveInt
     frames: PositiveInt
 
 
 class DatasetSettings(Strict):
-    """What all kinds of data sets have; each subclass names itself by `kind`."""
+    """The base of all kinds of data sets; `kind` names the subclass."""
 
     title: Title
     size: FrameSize = Field(description="height and width of a frame, pixels")
@@ -30,19 +30,19 @@ class DatasetSettings(Strict):
     horizon: PositiveInt = Field(10, description="frames predicted in training and validation")
     test_horizons: list[PositiveInt] = Field([10, 30], min_length=1)
 
-    generated: ClassVar[bool] = False  # whether sequences of one length are made, not windows in videos
-    recognition: ClassVar[bool] = False  # whether activities are recognised, beside frames predicted
-    grouped: ClassVar[bool] = False  # whether videos are of actions, which results are told apart by
-    main_metric: ClassVar[str] = "mse"  # beside SSIM and LPIPS, what the paper's Table 2 judges by
-    raw_folder: ClassVar[str] = ""  # where raw files are looked for if nobody says where
+    generated: ClassVar[bool] = False  # sequences are generated, not cut from videos
+    recognition: ClassVar[bool] = False  # activities are recognized as well as frames predicted
+    grouped: ClassVar[bool] = False  # results are also reported by action
+    main_metric: ClassVar[str] = "mse"  # with SSIM and LPIPS, the metric of the paper's Table 2
+    raw_folder: ClassVar[str] = ""  # the default for --raw
 
-    # Settings that decide no weights, so that a change of them trains nothing anew.
+    # Settings that do not influence the weights; changing them needs no new training.
     evaluation_only: ClassVar[frozenset[str]] = frozenset({"title", "test_horizons"})
-    # Settings that say where files are, or which to do without: the data's checksums stand for those.
+    # Settings of paths and exclusions; runs are identified by the data's checksums instead.
     places: ClassVar[frozenset[str]] = frozenset()
 
     def stated(self) -> dict[str, Any]:
-        """Return the settings that differ from their defaults, but for those that say where files are."""
+        """Return the settings that differ from their defaults, without `places`."""
         return self.model_dump(mode="json", exclude=set(self.places), exclude_defaults=True)
 
     @property
@@ -62,27 +62,27 @@ class DatasetSettings(Strict):
 
     @property
     def frame_interval(self) -> int:
-        """Every how many-th frame of a video is used."""
+        """Distance between two used frames of a video."""
         return 1
 
     @property
     def cropped(self) -> bool:
-        """Whether frames of other proportions are cut around their middle; else squashed."""
+        """Whether frames of other proportions are cropped to the centre instead of squashed."""
         return False
 
     @property
     def array_axes(self) -> str | None:
-        """What the axes of arrays are; see `Videos.axes`."""
+        """The order of arrays' axes; see `Videos.axes`."""
         return None
 
     @property
     def stand_in(self) -> str:
-        """What the data stand in for, "" if they are what they are called; shown beside every figure."""
+        """The data set that synthetic data replace, "" for real data; shown with every result."""
         return ""
 
     @property
     def raw_rule(self) -> str | None:
-        """The workflow's rule that fetches or draws the raw files; None if they are there: `raw_files`."""
+        """The workflow's rule that makes the raw files; None if `raw_files` lists them."""
         return None
 
     def raw_files(self) -> list[str]:
@@ -90,11 +90,11 @@ class DatasetSettings(Strict):
         return []
 
     def split(self, name: str) -> Split | None:
-        """Return how many sequences a split has; None if preparation alone tells."""
+        """Return the size of a split; None if it is known only after preparation."""
         return None
 
     def activities(self) -> list[Category]:
-        """Return the activities to tell apart; an activity's number is its place in the list.
+        """Return the activities; an activity's number is its place in the list.
 
         Raises:
             ValueError: the file that lists them cannot be read or is no such list.
@@ -107,7 +107,7 @@ class DatasetSettings(Strict):
         return max(self.test_horizons)
 
     def model_arguments(self) -> dict[str, Any]:
-        """Return what a model takes beside its own settings and the channels of a frame.
+        """Return the arguments that a model takes from the data set, besides the channels of a frame.
 
         Raises:
             ValueError: see `activities`.

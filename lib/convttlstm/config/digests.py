@@ -1,4 +1,4 @@
-"""What of a scale's settings decides each stage's results, in digests: if one changes, so must the result."""
+"""Digests of the settings that each stage of the pipeline depends on."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from convttlstm.config.runs import Run, evaluated_runs, planned_run, trained_run
 
 
 def digests(settings: Settings, scale: str) -> dict[str, Any]:
-    """Return eight hexadecimal digits for each data set, training and evaluation, and for the report.
+    """Return a digest of eight hexadecimal digits for each data set, run, evaluation and the report.
 
     Args:
         settings: of the scale.
@@ -43,7 +43,7 @@ def digests(settings: Settings, scale: str) -> dict[str, Any]:
 
 
 def report_digest(settings: Settings) -> str:
-    """Return eight hexadecimal digits for all that a report may say of a scale."""
+    """Return the digest of all settings that a report may show."""
     stated = settings.model_dump(mode="json", exclude={"datasets"}, exclude_defaults=True)
     return _digest([stated, {name: dataset.stated() for name, dataset in settings.datasets.items()}])
 

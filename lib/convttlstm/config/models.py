@@ -23,11 +23,11 @@ SYMBOLS = {"kernel_size": "S", "factor_size": "G", "order": "N", "rank": "C", "s
 class ModelChoice(Strict):
     """The settings of one registered model, which each subclass names by `name`."""
 
-    trained: ClassVar[bool] = True  # whether there are weights to train
-    recognizes: ClassVar[bool] = False  # whether it names an activity, beside predicting frames
+    trained: ClassVar[bool] = True  # has weights
+    recognizes: ClassVar[bool] = False  # whether it names an activity as well
 
     def hyper(self) -> dict[str, Any]:
-        """Return the settings that `create_model` takes beside the name."""
+        """Return the arguments of `create_model`, without the name."""
         return self.model_dump(exclude={"name"})
 
     def refusal(self, dataset: DatasetSettings) -> str | None:
@@ -254,7 +254,7 @@ def refusal(model: ModelChoice, dataset: DatasetSettings) -> str | None:
     if model.recognizes and not dataset.recognition:
         return "it names activities, and these sequences have none"
     if dataset.recognition and not model.recognizes:
-        return "it predicts frames only, and here activities are recognised"
+        return "it predicts frames only, and this data set needs a recognizer"
     return model.refusal(dataset)
 
 
@@ -275,11 +275,11 @@ BUILT_IN: dict[str, type[ModelChoice]] = {
 
 
 class ExternalModel(ModelChoice):
-    """A predictor of one's own: a class in a file, or an entry point of the group convttlstm.models."""
+    """Your own predictor: a class in a file, or an entry point of the group convttlstm.models."""
 
     name: str = Field(description="'path/to/file.py:Class', or the entry point's name")
     settings: dict[str, Any] = Field({}, description="keyword arguments of the class")
-    source: str = Field("", description="filled in: the file's SHA-256, or the package and its version")
+    source: str = Field("", description="set by the program: the file's SHA-256, or package and version")
 
     def hyper(self) -> dict[str, Any]:
         """Return the keyword arguments of the class."""
@@ -294,7 +294,7 @@ class ExternalModel(ModelChoice):
 
 
 def source_of(name: str) -> str:
-    """Return what stands for the code of a model of one's own, so that a change of it is seen.
+    """Return a file's SHA-256 or a package's version, so that changed code makes another run.
 
     Raises:
         ValueError: there is no such file, class or entry point.

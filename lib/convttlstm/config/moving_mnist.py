@@ -22,10 +22,10 @@ class MovingMnist(DatasetSettings):
     size: PositiveInt = Field(64, description="height and width of a frame, pixels")
     digit_size: Literal[7, 14, 28] = Field(28, description="height and width of a digit, pixels")
     digits_per_frame: PositiveInt = 2
-    step: PositiveFloat = Field(0.1, lt=1, description="way per frame, in units of the free range")
+    step: PositiveFloat = Field(0.1, lt=1, description="distance per frame, in units of the free range")
     disjoint_digits: bool = Field(
         False,
-        description="give each split digit images of its own; the paper's splits share them",
+        description="each split has its own digit images; the paper's splits share them",
     )
     train: Split = Split(sequences=10_000, frames=20)
     validation: Split = Split(sequences=3_000, frames=20)

@@ -1,4 +1,4 @@
-"""Names of runs, such as conv_tt_lstm-N2-M5-seed0: the one place that writes and reads them."""
+"""Names of runs, such as conv_tt_lstm-N2-M5-seed0: written and parsed here."""
 
 import re
 from collections.abc import Mapping
@@ -17,9 +17,9 @@ class RunId:
 
     Attributes:
         system: the catalogue's name.
-        settings: what differs from the catalogue, by the paper's symbol.
+        settings: values that differ from the catalogue, by the paper's symbol.
         seed: None for systems without weights.
-        selected: whether the best configuration of the grid is meant, whichever it is.
+        selected: whether it stands for the grid's best configuration.
     """
 
     system: str
@@ -29,7 +29,7 @@ class RunId:
 
     @classmethod
     def parse(cls, text: str) -> "RunId":
-        """Return the parts of a name; whether the catalogue has its system is not asked.
+        """Return the parts of a name, without checking that the system exists.
 
         Raises:
             UserError: the name has another form.
@@ -53,7 +53,7 @@ class RunId:
 
     @property
     def parts(self) -> list[str]:
-        """What the name says between system and seed, such as N2 and M5."""
+        """The parts between system and seed, such as N2 and M5."""
         chosen = [SELECTED] if self.selected else []
         return chosen + [f"{symbol}{value}" for symbol, value in self.settings.items()]
 
@@ -64,12 +64,12 @@ class RunId:
 
     @property
     def variant(self) -> str:
-        """The parts between system and seed in one text, such as "N2 M5"."""
+        """The parts between system and seed as one string, such as "N2 M5"."""
         return " ".join(self.parts)
 
     @property
     def without_seed(self) -> "RunId":
-        """What all seeds of the run have in common."""
+        """The name without its seed."""
         return self.with_seed(None)
 
     def with_seed(self, seed: int | None) -> "RunId":
@@ -78,7 +78,7 @@ class RunId:
 
 
 def is_selected(name: str) -> bool:
-    """Return whether a run's name leaves its configuration to the selection."""
+    """Return whether a run's name stands for the grid's best configuration."""
     try:
         return RunId.parse(name).selected
     except UserError:

@@ -54,13 +54,13 @@ class Run(Strict):
         return self.trained and self.training.samples < self.usual_samples
 
     def model_arguments(self) -> dict[str, Any]:
-        """Return what `create_model` takes beside the name and the channels of a frame."""
+        """Return the arguments of `create_model`, without name and channels."""
         return self.model.hyper() | self.dataset.model_arguments()
 
     def deciding(self, exclude_defaults: bool = False) -> dict[str, Any]:
         """Return the settings that decide the weights after any number of epochs.
 
-        Those that say only how far (epochs), where files are or what memory is spent are left out.
+        Left out: the number of epochs, paths, and settings that only save memory.
         """
         return self.model_dump(
             mode="json",
@@ -74,22 +74,22 @@ class Run(Strict):
         )
 
     def identity(self) -> str:
-        """Return what decides the weights, but for the number of epochs, as canonical JSON.
+        """Return the settings that decide the weights, without the epochs, as canonical JSON.
 
-        Only what differs from its default is in it, so that settings may be added; a default must stay.
+        Only settings that differ from their defaults are in it, so new settings change no identity.
         """
         return json.dumps(self.deciding(exclude_defaults=True), sort_keys=True)
 
     def digest(self, epochs: int | None = None) -> str:
-        """Return eight hexadecimal digits that stand for the weights after so many epochs, else after all."""
+        """Return eight hexadecimal digits that identify the weights after `epochs`, by default all."""
         epochs = epochs or self.training.epochs
         return hashlib.sha256(f"{self.identity()} {epochs} epochs".encode()).hexdigest()[:8]
 
     def changes_since(self, earlier: Mapping[str, Any]) -> list[str]:
-        """Return which settings decide other weights than earlier ones did, such as "seed is 1, was 0".
+        """Return the changed settings that decide the weights, such as "seed is 1, was 0".
 
         Args:
-            earlier: what `deciding` returned then; a setting that it lacks had today's default.
+            earlier: the settings as `deciding` returned them; a missing one had today's default.
         """
         defaults = {
             name: type(getattr(self, name)).model_construct().model_dump(mode="json", warnings=False)
@@ -107,7 +107,7 @@ class Run(Strict):
 def run_id(settings: Settings, system: str, hyper: Mapping[str, int], seed: int) -> str:
     """Return a run's name: its system, what differs from the catalogue, and the seed.
 
-    Systems without weights have one run only, which bears their name.
+    A model without weights has one run, named after it.
     """
     defaults = settings.systems[system].model
     if not settings.systems[system].trained:
@@ -134,7 +134,7 @@ def resolve_run(
         scale: its name.
         dataset: the data set's name.
         identifier: such as conv_tt_lstm-N2-M5-seed0, or conv_tt_lstm-selected-seed0.
-        winners: the run that won, by role, which a selected run needs; see `convttlstm select`.
+        winners: the winning run of each role, for selected runs; see `convttlstm select`.
 
     Raises:
         UserError: the data set or the system is unknown, or the name has no such form.
@@ -142,7 +142,9 @@ def resolve_run(
     if is_selected(identifier):
         name = RunId.parse(identifier)
         if winners is None or name.system not in winners:
-            raise UserError(f"run {identifier!r}: which one it is, a selection of {dataset} says: give one")
+            raise UserError(
+                f"run {identifier!r}: needs the selection of {dataset}, a file written by `convttlstm select`"
+            )
         twin = RunId.parse(winners[name.system]).with_seed(name.seed)
         run = resolve_run(settings, scale, dataset, str(twin))
         values = run.model.hyper()
@@ -151,7 +153,7 @@ def resolve_run(
         return run.model_copy(update={"id": identifier, "title": title, "paper_row": None})
     try:
         require_known(dataset, settings.datasets, "data set")
-        system = identifier.split("-")[0]  # first: a wrong system is the likelier mistake
+        system = identifier.split("-")[0]  # checked first, as the likelier mistake
         require_known(system, settings.systems, "system")
         entry, name = settings.systems[system], RunId.parse(identifier)
         found, seed = name.hyper(), name.seed or 0
@@ -186,7 +188,7 @@ def resolve_run(
 
 
 def read_winners(selection: Path) -> dict[str, str]:
-    """Return the run that won, by role, from what `convttlstm select` wrote.
+    """Return the winning run of each role from a file written by `convttlstm select`.
 
     Raises:
         UserError: the file is missing or has another form.
@@ -195,7 +197,7 @@ def read_winners(selection: Path) -> dict[str, str]:
     try:
         return {role: winner["run"] for role, winner in content["winners"].items()}
     except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{selection}: not a selection ({error}); delete it and make it anew") from None
+        raise UserError(f"{selection}: not a selection ({error}); delete it and select again") from None
 
 
 def planned_run(settings: Settings, scale: str, dataset: str, identifier: str) -> Run:
@@ -224,7 +226,7 @@ def ablation_runs(settings: Settings, dataset: str) -> list[str]:
 
 
 def published_runs(settings: Settings, dataset: str) -> list[str]:
-    """Return the runs whose weights come with the results."""
+    """Return the runs whose weights are published with the results."""
     experiment = settings.experiments[dataset]
     return [run_id(settings, system, {}, experiment.seeds[0]) for system in experiment.published]
 
@@ -245,7 +247,7 @@ def shown_runs(settings: Settings, dataset: str) -> list[str]:
 
 
 def evaluated_runs(settings: Settings, dataset: str) -> list[str]:
-    """Return the runs that are judged on the test split."""
+    """Return the runs that are evaluated on the test split."""
     return list(dict.fromkeys(shown_runs(settings, dataset) + ablation_runs(settings, dataset)))
 
 
@@ -262,7 +264,7 @@ def grid_runs(settings: Settings, dataset: str, role: str | None = None) -> list
 
 
 def trained_runs(settings: Settings, dataset: str) -> list[str]:
-    """Return the runs that are trained to the end; in a grid searched by halving, those that are judged."""
+    """Return the runs that are trained to the end; of a grid searched by halving only the evaluated ones."""
     searched = [] if settings.experiments[dataset].halving else grid_runs(settings, dataset)
     names = dict.fromkeys(evaluated_runs(settings, dataset) + searched)
     return [name for name in names if settings.systems[RunId.parse(name).system].trained]
@@ -273,8 +275,8 @@ class Rung:
     """A round of successive halving.
 
     Attributes:
-        places: how many runs it has.
-        epochs: where they are trained to, from where the round before left them.
+        places: its number of runs.
+        epochs: after which the round ends; runs resume from the previous round.
     """
 
     places: int
@@ -282,7 +284,7 @@ class Rung:
 
 
 def rungs(settings: Settings, dataset: str, role: str, halving: Halving | None = None) -> list[Rung]:
-    """Return the rounds in which a grid is searched, by default the scale's; the last trains to the end."""
+    """Return the rounds of a grid search; the last one trains to the end."""
     halving = halving or settings.experiments[dataset].halving
     runs = grid_runs(settings, dataset, role)
     full = settings.training_of(dataset, RunId.parse(runs[0]).system).epochs

@@ -15,7 +15,7 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Something(DatasetSettings):
-    """Something-Something V2: clips of activities, of which a first part is seen."""
+    """Something-Something V2: clips of activities; models see the first part of a clip."""
 
     kind: Literal["something"]
     title: Title = "Something-Something V2"
@@ -44,7 +44,7 @@ class Something(DatasetSettings):
     )
     fractions: Annotated[list[Share], Field(min_length=1), AfterValidator(distinct)] = Field(
         [0.25, 0.5],
-        description="shares of a clip's frames that are seen: all are judged; in training a sample draws one",
+        description="shares of a clip's frames that models see; training draws one of them for each sample",
     )
     lengths: Literal["bucket", "resample"] = Field(
         "bucket",
@@ -79,7 +79,7 @@ class Something(DatasetSettings):
 
     @property
     def stand_in(self) -> str:
-        """What the data stand in for."""
+        """The data set that synthetic data replace."""
         return "synthetic stand-in for Something-Something V2" if self.source == "synthetic" else ""
 
     def activities(self) -> list[Category]:
@@ -106,7 +106,7 @@ def read_categories(path: Path) -> list[Category]:
         raise ValueError(f"categories {path}: no column {error}") from None
     templates = [category.template for category in found]
     if twice := [template for template in templates if templates.count(template) > 1]:
-        raise ValueError(f"categories {path}: {twice[0]!r} is there twice")
+        raise ValueError(f"categories {path}: {twice[0]!r} is listed twice")
     if len(found) < 2:
-        raise ValueError(f"categories {path}: lists {len(found)} activities; at least two can be told apart")
+        raise ValueError(f"categories {path}: lists {len(found)} activities; two or more are needed")
     return found

@@ -1,4 +1,4 @@
-"""YAML files that people write."""
+"""Reads YAML files written by people."""
 
 from pathlib import Path
 from typing import Any
@@ -9,14 +9,14 @@ from convttlstm.files import UserError, read_text, shortened
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without keys that are there twice, of which the first would be lost."""
+    """YAML that refuses duplicate keys; PyYAML drops all but the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
             if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"{key.value!r} is there twice; put both together", key.start_mark
+                    None, None, f"{key.value!r} is there twice; merge both", key.start_mark
                 )
             seen.add(key.value if isinstance(key.value, str) else "")
         return super().construct_mapping(node, deep)

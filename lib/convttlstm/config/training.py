@@ -1,4 +1,4 @@
-"""Settings of training and evaluation, and where jobs run."""
+"""Settings of training, evaluation and compute."""
 
 from typing import Literal
 
@@ -14,7 +14,7 @@ class ScheduledSampling(Strict):
     patience: NonNegativeInt = Field(
         22, description="epochs without a better validation loss; 0 waits for `earliest` alone"
     )
-    rate: PositiveFloat = Field(4e-3, le=1, description="by how much the ratio falls each epoch")
+    rate: PositiveFloat = Field(4e-3, le=1, description="decrease of the ratio in each epoch")
 
 
 class LearningRateDecay(Strict):
@@ -36,20 +36,20 @@ class LinearSampling(Strict):
 class Adversarial(Strict):
     """MCNet's loss and optimizers."""
 
-    weight: PositiveFloat = Field(0.02, description="of the adversarial term, beside MSE and gradients")
+    weight: PositiveFloat = Field(0.02, description="of the adversarial term, added to MSE and gradient loss")
     first_moment: float = Field(0.5, ge=0, lt=1, description="Adam's beta 1, of both networks")
 
 
 class Recognition(Strict):
-    """How an activity is learnt beside the frames (Section 4, "Loss function")."""
+    """The loss of activities and frames (Section 4, "Loss function")."""
 
     prediction_weight: PositiveFloat = Field(
-        1.0, description="lambda, of the prediction loss beside the cross entropy [I]"
+        1.0, description="lambda, weight of the prediction loss added to the cross entropy [I]"
     )
 
 
 class Training(Strict):
-    """The recipe's numbers; a change means another run."""
+    """Settings of the optimization; a change makes another run."""
 
     recipe: Literal["paper", "predrnn", "adversarial", "likelihood", "recognition"] = Field(
         "paper",
@@ -84,12 +84,12 @@ class Training(Strict):
 
     @property
     def samples(self) -> int:
-        """Samples seen in the whole training."""
+        """Samples seen in all epochs."""
         return self.epochs * self.samples_per_epoch
 
 
 class Compute(Strict):
-    """Where and how jobs run; a change does not make another run."""
+    """Settings of hardware and processes; a change does not make another run."""
 
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
     devices: PositiveInt = Field(1, description="of each node, that train one run together")
@@ -98,7 +98,7 @@ class Compute(Strict):
         2, description="CPU threads of each job; results on the CPU depend on it, bit for bit"
     )
     workers: NonNegativeInt = Field(
-        2, description="processes beside each job that decode clips of activities; 0: the job does it itself"
+        2, description="processes of each job that decode clips of activities; 0: its main process decodes"
     )
     deterministic: bool = Field(
         False, description="on GPUs only algorithms that give the same bits each time; slower"
@@ -108,7 +108,7 @@ class Compute(Strict):
 
 
 class Evaluation(Strict):
-    """How predictions are judged."""
+    """Settings of evaluation."""
 
     lpips: bool = Field(True, description="needs AlexNet's weights, which a rule fetches")
     lpips_size: PositiveInt | None = Field(
@@ -122,6 +122,6 @@ class Evaluation(Strict):
     )
     batch_size: PositiveInt = 16
     sequences: PositiveInt | None = Field(
-        None, description="judge the first so many test sequences only; null: all of them"
+        None, description="evaluate only the first so many test sequences; null: all"
     )
-    examples: PositiveInt = Field(4, description="test sequences kept for the pictures")
+    examples: PositiveInt = Field(4, description="test sequences whose predictions are kept for figures")

@@ -1,4 +1,4 @@
-"""Settings of data sets that are videos: KTH, and files of one's own."""
+"""Settings of data sets of videos: KTH and your own files."""
 
 import operator
 import os
@@ -27,9 +27,9 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def sequence_files(folder: Path) -> list[Path]:
-    """Return what holds frames below a folder, of linked folders too, in order; hidden ones are left out.
+    """Return all video files, arrays and folders of pictures below a folder, in order.
 
-    That are video files, arrays, and folders that hold pictures and neither of these.
+    Links are followed, hidden files left out. A folder of pictures contains neither videos nor arrays.
     """
     found, seen = [], set[str]()
     for place, folders, names in os.walk(folder, followlinks=True):
@@ -61,7 +61,7 @@ class VideoDataset(DatasetSettings):
         description="'first_10000': only the first 10,000 windows in file order, about 20 of KTH's videos, "
         "which is all that the authors' loader ever saw",
     )
-    excluded: list[str] = Field([], description="names of videos to do without, such as corrupt ones")
+    excluded: list[str] = Field([], description="names of videos to leave out, such as corrupt ones")
 
     evaluation_only: ClassVar[frozenset[str]] = DatasetSettings.evaluation_only | {"evaluation_size"}
     places: ClassVar[frozenset[str]] = frozenset({"excluded"})
@@ -123,7 +123,7 @@ class Kth(VideoDataset):
 
     @property
     def stand_in(self) -> str:
-        """What the data stand in for."""
+        """The data set that synthetic data replace."""
         return "synthetic stand-in for KTH" if self.source == "synthetic" else ""
 
     @property
@@ -153,7 +153,7 @@ def _axes(letters: str) -> str:
 
 
 class Videos(VideoDataset):
-    """Sequences of one's own: video files, folders of numbered pictures, arrays."""
+    """Your own sequences: video files, folders of numbered pictures, arrays."""
 
     kind: Literal["videos"]
     title: Title
@@ -174,9 +174,9 @@ class Videos(VideoDataset):
     crop: bool = Field(
         False,
         exclude_if=operator.not_,
-        description="frames of other proportions than `size` are cut around their middle; else squashed",
+        description="crop frames of other proportions than `size` to their centre; else squash them",
     )
-    frame_step: PositiveInt = Field(1, description="every how many-th frame is used")
+    frame_step: PositiveInt = Field(1, description="use every n-th frame")
 
     places: ClassVar[frozenset[str]] = VideoDataset.places | {"folder", "split_file"}
 
@@ -187,15 +187,15 @@ class Videos(VideoDataset):
 
     @property
     def array_axes(self) -> str | None:
-        """What the axes of arrays are."""
+        """The order of arrays' axes."""
         return self.axes
 
     @property
     def cropped(self) -> bool:
-        """Whether frames of other proportions are cut."""
+        """Whether frames of other proportions are cropped instead of squashed."""
         return self.crop
 
     @property
     def frame_interval(self) -> int:
-        """Every how many-th frame of a video is used."""
+        """Distance between two used frames of a video."""
         return self.frame_step
