@@ -68,11 +68,11 @@ class EvidenceFinder:
         Raises:
             UserError: a file is missing or damaged.
         """
-        datasets = self.catalogue.paper.datasets | self.settings.datasets
-        return [
-            replace(part, title=datasets[part.dataset].title if part.dataset else "")
-            for part in self._evidence(comparison)
-        ]
+        found = []
+        for part in self._evidence(comparison):
+            datasets = (self.settings if part.runs else self.catalogue.paper).datasets
+            found.append(replace(part, title=datasets[part.dataset].title if part.dataset else ""))
+        return found
 
     def _evidence(self, comparison: Comparison) -> list[Evidence]:
         if isinstance(comparison, Better):

@@ -7,7 +7,7 @@ from convttlstm.markup import Row, Table
 from convttlstm.reporting.cells import capital
 
 FROM = "From"
-IMPLIED = {"", "-", "paper", "here"}  # in tables whose groups are named
+IMPLIED = {"", "-", "paper", "here"}
 
 
 def shown(table: Table, dataset: str, heading: str) -> dict[str, Any]:
@@ -20,8 +20,10 @@ def shown(table: Table, dataset: str, heading: str) -> dict[str, Any]:
     """
     kept = [i for i, (_, name) in enumerate(table.header) if name != FROM]
     groups = [(name, len(list(members))) for name, members in groupby(kept, lambda i: table.header[i][0])]
+    # Where rows of the paper and of ours take turns, each says which it is.
+    mixed = len(table.bodies()) == 1 and len({row.ours for row in table.rows}) == 2
     bodies = [
-        (title, [_row(table, row, dataset, kept, named=bool(title)) for row in rows])
+        (title, [_row(table, row, dataset, kept, mixed=mixed) for row in rows])
         for title, rows in table.bodies()
     ]
     return {
@@ -33,9 +35,9 @@ def shown(table: Table, dataset: str, heading: str) -> dict[str, Any]:
     }
 
 
-def _row(table: Table, row: Row, dataset: str, kept: list[int], *, named: bool) -> dict[str, Any]:
+def _row(table: Table, row: Row, dataset: str, kept: list[int], *, mixed: bool) -> dict[str, Any]:
     sources = [row.cells[i] for i, (_, name) in enumerate(table.header) if name == FROM]
-    if named:
+    if not mixed:
         sources = [source.removeprefix("here, ") for source in sources if source not in IMPLIED]
     return {
         "ours": row.ours,
