@@ -23,6 +23,7 @@ from convttlstm.files import UserError
 from convttlstm.markup import Row, Table, latex, to_latex, to_markdown
 from convttlstm.reporting import find_reports
 from convttlstm.reporting.drawing import spread
+from convttlstm.reporting.exports.article import write_pdf
 from convttlstm.reporting.page import ENVIRONMENT
 from convttlstm.reporting.page.scrubber import animation, sheet
 from convttlstm.reporting.page.tables import shown as shown_table
@@ -688,6 +689,38 @@ def test_the_article_and_its_manifest_name_what_is_there(results: Path) -> None:
     files = [item["file"] for item in content["manifest"]]
     assert len(files) == len(set(files)) > 15 and all((results / name).is_file() for name in files)
     assert {"tables/claims.csv", f"figures/figure2_{DATASET}.svg"} <= set(files)
+
+
+@pytest.mark.skipif(not shutil.which("pdftotext"), reason="needs pdftotext: `tests/install.sh`")
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex: `tests/install.sh`")
+def test_the_article_is_a_pdf_too_the_same_each_time(results: Path) -> None:
+    pdf = results / "report.pdf"
+    before = pdf.read_bytes()
+    write_pdf(results)
+    assert pdf.read_bytes() == before
+    text = subprocess.run(["pdftotext", pdf, "-"], capture_output=True, text=True, check=True).stdout
+    for said in (
+        "What was claimed",
+        "Verdicts by topic",
+        "Claims tested by counting and timing",
+        "310 GPU-hours",
+    ):
+        assert said in text
+
+
+def test_latex_that_fails_is_one_line_and_no_pdf(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compiler = tmp_path / "bin/pdflatex"
+    compiler.parent.mkdir()
+    compiler.write_text("#!/bin/sh\necho '! LaTeX Error: File `caption.sty not found.'\nexit 1\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("PATH", str(compiler.parent), prepend=":")
+    (tmp_path / "report.pdf").write_text("an older one")
+    write_pdf(tmp_path)
+    said = capsys.readouterr().out
+    assert said.count("\n") == 1 and "not written, as pdflatex failed: ! LaTeX Error: File `caption" in said
+    assert not (tmp_path / "report.pdf").exists()
 
 
 def test_captions_stand_beside_figures_and_on_the_page(results: Path) -> None:

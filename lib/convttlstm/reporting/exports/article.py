@@ -67,7 +67,7 @@ def make(scale: Scale, _: str, loaded: Runs, folder: Path) -> None:
     write_text(folder / "report.md", "\n".join(markdown).rstrip() + "\n")
     write_text(folder / "report.tex", "\n".join([*tex, r"\end{document}", ""]))
     write_text(folder / "codecheck.yml", "---\n" + yaml.safe_dump(_manifest(scale), sort_keys=False))
-    _write_pdf(folder)
+    write_pdf(folder)
 
 
 def _float(report: Report) -> str:
@@ -82,7 +82,7 @@ def _float(report: Report) -> str:
     return rf"\IfFileExists{{{file}}}{{{' '.join(lines)}}}{{}}"
 
 
-def _write_pdf(folder: Path) -> None:
+def write_pdf(folder: Path) -> None:
     """Compile report.tex to report.pdf if LaTeX is installed; a failure is one line and no report.pdf."""
     (folder / "report.pdf").unlink(missing_ok=True)
     if not shutil.which(COMPILER):
