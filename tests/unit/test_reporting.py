@@ -504,7 +504,7 @@ def test_rows_cut_short_say_so_and_prove_nothing(short_results: tuple[Path, list
     results, runs = short_results
     write_all(results, runs)
     assert "| here, 20 updates only, 8 sequences only |" in table2(results, ".md")
-    assert "here, 20 updates only, 8 sequences only" in (results / "index.html").read_text()
+    assert "<small>20 updates only, 8 sequences only</small>" in (results / "index.html").read_text()
     loaded = load_results(results, DATASET, runs)
     assert [name[-1] == "*" for name in short_names(loaded)] == [False] * 4 + [True]
     full, note = without_short(loaded)
