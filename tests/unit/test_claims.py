@@ -838,7 +838,7 @@ def test_all_claims_are_decided_the_same_twice_and_the_table_says_at_which_scale
     text, papers = (tmp_path / "once.md").read_text(), (table["topic"] != "asked here").sum()
     assert "Training at laptop scale (16 x 16 pixels" in text and "Other scales may come out" in text
     assert "finds no difference in 1 (mnist beats baseline)" in text
-    assert f"The paper's own figures contradict {len(AGAINST)} of its {papers} claims." in text
+    assert f"The paper's own numbers contradict {len(AGAINST)} of its {papers} claims." in text
 
 
 def test_without_benchmarks_what_they_would_decide_is_not_tested(tmp_path: Path) -> None:

@@ -23,10 +23,12 @@ from convttlstm.files import UserError
 from convttlstm.markup import Row, Table, latex, to_latex, to_markdown
 from convttlstm.reporting import find_reports
 from convttlstm.reporting.drawing import spread
+from convttlstm.reporting.exports.article import write_pdf
 from convttlstm.reporting.page import ENVIRONMENT
 from convttlstm.reporting.page.scrubber import animation, sheet
+from convttlstm.reporting.page.tables import shown as shown_table
 from convttlstm.reporting.page.texts import headline, standouts
-from convttlstm.reporting.replication import draw_claims
+from convttlstm.reporting.replication import draw_claims, marks_of
 from convttlstm.reporting.runs import short_names, without_short
 from convttlstm.reporting.tables.claims import COLUMNS, SHAPES
 from convttlstm.results import read_table
@@ -418,7 +420,8 @@ def test_latex_table_has_no_stray_special_characters(results: Path) -> None:
 def test_markup_escapes_in_every_form() -> None:
     table = Table("T", "N <b>", [("g", "A"), ("g", "B")], "lr", [Row(["a|b", "<1>&2"], ours=True)])
     assert r"| a\|b | <1>&2 |" in to_markdown(table)
-    shown = ENVIRONMENT.get_template("macros.html").module.table(table, "")  # type: ignore[attr-defined]
+    macros = ENVIRONMENT.get_template("macros.html").module
+    shown = macros.table(shown_table(table, "", ""))  # type: ignore[attr-defined]
     assert "&lt;1&gt;&amp;2" in shown and "N &lt;b&gt;" in shown
     assert r"a\textbar{}b & \textless{}1\textgreater{}\&2 \\" in to_latex(table)
 
@@ -501,7 +504,7 @@ def test_rows_cut_short_say_so_and_prove_nothing(short_results: tuple[Path, list
     results, runs = short_results
     write_all(results, runs)
     assert "| here, 20 updates only, 8 sequences only |" in table2(results, ".md")
-    assert "here, 20 updates only, 8 sequences only" in (results / "index.html").read_text()
+    assert "<small>20 updates only, 8 sequences only</small>" in (results / "index.html").read_text()
     loaded = load_results(results, DATASET, runs)
     assert [name[-1] == "*" for name in short_names(loaded)] == [False] * 4 + [True]
     full, note = without_short(loaded)
@@ -578,7 +581,9 @@ def test_page_shows_every_figure_and_asks_nobody_else(results: Path) -> None:
     page = (results / "index.html").read_text()
     assert not re.findall(r"https?://(?!www\.w3\.org/|arxiv\.org/abs/)", page)
     shown = set(re.findall(r'src="(?!data:)([^"]*)"', page))
-    assert shown == {f"figures/{path.name}" for path in (results / "figures").glob("*.svg")}
+    drawn = {"figures/replication_costs.svg"}  # by the page itself
+    assert shown | drawn == {f"figures/{path.name}" for path in (results / "figures").glob("*.svg")}
+    assert not shown & drawn
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("results/*/index.html")), ids=lambda path: path.parent.name)
@@ -597,7 +602,7 @@ def test_page_shows_each_verdict_as_a_word_with_its_basis(results: Path) -> None
     for verdict in SHAPES:
         shown = rf"<li id=[^>]*><span class=\"verdict [\w-]*\"><span [^>]*>.</span> {verdict}<"
         assert len(re.findall(shown, page)) == 1, verdict
-    assert page.count("The paper's own figures contradict it.") == 1
+    assert page.count("The paper's own numbers contradict it.") == 1
     assert "To test it takes about 310 GPU-hours." in page
     assert "-1.9 [-2.4, -1.3] MSE x 1000" in page and "It is &lt;better&gt;." in page
     # A semicolon in a measurement does not divide it.
@@ -609,7 +614,7 @@ def test_the_page_answers_what_a_reader_asks_first(results: Path) -> None:
     page = " ".join((results / "index.html").read_text().split())
     answers = page[page.index('<dl class="answers">') : page.index('<h3 id="claims">')]
     for question, said in {
-        "What is claimed": "8 claims in all. The paper's own figures contradict 1 of them.",
+        "What is claimed": "8 claims in all. The paper's own numbers contradict 1 of them.",
         "What held here": "tests 4 of 5 claims: it reproduces 1 (mse)",
         "How sure": "rest on 1 seed of each model and 200 test sequences",
         "What was not tested": "1 claim (1 on Moving-MNIST-2), as this scale lacks the runs, and 1 that no",
@@ -618,7 +623,7 @@ def test_the_page_answers_what_a_reader_asks_first(results: Path) -> None:
         answer = answers[answers.index(f"<dt>{question}</dt>") :].partition("</div>")[0]
         assert said in answer.replace("&#39;", "'"), answer
     assert "figures/replication_costs.svg" in answers
-    assert "Trained on 2026-11-05." in page
+    assert re.search(r"Trained <[^>]*>on 2026-11-05<", page)
 
 
 def test_a_scale_that_judges_nothing_has_no_plot_of_training(results: Path) -> None:
@@ -645,6 +650,27 @@ def test_the_replication_plot_has_a_line_a_claim_and_the_papers_hollow(results: 
     assert heads == ["✓ reproduced: 1", "= no difference: 1", "≈ undecided: 1", "✗ contradicted: 1"]
 
 
+@pytest.mark.parametrize("axis", ["margins", "ratio"])
+def test_the_pages_marks_are_where_the_plot_has_them(results: Path, axis: str) -> None:
+    table = read_table(results / "tables/claims.csv", COLUMNS)
+    table = table[table["effect"] != ""].assign(effect_paper="0.5", effect_others="0.2 400")
+    (axes,) = draw_claims(table, axis).axes
+    to_share = axes.transData - axes.transAxes
+
+    def places(marker: str) -> list[float]:
+        points = [(line, x) for line in axes.lines if line.get_marker() == marker for x in line.get_xdata()]
+        return [100 * float(to_share.transform((x, 0))[0]) for _, x in points]
+
+    plot = marks_of(table, axis)
+    rows = [row for group in plot["groups"] for row in group["rows"]]
+    assert len(rows) == len(table) == 5
+    assert [row["value"] for row in rows] == pytest.approx(places("o"), abs=0.01)
+    assert [row["paper"] for row in rows] == pytest.approx(places("D"), abs=0.01)
+    assert [x for row in rows for x in row["others"]] == pytest.approx(places("|"), abs=0.01)
+    assert all(0 <= row["value"] <= 100 for row in rows)
+    assert {label for _, label in plot["ticks"]} > {"1", "10"}
+
+
 def test_the_article_and_its_manifest_name_what_is_there(results: Path) -> None:
     text = (results / "report.md").read_text()
     for head in ("Scope", "What was claimed", "Method", "Results", "What was easy", "What was hard"):
@@ -663,6 +689,38 @@ def test_the_article_and_its_manifest_name_what_is_there(results: Path) -> None:
     files = [item["file"] for item in content["manifest"]]
     assert len(files) == len(set(files)) > 15 and all((results / name).is_file() for name in files)
     assert {"tables/claims.csv", f"figures/figure2_{DATASET}.svg"} <= set(files)
+
+
+@pytest.mark.skipif(not shutil.which("pdftotext"), reason="needs pdftotext: `tests/install.sh`")
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex: `tests/install.sh`")
+def test_the_article_is_a_pdf_too_the_same_each_time(results: Path) -> None:
+    pdf = results / "report.pdf"
+    before = pdf.read_bytes()
+    write_pdf(results)
+    assert pdf.read_bytes() == before
+    text = subprocess.run(["pdftotext", pdf, "-"], capture_output=True, text=True, check=True).stdout
+    for said in (
+        "What was claimed",
+        "Verdicts by topic",
+        "Claims tested by counting and timing",
+        "310 GPU-hours",
+    ):
+        assert said in text
+
+
+def test_latex_that_fails_is_one_line_and_no_pdf(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compiler = tmp_path / "bin/pdflatex"
+    compiler.parent.mkdir()
+    compiler.write_text("#!/bin/sh\necho '! LaTeX Error: File `caption.sty not found.'\nexit 1\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("PATH", str(compiler.parent), prepend=":")
+    (tmp_path / "report.pdf").write_text("an older one")
+    write_pdf(tmp_path)
+    said = capsys.readouterr().out
+    assert said.count("\n") == 1 and "not written, as pdflatex failed: ! LaTeX Error: File `caption" in said
+    assert not (tmp_path / "report.pdf").exists()
 
 
 def test_captions_stand_beside_figures_and_on_the_page(results: Path) -> None:

@@ -72,7 +72,7 @@ def test_the_main_table_shows_the_mean_alone(results: Path) -> None:
         assert len(ours) == 1
         assert "seed 1" not in part
     assert re.search(r"\| here, 3 seeds +\|", paper)
-    assert "over trainings" in paper
+    assert "over seeds" in paper
     assert all(f"| ConvLSTM (baseline), seed {seed} " in each for seed in range(3))
 
 

@@ -179,7 +179,7 @@ def test_runs_that_kept_other_sequences_are_left_out_and_named(tmp_path: Path) -
     )
     left_out = "left out, as they did not keep the sequence: "
     assert f"{left_out}VPN (baseline) *, ConvLSTM (baseline) (best, worst)\n" in note
-    assert "\n* trained for a few updates" in note
+    assert "\n* trained for only a few updates" in note
     _, note = choose_strips(load_results(tmp_path, DATASET, runs), ["median"])
     assert f"{left_out}VPN (baseline) *\n" in note
     assert left_out not in choose_strips(load_results(tmp_path, DATASET, [OURS]), RANKS)[1]

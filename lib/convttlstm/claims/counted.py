@@ -20,6 +20,8 @@ from convttlstm.evaluation.intervals import Estimate
 from convttlstm.files import UserError
 from convttlstm.results import Scale, read_table
 
+LARGE = 10_000  # values from here on are written in full
+
 
 class Costs:
     """Counts of the paper's models, and measured times.
@@ -110,7 +112,8 @@ def _ratio(
     """Return the lead of a benchmark's values over others, and a text with both."""
     device = table.get("conditions", table["device"] if "device" in table else pd.Series([""])).iloc[0]
     first, second = sum(ours) / len(ours), sum(theirs) / len(theirs)
-    text = f"{first:.4g} against {second:.4g} {unit} ({first / second:.3g} times, {device})"
+    values = [f"{value:,.0f}" if value >= LARGE else f"{value:.4g}" for value in (first, second)]
+    text = f"{values[0]} against {values[1]} {unit} ({first / second:.3g} times, {device})"
     return exactly(*ratio(ours, theirs, factor, noise)), text
 
 

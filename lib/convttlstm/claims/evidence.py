@@ -41,6 +41,7 @@ class Evidence:
         seeds: number of runs of each model, the smaller of the two; 0 if runs are not compared.
         sequences: number of test sequences or clips that both models saw; 0 if runs are not compared.
         dataset: name of the data set, "" if there is none.
+        title: the data set's title.
         horizon: numbers of frames, or the fraction of frames, separated by spaces.
         runs: folders below runs/.
         unit: what leads are divided by where those of several metrics share an axis: the metric's margin, or
@@ -58,10 +59,17 @@ class Evidence:
     seeds: int = 0
     sequences: int = 0
     dataset: str = ""
+    title: str = ""
     horizon: str = ""
     runs: tuple[str, ...] = ()
     unit: float = 0.0
     paper: float | None = None
+
+    @property
+    def on_dataset(self) -> str:
+        """The data set, to end a sentence with: ", KTH", or ""."""
+        name = self.title or self.dataset
+        return f", {name}" if name else ""
 
     @property
     def interval(self) -> tuple[float, float]:

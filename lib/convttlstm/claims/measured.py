@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,13 @@ class EvidenceFinder:
         Raises:
             UserError: a file is missing or damaged.
         """
+        found = []
+        for part in self._evidence(comparison):
+            datasets = (self.settings if part.runs else self.catalogue.paper).datasets
+            found.append(replace(part, title=datasets[part.dataset].title if part.dataset else ""))
+        return found
+
+    def _evidence(self, comparison: Comparison) -> list[Evidence]:
         if isinstance(comparison, Better):
             kinds: dict[type, Callable[..., Iterator[Evidence]]] = {
                 MetricClaim: self._metric,
@@ -303,9 +311,10 @@ class EvidenceFinder:
 
 
 def in_words(estimate: Estimate, sign: str = "+", digits: str = ".3g") -> str:
-    """Return an estimate with its 95 % interval."""
+    """Return an estimate with its 95 % interval, if it has one."""
     low, high = estimate.interval
-    return f"{estimate.value:{sign}{digits}} [{low:{sign}{digits}}, {high:{sign}{digits}}]"
+    bounds = "no interval" if isnan(low) else f"{low:{sign}{digits}}, {high:{sign}{digits}}"
+    return f"{estimate.value:{sign}{digits}} [{bounds}]"
 
 
 def _or_missing(decide: Callable[[], Iterator[Evidence]], what: str) -> list[Evidence]:

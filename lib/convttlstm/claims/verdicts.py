@@ -150,7 +150,7 @@ def _reasons(parts: list[Evidence]) -> str:
 
 def _labels(parts: Sequence[Evidence]) -> str:
     several = len({part.dataset for part in parts}) > 1
-    labels = [f"{part.what}{part.where}" + (f" ({part.dataset})" if several else "") for part in parts]
+    labels = [f"{part.what}{part.where}" + (part.on_dataset if several else "") for part in parts]
     return "; ".join(labels[:SHOWN]) + (f"; and {len(labels) - SHOWN} more" if len(labels) > SHOWN else "")
 
 

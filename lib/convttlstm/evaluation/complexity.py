@@ -192,9 +192,11 @@ def _models(settings: Settings, everything: bool) -> Iterator[tuple[str, str, An
             yield name, system.title, system.model
     for row in (row for experiment in experiments for row in experiment.ablations if row.hyper()):
         system, variant = settings.systems[row.system], row.hyper()
-        named = " ".join(f"{SYMBOLS[key]}{value}" for key, value in variant.items())
+        symbols = {SYMBOLS[key]: value for key, value in variant.items()}
+        key = " ".join([row.system, *(f"{symbol}{value}" for symbol, value in symbols.items())])
+        title = ", ".join([system.title, *(f"{symbol} = {value}" for symbol, value in symbols.items())])
         model = type(system.model).model_validate(system.model.model_dump() | variant)
-        yield f"{row.system} {named}", f"{system.title}, {named}", model
+        yield key, title, model
 
 
 class ModelCounts:

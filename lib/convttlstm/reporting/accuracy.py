@@ -1,4 +1,4 @@
-"""What Tables 1 and 3, early activity recognition, share."""
+"""Cells shared by Tables 1 and 3, early activity recognition."""
 
 import pandas as pd
 
@@ -7,7 +7,7 @@ from convttlstm.results import Recognition, source_label
 
 
 def origin_cells(result: Recognition) -> dict[str, str]:
-    """Return the cells that say which run a row shows."""
+    """Return the cells that identify a row's run."""
     made = result.provenance
     return {
         "origin": "reproduced",

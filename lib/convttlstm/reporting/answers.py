@@ -1,4 +1,4 @@
-"""The five questions that the page and the article open with, answered from the verdicts."""
+"""Answers to the questions that open the page and the article, from the verdicts."""
 
 import pandas as pd
 
@@ -10,14 +10,14 @@ def answers(claims: pd.DataFrame, label: str) -> dict[str, str]:
 
     Args:
         claims: claims.csv, read as text.
-        label: what the scale is; see `source_label`.
+        label: of the scale; see `source_label`.
     """
     papers = int((claims["topic"] != ASKED).sum())
     against = int((claims["paper_holds"] == "no").sum())
     claimed = (
-        "That Conv-TT-LSTM predicts video frames, and recognises activities early, better than other models "
-        f"do and with fewer parameters: {papers} claims in all. The paper's own figures contradict "
-        f"{against} of them."
+        "That Conv-TT-LSTM predicts video frames, and recognizes activities early, better than other models "
+        f"and with fewer parameters: {papers} claims in all. The paper's own numbers contradict {against} of "
+        "them."
     )
     return {
         "What is claimed": claimed,
@@ -35,8 +35,8 @@ def _how_sure(claims: pd.DataFrame) -> str:
     seeds = sorted({int(cell) for cell in tested["seeds"] if cell})
     sequences = sorted({int(cell) for cells in tested["sequences"] for cell in cells.split()})
     return (
-        f"Verdicts on training rest on {_range(seeds, 'seed')} of each model and "
-        f"{_range(sequences, 'test sequence')}, with their whole 95 % intervals. {counts}"
+        f"Verdicts on training rest on {in_words(seeds, 'seed')} of each model and "
+        f"{in_words(sequences, 'test sequence')}, with their whole 95 % intervals. {counts}"
     )
 
 
@@ -47,10 +47,8 @@ def _untested(claims: pd.DataFrame) -> str:
     if lacking.empty:
         return f"Only {undecidable} claims, which no program can decide."
     of = ", ".join(f"{count} on {_TOPICS.get(topic, topic)}" for topic, count in topics.items())
-    said = (
-        f"{_range([len(lacking)], 'claim')} ({of}), as this scale lacks the runs, and {undecidable} that no "
-    )
-    said += "program can decide."
+    said = f"{in_words([len(lacking)], 'claim')} ({of}), as this scale lacks the runs, and {undecidable} "
+    said += "that no program can decide."
     needs = lacking.loc[lacking["topic"] == "overall", "needs"]
     return said + (f" To test the broadest takes {needs.iloc[0]}." if len(needs) and needs.iloc[0] else "")
 
@@ -58,9 +56,9 @@ def _untested(claims: pd.DataFrame) -> str:
 _TOPICS = {"overall": "several data sets", "training time": "time"}
 
 
-def _range(counts: list[int], thing: str) -> str:
-    """Return the least and the greatest number of things in words."""
+def in_words(counts: list[int], thing: str) -> str:
+    """Return the least and the greatest of ascending counts in words, such as "3 to 5 seeds"."""
     if not counts:
         return f"no {thing}s"
-    ends = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
-    return f"{ends} {thing}" + ("" if counts == [1] else "s")
+    ends = f"{counts[0]:,}" if counts[0] == counts[-1] else f"{counts[0]:,} to {counts[-1]:,}"
+    return f"{ends} {thing}" + ("" if counts[-1] == 1 else "s")

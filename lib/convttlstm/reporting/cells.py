@@ -1,4 +1,4 @@
-"""Cells and notes that several tables share."""
+"""Cells and notes shared by several tables."""
 
 from collections.abc import Callable, Mapping
 from math import isnan
@@ -11,10 +11,10 @@ from convttlstm.metrics import Metric
 from convttlstm.results import Interval, Result
 
 NOT_COMPUTED = "not computed"
-OPTIMIZED = "with the authors' optimized code"  # whose figures the paper does not print
+OPTIMIZED = "with the authors' optimized code"  # whose numbers the paper does not print
 
 UNITS = "MSE and LPIPS are multiplied by 1000. Brackets hold 95 % intervals over the test sequences"
-UNITS_OF_ONE, UNITS_OF_SEVERAL = f"{UNITS}.", f"{UNITS}, and over trainings where there are several."
+UNITS_OF_ONE, UNITS_OF_SEVERAL = f"{UNITS}.", f"{UNITS}, and over seeds where there are several."
 PAPER_PROTOCOL = (
     "SSIM with data range 2 and LPIPS on inputs left in [0, 1], as the paper's code computes them."
 )
@@ -47,7 +47,7 @@ def metric_cells(metric: Metric, interval: Interval | None, horizon: int | None 
 
 
 def sequences_in_words(sequences: Mapping[int, int]) -> str:
-    """Return how many sequences were judged, told apart by horizon where they differ."""
+    """Return the number of evaluated sequences, by horizon where they differ."""
     if len(set(sequences.values())) == 1:
         return f"{next(iter(sequences.values())):,}"
     return ", ".join(f"{count:,} at {horizon} frames" for horizon, count in sequences.items())
@@ -61,7 +61,7 @@ def short_commit(commit: str | None, uncommitted_changes: bool | None) -> str:
 
 
 def comparison(table: pd.DataFrame) -> str:
-    """Return what the reproduced rows prove, and how far they compare with the paper's."""
+    """Return the label of the reproduced rows, and whether they compare with the paper's."""
     reproduced = table["origin"] == "reproduced"
     ours = table[reproduced].iloc[0]
     if reproduced.all():
@@ -95,12 +95,12 @@ def signed_cell(row: pd.Series, column: str) -> str:
 
 
 def marks_of(table: pd.DataFrame, columns: list[tuple[str, bool]], first: int) -> list[dict[int, str]]:
-    """Return for each row which of its figures are the best or the second best, the paper's and ours apart.
+    """Return the best and second best values of each row, among the paper's rows and among ours.
 
     Args:
         table: one of the tables' CSV files, read as text.
         columns: names, and whether lower is better, of neighbouring columns.
-        first: where the first of them stands in the table to read.
+        first: position of the first of them in the table.
     """
     marks: list[dict[int, str]] = [{} for _ in range(len(table))]
     for position, (column, lower) in enumerate(columns, start=first):
@@ -114,7 +114,7 @@ def marks_of(table: pd.DataFrame, columns: list[tuple[str, bool]], first: int) -
 
 
 def row_source(row: pd.Series) -> str:
-    """Return where a row comes from, with what sets it apart from the others."""
+    """Return where a row comes from, with its seeds and caveats."""
     if not is_ours(row):
         return "authors' optimized code" if row.get("where") == OPTIMIZED else "paper"
     seeds = f"{row['seeds']} seeds" if row.get("seeds", "1") != "1" else ""

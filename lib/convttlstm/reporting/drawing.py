@@ -1,4 +1,4 @@
-"""One look for all figures: style, colours, names beside lines, files that come out alike."""
+"""The style of all figures: colours, labels at lines, repeatable files."""
 
 import contextlib
 from collections.abc import Mapping, Sequence
@@ -50,8 +50,8 @@ STYLE: dict[Any, Any] = {
     "pdf.fonttype": 42,  # TrueType, which journals ask for
 }
 
-# Okabe and Ito's hues, which colour-blind readers tell apart, each darkened or lightened to a luminance of
-# its own: in grey, from black to orange, no two are alike.
+# Okabe and Ito's hues, which colour-blind readers can distinguish, each with its own luminance: in grey, no
+# two are alike.
 COLOURS = {
     "black": "#000000",
     "mcnet": "#332500",
@@ -65,7 +65,7 @@ COLOURS = {
     "conv_lstm_shi": "#F5AA00",
 }
 SPARE_COLOURS = ["#8C2D04", "#1B7837", "#4D4D9B", "#B2579B"]
-# By system, so that it looks the same in all figures.
+# By model, so that it looks the same in all figures.
 DASHES: dict[str, Any] = {
     "black": ":",
     "mcnet": (0, (1, 2)),
@@ -85,7 +85,7 @@ SPARE_MARKERS = "dh>8"
 
 @dataclass(frozen=True)
 class Look:
-    """How a system is drawn: colour, dash and marker differ from those of all other systems."""
+    """How a model is drawn: with a colour, a dash and a marker of its own."""
 
     colour: str
     dash: Any
@@ -95,14 +95,14 @@ class Look:
 
 @dataclass(frozen=True)
 class Series:
-    """Trainings that differ in nothing but the seed, at least one, and their common look."""
+    """Runs that differ in the seed only, at least one, and how they are drawn."""
 
     runs: list[Result]
     look: Look
 
 
 def series_of(results: list[Result]) -> list[Series]:
-    """Return the runs seed by seed; names tell settings only where they must, and seeds never."""
+    """Return the runs grouped by model; names include settings only where they must, and no seeds."""
     groups = seed_by_seed(results)
     spare = [s for s in dict.fromkeys(runs[0].config.system for runs in groups) if s not in COLOURS]
     found = list[Series]()
@@ -110,7 +110,7 @@ def series_of(results: list[Result]) -> list[Series]:
         system = runs[0].config.system
         variants = sum(series.runs[0].config.system == system for series in found)
         colour, dash, marker = _own_look(system, spare)
-        # Variants of a system share its colour and nothing else.
+        # Variants of a model share only its colour.
         dash = dash if not variants else SPARE_DASHES[variants % len(SPARE_DASHES)]
         marker = marker if not variants else SPARE_MARKERS[(variants - 1) % len(SPARE_MARKERS)]
         found.append(Series(runs, Look(colour, dash, name, marker)))

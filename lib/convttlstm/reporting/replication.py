@@ -1,4 +1,4 @@
-"""The replication plots: one line a claim, the paper's effect beside ours."""
+"""The replication plots: a line for each claim, with the paper's effect and ours."""
 
 import textwrap
 from math import isnan
@@ -14,7 +14,7 @@ from convttlstm.reporting.tables.claims import SHAPES
 
 HEADING = "Which claims hold"  # of the page's section that they open
 TABLE = "tables/claims.csv"
-# Which claims stand under each other, in this order, and in which colour.
+# The verdicts in their order, with colours.
 VERDICTS = {
     "reproduced": "#00664d",
     "holds": "#00664d",
@@ -23,9 +23,15 @@ VERDICTS = {
     "contradicted": "#a33b00",
     "fails": "#a33b00",
 }
+# Labels of the axis, from left to right.
+ENDS = {
+    "ratio": ("← more than claimed", "share of the bound", "as claimed →"),
+    "margins": ("← the other way", "lead, in margins", "as claimed →"),
+}
+SIZELESS = "holds or fails without a size"
 # Inches.
 LINE, STRIP, SPACE, FOOT, SIDE = 0.105, 0.13, 0.05, 0.36, 0.06
-LETTERS, LINES = 66, 2  # of a statement
+LETTERS, LINES = 70, 2  # of a statement
 READING = (
     "Each line is a claim. Solid: the comparison here that decides it, with its 95 % interval; hollow: the "
     "same in the paper; ticks: the claim's other comparisons. To the right is as claimed"
@@ -67,6 +73,58 @@ def draw_claims(claims: pd.DataFrame, axis: str) -> Figure:
     return figure
 
 
+def marks_of(claims: pd.DataFrame, axis: str) -> dict[str, Any]:
+    """Return the same plot as places from 0 (left) to 100 (right), for the page.
+
+    Args:
+        claims: rows of claims.csv, read as text.
+        axis: see `draw_claims`.
+    """
+    ratio = axis == "ratio"
+    axes = Figure().subplots()
+    _set_axis(axes, ratio)
+
+    def place(value: float) -> float:
+        return round(float((axes.transData - axes.transAxes).transform((value, 0))[0]) * 100, 2)
+
+    def place_of(cell: str) -> float | None:
+        value = _place(cell, ratio, axes)
+        return None if isnan(value) else place(value)
+
+    def row_of(row: pd.Series) -> dict[str, Any]:
+        value, low, high, paper = (
+            place_of(row[name]) for name in ("effect", "effect_low", "effect_high", "effect_paper")
+        )
+        said = f"here {row['effect']}" if row["effect"] else ""
+        said += f" [{row['effect_low']}, {row['effect_high']}]" if row["effect_low"] else ""
+        said += f"; in the paper {row['effect_paper']}" if row["effect_paper"] else ""
+        ends = None if low is None or high is None else sorted((low, high))
+        return {
+            "claim": row["claim"],
+            "statement": row["statement"],
+            "said": said,
+            "value": value,
+            "line": ends and (ends[0], round(100 - ends[1], 2)),
+            "paper": paper,
+            "others": [place_of(other) for other in row["effect_others"].split()],
+        }
+
+    groups = [
+        {"verdict": verdict, "shape": SHAPES[verdict], "rows": [row_of(row) for _, row in rows.iterrows()]}
+        for verdict in VERDICTS
+        if len(rows := claims[claims["verdict"] == verdict])
+    ]
+    ticks = [float(tick) for tick in axes.xaxis.get_major_locator().tick_values(0, 0)]
+    return {
+        "groups": groups,
+        "ticks": [(place(tick), f"{tick:g}") for tick in ticks],
+        "zero": place(1 if ratio else 0),
+        "shade": None if ratio else (place(-1), round(100 - place(1), 2)),
+        "ends": ENDS[axis],
+        "sizeless": SIZELESS,
+    }
+
+
 def _set_axis(axes: Axes, ratio: bool) -> None:
     axes.set(yticks=[])
     axes.spines["left"].set_visible(False)
@@ -77,7 +135,7 @@ def _set_axis(axes: Axes, ratio: bool) -> None:
         axes.xaxis.set_major_locator(ticker.FixedLocator([10, 5, 2, 1, 0.5, 0.2, 0.1]))
         axes.xaxis.set_minor_locator(ticker.NullLocator())
         axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
-        axes.set_xlabel("← more than claimed    share of the bound    as claimed →")
+        axes.set_xlabel("    ".join(ENDS["ratio"]))
     else:
         axes.set_xscale("symlog", linthresh=1, linscale=0.6)
         axes.set_xlim(-200, 200)
@@ -85,13 +143,13 @@ def _set_axis(axes: Axes, ratio: bool) -> None:
         axes.xaxis.set_minor_locator(ticker.NullLocator())
         axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
         axes.axvspan(-1, 1, color="#f0f0f0", lw=0, zorder=0)
-        axes.set_xlabel("← the other way    lead, in margins    as claimed →")
+        axes.set_xlabel("    ".join(ENDS["margins"]))
     axes.axvline(1 if ratio else 0, color=GREY, lw=0.8)
 
 
 def _draw_claim(axes: Axes, y: float, row: pd.Series, colour: str, ratio: bool) -> None:
     if not row["effect"]:
-        _write(axes, y - LINE / 2, "holds or fails without a size", fontsize=SMALL, color=GREY)
+        _write(axes, y - LINE / 2, SIZELESS, fontsize=SMALL, color=GREY)
         return
     value, low, high, paper = (
         _place(row[name], ratio, axes) for name in ("effect", "effect_low", "effect_high", "effect_paper")

@@ -1,4 +1,4 @@
-"""What a report is: one declaration in one module, which `find_reports` finds."""
+"""Reports: each is declared in a module of its own, which `find_reports` finds."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from convttlstm.markup import Document
 
-Runs = list[Any]  # of Result, or of Recognition where activities are recognised
+Runs = list[Any]  # of Result, or of Recognition where activities are recognized
 Select = Callable[[Settings], list[str]]
 
 
@@ -30,7 +30,7 @@ def predicted(settings: Settings) -> list[str]:
 
 
 def recognized(settings: Settings) -> list[str]:
-    """Return the data sets whose activities are recognised."""
+    """Return the data sets whose activities are recognized."""
     return [name for name in settings.experiments if settings.datasets[name].recognition]
 
 
@@ -60,16 +60,16 @@ class Report:
 
     Attributes:
         name: of the report and its files.
-        datasets: data sets that it is about.
-        each: whether it is made once for each of them, and not once for all.
+        datasets: its data sets.
+        each: whether it is made once for each data set, or once for all.
         runs: the evaluated runs that it reads, of one data set.
-        reads: the further files that it reads.
+        reads: the other files that it reads.
         heading: above it on the page; neighbours with the same heading share it.
-        place: its place on the page; "" as heading and no place keep it off the page.
-        folded: whether the page shows it on demand only.
-        title: what the page calls it.
-        caption: what it says.
-        alternative: what is to be seen, for those who do not see it.
+        place: its place on the page; None if it is not on the page.
+        folded: whether the page shows it folded.
+        title: on the page.
+        caption: below it.
+        alternative: a description for readers who do not see it.
     """
 
     name: str
@@ -169,20 +169,22 @@ class TableReport(Report):
 
 @dataclass(frozen=True, kw_only=True)
 class FigureReport(Report):
-    """A figure, and its caption as text beside it.
+    """A figure, with its caption as a text file.
 
     Attributes:
         draw: makes the figure and further lines of its caption, from the scale, the data set and the
             loaded runs.
         style: matplotlib's settings, on top of `drawing.STYLE`.
         shows_frames: whether it shows frames of videos, whose colours must stay.
-        rows: makes the numbers that are drawn, for a CSV file beside the figure; None for no such file.
+        rows: makes the numbers that are drawn, for a CSV file; None for no such file.
+        marks: makes what the page draws itself; None if it shows the picture.
     """
 
     draw: Callable[[Scale, str, Runs], "tuple[Figure, str]"]
     style: dict[str, Any] = field(default_factory=dict)
     shows_frames: bool = False
     rows: Callable[[Runs], "pd.DataFrame"] | None = None
+    marks: Callable[[Scale], dict[str, Any]] | None = None
 
     folder: ClassVar[str] = "figures"
     suffixes: ClassVar[tuple[str, ...]] = (".svg", ".txt")  # .pdf is written too, and not in git
@@ -207,7 +209,7 @@ class FigureReport(Report):
 
 
 def _mark(scale: Scale, dataset: str, loaded: Runs) -> str:
-    """Return what tells a figure from one of the paper's scale and data, "" for the paper's own."""
+    """Return the label of a figure that is not of the paper's scale and data, else ""."""
     name = dataset or (loaded[0].config.dataset_name if loaded else "")
     if not name:  # counts, which are the same at every scale
         return ""

@@ -1,8 +1,8 @@
-"""How runs are named and chosen in tables and figures."""
+"""Names and choice of runs for tables and figures."""
 
 from convttlstm.results import Result, seed_by_seed
 
-STARRED = "* trained for a few updates, or judged on a few sequences, only: see Table 2"
+STARRED = "* trained for only a few updates, or evaluated on only a few sequences: see Table 2"
 
 
 def short_names(results: list[Result]) -> list[str]:
@@ -18,14 +18,14 @@ def short_names(results: list[Result]) -> list[str]:
 
 
 def first_seeds(results: list[Result]) -> tuple[list[Result], str]:
-    """Return the first training of each system, and a sentence on the others, "" if there are none."""
+    """Return the first run of each model, and a sentence if there are others, else ""."""
     firsts = [runs[0] for runs in seed_by_seed(results)]
     several = len(firsts) < len(results)
-    return firsts, "of several trainings of a system, the first one's" if several else ""
+    return firsts, "of several seeds of a model, the first is shown" if several else ""
 
 
 def without_short(results: list[Result]) -> tuple[list[Result], str]:
-    """Return the runs that are not cut short, and a sentence on the others, "" if there are none."""
+    """Return the runs that are not cut short, and a sentence if there are others, else ""."""
     left_out = list(dict.fromkeys(result.config.title for result in results if result.config.short))
-    note = f"left out, as they trained for a few updates only: {', '.join(left_out)}" if left_out else ""
+    note = f"left out, as they were trained for a few updates only: {', '.join(left_out)}" if left_out else ""
     return [result for result in results if not result.config.short], note

@@ -59,7 +59,7 @@ def draw_ranks(loaded: list[Result], ranks: list[str]) -> tuple[Figure, str]:
 
 
 def choose_strips(loaded: list[Result], ranks: list[str]) -> tuple[list[Strip], str]:
-    """Return a strip for each rank, and a note on how they were chosen and who is left out.
+    """Return a strip for each rank, and a note on how they were chosen and which runs are left out.
 
     Ranks are by the mean SSIM (paper protocol, longest horizon) that the reference run reached on each
     sequence it kept. The reference is the last trained run that is not cut short; failing that, the
@@ -106,12 +106,12 @@ def choose_strips(loaded: list[Result], ranks: list[str]) -> tuple[list[Strip], 
         f"the step of {EVERY} is inferred [I]",
         f"chosen by SSIM (paper protocol, {max(dataset.test_horizons)} frames) of {names[place]}, {why}",
     ]
-    note += [_who_is_left_out(left_out, ranks)] if left_out else []
+    note += [_left_out_note(left_out, ranks)] if left_out else []
     note += [STARRED] if any(result.caveat for result in loaded) else []
     return strips, "\n".join(note)
 
 
-def _who_is_left_out(left_out: dict[str, list[str]], ranks: list[str]) -> str:
+def _left_out_note(left_out: dict[str, list[str]], ranks: list[str]) -> str:
     named = [
         name if missing == ranks else f"{name} ({', '.join(missing)})" for name, missing in left_out.items()
     ]
@@ -119,7 +119,7 @@ def _who_is_left_out(left_out: dict[str, list[str]], ranks: list[str]) -> str:
 
 
 def _reference(loaded: list[Result]) -> tuple[int, str]:
-    """Return the place of the run whose metrics choose the sequences, and what singles it out."""
+    """Return the place of the run whose metrics choose the sequences, and why it is that one."""
     trained = [i for i, result in enumerate(loaded) if result.config.trained]
     if full := [i for i in trained if not loaded[i].config.short]:
         return full[-1], "the last trained run not cut short"
@@ -143,7 +143,7 @@ def _ssim_of(result: Result, sequences: list[int]) -> dict[int, float]:
 
 
 def read_examples(result: Result) -> Examples:
-    """Return what a run's examples.npz holds, at least one sequence.
+    """Return the sequences in a run's examples.npz, at least one.
 
     Raises:
         UserError: the file is missing, damaged, or does not fit the run's context and horizon.
@@ -191,7 +191,7 @@ def draw_strips(strips: list[Strip], context: int) -> Figure:
     Frames are as wide as the text allows, or smaller where that spares the reader a second page.
 
     Args:
-        strips: what to show.
+        strips: at least one.
         context: input frames.
     """
     *_, height, width = strips[0].truth.shape

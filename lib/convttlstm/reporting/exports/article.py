@@ -1,5 +1,9 @@
-"""The article: what was reproduced, on one page of words, as reproducibility reports have it."""
+"""The article: one page of text in the form of a reproducibility report."""
 
+import os
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +14,7 @@ import yaml
 
 from convttlstm.claims.evidence import percent
 from convttlstm.config import Settings, evaluated_runs, trained_runs
-from convttlstm.files import listed, write_text
+from convttlstm.files import atomic_path, listed, shortened, write_text
 from convttlstm.markup import Row as Line
 from convttlstm.markup import Table, latex, to_latex, to_markdown
 from convttlstm.reporting import find_report, report_names
@@ -25,16 +29,22 @@ SPECIFICATION = "https://codecheck.org.uk/spec/config/1.0/"
 MAIN = ("conv_lstm", "conv_tt_lstm")
 NEAR = 0.01  # by which share numbers of parameters may differ and count as equal
 NOT_LISTED = {"article", "page", "weights", "summary"}
+COMPILER = "pdflatex"
+SECONDS = 120  # for the compiler
+# Without a trailer, the same text gives the same PDF.
 LATEX = r"""\documentclass{article}
 \usepackage[T1]{fontenc}
 \usepackage[utf8]{inputenc}
-\usepackage{booktabs, graphicx, rotating}
+\usepackage[margin=1in]{geometry}
+\usepackage{booktabs, caption, graphicx, rotating}
+\captionsetup{labelformat=empty}
+\ifdefined\pdftrailerid\pdftrailerid{}\fi
 \begin{document}
 """
 
 
 def make(scale: Scale, _: str, loaded: Runs, folder: Path) -> None:
-    """Write report.md, report.tex, and codecheck.yml, CODECHECK's list of what can be checked.
+    """Write report.md, report.tex, report.pdf if LaTeX is installed, and codecheck.yml, CODECHECK's manifest.
 
     Raises:
         UserError: a table is missing or damaged.
@@ -42,21 +52,59 @@ def make(scale: Scale, _: str, loaded: Runs, folder: Path) -> None:
     claims = read_table(scale.folder / "tables/claims.csv", COLUMNS)
     parts = dict(_parts(scale, claims, loaded))
     tables = [_summary(claims), *(_main_rows(scale, dataset) for dataset in predicted(scale.settings))]
-    figures = [report for report in _listed(scale.settings) if report.name.startswith("replication")]
+    figures = _plots(scale.settings)
     title = f"A reproduction of “{TITLE}”: {scale.settings.label}"
-    markdown, tex = [f"# {title}", ""], [LATEX, rf"\section*{{{latex(title)}}}"]
+    markdown, tex = [f"# {title}", ""], [LATEX, rf"\section*{{\raggedright {latex(title)}}}"]
     for head, text in parts.items():
         markdown += [f"## {head}", "", text, ""]
         tex += [rf"\subsection*{{{latex(head)}}}", latex(text), ""]
         if head == "Results":
             markdown += map(to_markdown, tables)
-            tex += map(to_latex, tables)
+            tex += [to_latex(table).replace("{table}[p]", "{table}[htbp]") for table in tables]
             for report in figures:
                 markdown += [f"![{report.title}. {report.caption}]({report.stem('')}.svg)", ""]
-                tex += [rf"\begin{{center}}\includegraphics{{{report.stem('')}.pdf}}\end{{center}}"]
+                tex += [_float(report)]
     write_text(folder / "report.md", "\n".join(markdown).rstrip() + "\n")
     write_text(folder / "report.tex", "\n".join([*tex, r"\end{document}", ""]))
     write_text(folder / "codecheck.yml", "---\n" + yaml.safe_dump(_manifest(scale), sort_keys=False))
+    write_pdf(folder)
+
+
+def _float(report: Report) -> str:
+    """Return LaTeX for a figure, if its PDF is there."""
+    file = f"{report.stem('')}.pdf"
+    lines = [
+        r"\begin{figure}[htbp]\centering",
+        rf"\includegraphics{{{file}}}",
+        rf"\caption{{{latex(f'{report.title}. {report.caption}')}}}",
+        r"\end{figure}",
+    ]
+    return rf"\IfFileExists{{{file}}}{{{' '.join(lines)}}}{{}}"
+
+
+def write_pdf(folder: Path) -> None:
+    """Compile report.tex to report.pdf if LaTeX is installed; a failure is one line and no report.pdf."""
+    (folder / "report.pdf").unlink(missing_ok=True)
+    if not shutil.which(COMPILER):
+        return
+    with tempfile.TemporaryDirectory() as made:
+        command = [COMPILER, "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape"]
+        command += [f"-output-directory={made}", "report.tex"]
+        dated = os.environ | {"SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1"}
+        try:
+            done = subprocess.run(
+                command, cwd=folder, env=dated, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            print(f"{folder / 'report.pdf'}: not written: {shortened(error)}")
+            return
+        if done.returncode:
+            printed = done.stdout.decode("latin-1").splitlines()
+            reason = next((line for line in printed if line.startswith("!")), f"exit code {done.returncode}")
+            print(f"{folder / 'report.pdf'}: not written, as {COMPILER} failed: {reason}")
+            return
+        with atomic_path(folder / "report.pdf") as temporary:
+            shutil.copyfile(Path(made, "report.pdf"), temporary)
 
 
 def _parts(scale: Scale, claims: pd.DataFrame, loaded: Runs) -> Iterator[tuple[str, str]]:
@@ -66,7 +114,7 @@ def _parts(scale: Scale, claims: pd.DataFrame, loaded: Runs) -> Iterator[tuple[s
     yield "Scope", f"{capital(label)}. Not tested: {said['What was not tested']}"
     yield "What was claimed", said["What is claimed"]
     yield "Method", f"{' '.join(_method(scale, loaded))} {RULE}"
-    yield "Results", f"{said['What held here']} {said['How sure']} Tables 1 to 4 stand in tables/."
+    yield "Results", f"{said['What held here']} {said['How sure']} Tables 1 to 4 are in tables/."
     yield "What was easy", _easy(scale, claims)
     yield "What was hard", _hard(scale, claims)
     needs = claims.loc[(claims["needs"] != "") & (claims["topic"] != ASKED), ["statement", "needs"]]
@@ -89,7 +137,7 @@ def _method(scale: Scale, loaded: Runs) -> Iterator[str]:
         epochs = sum(p.epochs for p in made)
         yield (
             f"Training took {epochs:,} epochs in all, on {listed(sorted({p.device for p in made}))}, and was "
-            f"interrupted and taken up again {sum(p.interruptions for p in made)} times."
+            f"interrupted and resumed {sum(p.interruptions for p in made)} times."
         )
 
 
@@ -103,9 +151,9 @@ def _main_rows(scale: Scale, dataset: str) -> Table:
 
 
 def _summary(claims: pd.DataFrame) -> Table:
-    """Return how many claims of each topic met which verdict, beside what the paper's figures say."""
+    """Return the number of claims by topic and verdict."""
     verdicts = [verdict for verdict in SHAPES if verdict in set(claims["verdict"])]
-    names = ["Topic", "Claims", "The paper's figures contradict", *map(capital, verdicts)]
+    names = ["Topic", "Claims", "The paper's numbers contradict", *map(capital, verdicts)]
     rows = []
     for topic, own in claims.groupby("topic", sort=False):
         counts = [int((own["verdict"] == verdict).sum()) for verdict in verdicts]
@@ -113,12 +161,12 @@ def _summary(claims: pd.DataFrame) -> Table:
         rows.append(Line([capital(str(topic)), *map(str, (len(own), against, *counts))], ours=True))
     align = "l" + "r" * (len(names) - 1)
     return Table(
-        "Verdicts by topic", "How many claims met which verdict.", [("", name) for name in names], align, rows
+        "Verdicts by topic", "Number of claims by verdict.", [("", name) for name in names], align, rows
     )
 
 
 def _easy(scale: Scale, claims: pd.DataFrame) -> str:
-    """Return what anybody can check without training: counts, and parameters to every printed digit."""
+    """Return the checks that take no training: counts of operations and of parameters."""
     counts = read_table(scale.folder / "complexity.csv", ["scale", "system", "parameters"])
     counts = counts[counts["scale"] == "paper"].set_index("system")["parameters"]
     printed = scale.printed(2, ["dataset", "method", "parameters_millions"])
@@ -137,13 +185,13 @@ def _easy(scale: Scale, claims: pd.DataFrame) -> str:
 
 
 def _hard(scale: Scale, claims: pd.DataFrame) -> str:
-    """Return what stands in the way: gaps and contradictions in the paper, and rows that are not its own."""
+    """Return the obstacles: gaps and contradictions in the paper, and rows copied from others."""
     printed = scale.printed(2, ["dataset", "source"])
     copied = int(printed["source"].str.startswith("copied").sum())
     against = int((claims["paper_holds"] == "no").sum())
     undecidable = int((claims["group"] == "undecidable").sum())
     return (
-        f"Reading the paper. Its own figures contradict {against} of its claims, no program can decide "
+        f"Reading the paper. Its own numbers contradict {against} of its claims, no program can decide "
         f"{undecidable}, and {copied} of Table 2's {len(printed)} rows are copied from other papers. "
         "Settings that its text leaves out are inferred [I] or remembered from its appendix [M], and marked "
         "so in config/."
@@ -154,6 +202,11 @@ def _listed(settings: Settings) -> list[Report]:
     """Return the reports whose files somebody may check."""
     found = [find_report(name) for name in report_names() if name not in NOT_LISTED]
     return [report for report in found if report.made_for(settings)]
+
+
+def _plots(settings: Settings) -> list[Report]:
+    """Return the replication plots."""
+    return [report for report in _listed(settings) if report.name.startswith("replication")]
 
 
 def _manifest(scale: Scale) -> dict[str, Any]:
@@ -185,6 +238,7 @@ REPORT = FileReport(
         scale.folder / "complexity.csv",
         scale.paper / "table2.csv",
         *(scale.folder / f"tables/table2_{name}.csv" for name in predicted(scale.settings)),
+        *(scale.folder / f"{report.stem('')}.svg" for report in _plots(scale.settings)),
     ],
     title="The article",
     make=make,

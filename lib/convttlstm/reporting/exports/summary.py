@@ -1,4 +1,4 @@
-"""Small files for `dvc metrics` and `dvc plots`: what each run reached, loss curves, Figure 2's points."""
+"""Small files for `dvc metrics` and `dvc plots`: means of each run, loss curves, Figure 2's points."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,5 +73,5 @@ def _names(settings: Settings, dataset: str) -> list[str]:
 
 
 REPORT = FileReport(
-    name="summary", each=False, runs=evaluated_runs, title="What each run reached", make=make, names=_names
+    name="summary", each=False, runs=evaluated_runs, title="Means of each run", make=make, names=_names
 )

@@ -1,4 +1,4 @@
-"""weights.json: which weights stand behind a scale's results."""
+"""weights.json: checksums of the weights that a scale's results were made from."""
 
 from pathlib import Path
 from typing import Any

@@ -4,6 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from convttlstm.config import shown_runs
+from convttlstm.reporting.accuracy import percent
 from convttlstm.reporting.drawing import WIDTH, compares_with_paper, heat_map
 from convttlstm.reporting.report import FigureReport, Runs, recognized
 from convttlstm.results import Scale, read_table
@@ -12,20 +13,20 @@ TABLE = "tables/table1.csv"
 
 
 def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
-    """Return the accuracies, the paper's rows beside ours or above them."""
+    """Return the accuracies, the paper's rows next to ours or above them."""
     table = read_table(scale.folder / TABLE, ["origin", "method", "fraction", "group", "accuracy"])
     table = table[table["reading"].isin(["", "top1"])].copy()
     where = table["origin"].map({"paper": "paper", "reproduced": "here"})
-    shares = table["fraction"].astype(float).map("{:.0%}".format)
+    shares = table["fraction"].astype(float).map(percent)
     table["row"] = table["method"] + ", " + where + ", " + shares
     table["value"] = table["accuracy"].astype(float)
     grid = table.pivot_table(index="row", columns="group", values="value", sort=False)
-    note = "Clips whose very activity was named; the paper does not say whether it counts those"
+    note = "Correct: its own activity was predicted; the paper does not say whether it counts so"
     order = sorted(grid.index, key=lambda row: (row.rpartition(", ")[2], ", here, " in row))
     if compares_with_paper(loaded[0].config):
         return _heat_maps([grid.loc[order]]), note
     parts = [grid.loc[[row for row in order if where in row]] for where in (", paper, ", ", here, ")]
-    note += "\nThe paper's rows are of other data and have colours of their own: the two do not compare"
+    note += "\nThe paper's rows are of other data and have their own colours: the two do not compare"
     return _heat_maps(parts), note
 
 
@@ -36,7 +37,7 @@ def _heat_maps(parts: list[pd.DataFrame]) -> Figure:
     for axes, part in zip(panels, parts, strict=True):
         heat_map(
             part, axes, cmap="viridis", vmin=0, vmax=float(part.max(axis=None)), annot=True, fmt=".1f",
-            annot_kws={"size": 6}, linewidths=0.4, cbar_kws={"label": "% right"},
+            annot_kws={"size": 6}, linewidths=0.4, cbar=False,
         )  # fmt: skip
         axes.set(xlabel="", ylabel="")
         axes.tick_params(length=0, labelrotation=0)
@@ -54,9 +55,9 @@ REPORT = FigureReport(
     heading="Activity by activity",
     place=40,
     title="Accuracy by group of activities",
-    caption="The share of clips that each model named right.",
+    caption="The percentage of clips whose activity each model predicted.",
     alternative="A heat map: a row for each model and fraction, a column for each group of activities; "
-    "the accuracy stands in each cell.",
+    "each cell shows the accuracy.",
     draw=draw,
     style={"axes.grid": False},
 )

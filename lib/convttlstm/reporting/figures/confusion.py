@@ -1,4 +1,4 @@
-"""What was named for each activity, at each system's largest fraction."""
+"""Confusion matrices of activities, at each model's largest fraction."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,15 +11,15 @@ from convttlstm.results import Recognition, Scale
 
 
 def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
-    """Return a confusion matrix for each system."""
+    """Return a confusion matrix for each model."""
     largest = {result.config.title: result for result in loaded}  # later data sets see more
     figure = Figure((WIDTH, 3.2))
     panels = figure.subplots(1, len(largest), squeeze=False)[0]
     for i, (panel, result) in enumerate(zip(panels, largest.values(), strict=True)):
         _draw_confusion(panel, result, named=i == 0)
     note = (
-        "Rows: the truth, columns: what was named, each row's share of clips from white to dark; "
-        "activities in the order of their list, named by group."
+        "Rows: the true activity; columns: the predicted one; the darker, the larger the share of a row's "
+        "clips. Activities are in the order of their list, labelled by group."
     )
     return figure, note
 
@@ -54,9 +54,8 @@ REPORT = FigureReport(
     place=41,
     folded=True,
     title="Confusion",
-    caption="What was named for each activity.",
-    alternative="Squares, one for each pair of an activity shown and an activity named, darker where more "
-    "clips are.",
+    caption="True and predicted activities of the test clips.",
+    alternative="Squares, one for each pair of a true and a predicted activity, darker where more clips are.",
     draw=draw,
     style={"axes.grid": False},
 )

@@ -18,7 +18,7 @@ def make(scale: Scale, dataset: str, loaded: Runs, folder: Path) -> None:
 
 
 def write_example(loaded: list[Result], output: Path) -> None:
-    """Write an animated GIF of the truth and the first run of each system."""
+    """Write an animated GIF of the truth and the first run of each model."""
     firsts, seeds = first_seeds(loaded)
     (strip,), _ = choose_strips(firsts, ["median"])
     run = firsts[0].config
@@ -35,11 +35,11 @@ REPORT = FileReport(
     name="example",
     datasets=predicted,
     runs=table_runs,
-    heading="Figure 3: what predictions look like",
+    heading="Figure 3: predictions",
     place=29,
     title="Frame by frame",
-    caption="Sequences are chosen by the rule beneath the gallery. The error under each panel is that of the "
-    "frame shown, MSE x 1000, from frames rounded to 8 bits.",
+    caption="Sequences are chosen as for the gallery. The error below each panel is of the frame shown, "
+    "MSE x 1000, from frames rounded to 8 bits.",
     make=make,
     names=lambda settings, dataset: [f"figures/example_{dataset}.gif"],
 )

@@ -28,7 +28,7 @@ from convttlstm.results import Interval, Scale, across_seeds
 
 @dataclass(frozen=True)
 class Bubble:
-    """A point of Figure 2; `millions` of parameters is 0 for systems without weights.
+    """A point of Figure 2; `millions` of parameters is 0 for models without weights.
 
     SSIM and LPIPS (x 1000) are means with their intervals; the paper's are points.
     """
@@ -44,8 +44,8 @@ class Bubble:
 def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     """Return SSIM against LPIPS under the paper's protocol, the bubble's area being the parameters.
 
-    A system has one bubble, at the mean over its trainings, with whiskers for the intervals. At the paper's
-    scale the paper's points are there too; at any other they do not compare and are left out.
+    A model has one bubble, at the mean over its seeds, with whiskers for the intervals. The paper's points
+    are added at the paper's scale; at any other they do not compare.
     """
     run = loaded[0].config
     published = scale.printed(2, ["dataset", "method", "parameters_millions"])
@@ -55,18 +55,18 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
         note.append("Hollow: the paper; solid: here")
     else:
         bubbles = [bubble for bubble in bubbles if bubble.ours]
-        note.append("The paper's points are of another scale: Table 2 has them")
+        note.append("The paper's points, of another scale, are in Table 2")
     note += [STARRED] if any(result.caveat for result in loaded) else []
     return draw_figure2(bubbles, run), "\n".join(note)
 
 
 def bubbles_of(drawn: list[Series], published: pd.DataFrame) -> list[Bubble]:
-    """Return the paper's points, then one of each of our systems, at every horizon.
+    """Return the paper's points, then one of each of our models, at every horizon.
 
     Printed rows without SSIM, LPIPS or parameters have no place, nor have runs without LPIPS.
 
     Args:
-        drawn: our systems.
+        drawn: our models.
         published: the data set's rows of data/paper/table2.csv, as text.
     """
     looks = {series.runs[0].config.paper_row: series.look for series in drawn}
@@ -77,7 +77,7 @@ def bubbles_of(drawn: list[Series], published: pd.DataFrame) -> list[Bubble]:
             if all(cells):
                 printed_ssim, printed_lpips, millions = map(float, cells)
                 ours = looks.get(row["method"], Look(GREY, "-", ""))
-                # The paper's authors', where the catalogue has no such row.
+                # Rows of the paper without a model here.
                 look = replace(ours, name=row["method"].removesuffix(" (Ours)"))
                 bubbles.append(
                     Bubble(horizon, look, _point(printed_ssim), _point(printed_lpips), millions, False)
@@ -96,7 +96,7 @@ def _point(value: float) -> Interval:
 
 
 def draw_figure2(bubbles: list[Bubble], run: Run) -> Figure:
-    """Return two panels beside each other, one for each horizon.
+    """Return two panels next to each other, one for each horizon.
 
     Args:
         bubbles: of all horizons.
@@ -123,7 +123,7 @@ def draw_figure2(bubbles: list[Bubble], run: Run) -> Figure:
 
 
 def _diameter(bubble: Bubble, largest: float) -> float:
-    """Return a bubble's diameter in points; that of systems without weights is small."""
+    """Return a bubble's diameter in points; that of models without weights is small."""
     return 15 * (bubble.millions / largest) ** 0.5 if bubble.millions else 4
 
 
@@ -157,7 +157,7 @@ def _limits(intervals: list[Interval], lowest: float = -1, highest: float = np.i
     return max(low - room, min(low, lowest)), min(high + room, max(high, highest))
 
 
-STEPS = 12  # points on a line that leads to a name
+STEPS = 36  # points on a line that leads to a name
 
 
 @dataclass(frozen=True)
@@ -179,6 +179,8 @@ def _label_bubbles(axes: Axes, bubbles: list[tuple[Bubble, float]]) -> None:
     """Write each bubble's name near it, on nothing else; places improve until none does."""
     figure = axes.get_figure(root=True)
     assert figure is not None
+    if not bubbles:
+        return
     scale = figure.dpi / 72
     centres = [axes.transData.transform((bubble.ssim.mean, bubble.lpips.mean)) for bubble, _ in bubbles]
     radii = [diameter / 2 * scale for _, diameter in bubbles]
@@ -203,18 +205,12 @@ def _label_bubbles(axes: Axes, bubbles: list[tuple[Bubble, float]]) -> None:
         _places(centre, radius, np.array(text.get_window_extent().size) / 2 + scale, scale)
         for centre, radius, text in zip(centres, radii, texts, strict=True)
     ]
-    fixed = [places.far + 3 * _covered(places.boxes, drawn) + 3 * _outside(places, axes) for places in tried]
-    chosen: dict[int, int] = {}
-    for _ in range(5):
-        for i, places in enumerate(tried):
-            others = [(tried[k].boxes[at], tried[k].leads[at]) for k, at in chosen.items() if k != i]
-            cost = fixed[i].copy()
-            if others:
-                their_boxes, their_leads = (np.array(part) for part in zip(*others, strict=True))
-                cost += 3 * _covered(places.boxes, their_boxes)
-                cost += 50 * _inside(places.leads.reshape(-1, 2), their_boxes).reshape(-1, STEPS).sum(axis=1)
-                cost += 50 * _inside(their_leads.reshape(-1, 2), places.boxes, each_box=True)
-            chosen[i] = int(np.argmin(cost))
+    fixed = [places.far + 3 * _covered(places.boxes, drawn) + 30 * _outside(places, axes) for places in tried]
+    for i, places in enumerate(tried):  # lines to names cross no other bubble
+        obstacles = np.delete(drawn[: len(bubbles)], i, axis=0)
+        fixed[i] += 20 * _inside(places.leads.reshape(-1, 2), obstacles).reshape(-1, STEPS).sum(axis=1)
+    orders = [np.roll(np.arange(len(bubbles)), turn) for turn in range(len(bubbles))]
+    _, chosen = min((_choose(tried, fixed, order) for order in orders), key=lambda found: found[0])
     to_axes = axes.transAxes.inverted()
     for i, at in chosen.items():
         box, lead = tried[i].boxes[at].reshape(2, 2), tried[i].leads[at]
@@ -222,6 +218,27 @@ def _label_bubbles(axes: Axes, bubbles: list[tuple[Bubble, float]]) -> None:
         if np.isfinite(lead).all():
             colour = bubbles[i][0].look.colour
             axes.plot(*to_axes.transform(lead[[0, -1]]).T, transform=axes.transAxes, color=colour, lw=0.5)
+
+
+def _choose(tried: list[_Places], fixed: list[np.ndarray], order: np.ndarray) -> tuple[float, dict[int, int]]:
+    """Return a place for each name, chosen in an order and improved in turn, after their total cost."""
+    chosen: dict[int, int] = {}
+    total = np.inf
+    for _ in range(5):
+        before, total = total, 0.0
+        for i in order:
+            places, cost = tried[i], fixed[i].copy()
+            others = [(tried[k].boxes[at], tried[k].leads[at]) for k, at in chosen.items() if k != i]
+            if others:
+                their_boxes, their_leads = (np.array(part) for part in zip(*others, strict=True))
+                cost += 3 * _covered(places.boxes, their_boxes)
+                cost += 50 * _inside(places.leads.reshape(-1, 2), their_boxes).reshape(-1, STEPS).sum(axis=1)
+                cost += 50 * _inside(their_leads.reshape(-1, 2), places.boxes, each_box=True)
+            chosen[int(i)] = int(np.argmin(cost))
+            total += float(cost.min())
+        if total == before:
+            break
+    return total, chosen
 
 
 def _places(centre: np.ndarray, radius: float, extent: np.ndarray, scale: float) -> _Places:
@@ -285,6 +302,6 @@ REPORT = FigureReport(
     place=50,
     title="SSIM against LPIPS",
     caption="Better is to the right and down.",
-    alternative="Bubbles, one for each system, in a panel for each horizon; Table 2 has their figures.",
+    alternative="Bubbles, one for each model, in a panel for each horizon; Table 2 has the numbers.",
     draw=draw,
 )

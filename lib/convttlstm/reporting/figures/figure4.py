@@ -1,4 +1,4 @@
-"""Figure 4: what the last recogniser of the table saw, predicted and named."""
+"""Figure 4: clips with the frames that were seen and predicted, and the predicted activity."""
 
 import textwrap
 from zipfile import BadZipFile
@@ -14,11 +14,12 @@ from convttlstm.reporting.report import FigureReport, Runs, recognized
 from convttlstm.results import Recognition, Scale
 
 SHOWN = 4  # frames of each kind
+LETTERS = 95  # in a line of text
 SEEN, PREDICTED = "#0072B2", "#D55E00"  # borders, as in the animations
 
 
 def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
-    """Return the most confident correct and the most confident wrong prediction at each share of a clip.
+    """Return the correct and the wrong prediction with the greatest confidence.
 
     Raises:
         UserError: a run's examples.npz is missing or damaged.
@@ -37,8 +38,8 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     for strip, row in zip(strips, rows, strict=True):
         _draw_example(strip, *row)
     note = (
-        f"{title}: the most confident correct and wrong predictions of all test clips. Blue: frames that "
-        "the model saw; orange: predicted frames. In brackets: the confidence."
+        f"{title}; of all test clips the correct and the wrong prediction with the greatest confidence, "
+        "given in brackets. Blue: frames that were seen; orange: predicted frames."
     )
     return figure, note
 
@@ -72,7 +73,7 @@ def _draw_example(
     said += f" ({row['confidence']:.0%})" + (
         "" if verdict == "correct" else f", in truth “{names[row['label']]}”"
     )
-    strip.suptitle(textwrap.shorten(said.replace("%", " %"), 140), x=0.01, ha="left", fontsize=6.5)
+    strip.suptitle(textwrap.fill(said.replace("%", " %"), LETTERS), x=0.01, ha="left", fontsize=6.5)
 
 
 def _spread(count: int) -> list[int]:
@@ -86,9 +87,9 @@ REPORT = FigureReport(
     runs=shown_runs,
     heading="Figure 4",
     place=30,
-    title="Seen, predicted, named",
-    caption="Chosen by the rule beneath the figure.",
-    alternative="Rows of frames of clips, with the activity that was shown and the one that was named.",
+    title="Seen and predicted",
+    caption="Clips, the frames predicted from their first ones, and the predicted activity.",
+    alternative="Rows of frames of clips, with the true and the predicted activity.",
     draw=draw,
     style={"axes.grid": False},
 )

@@ -34,7 +34,7 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     firsts, seeds = first_seeds(loaded)
     run = firsts[0].config
     longest = max(run.dataset.test_horizons)
-    note = f"mean over {longest} predicted frames and the sequences of each {LABEL}, 95 % interval"
+    note = f"over {longest} predicted frames; intervals that are wider than a panel are cut"
     note += f"\n{seeds}\n"
     note += STARRED if any(result.caveat for result in firsts) else ""
     groups = [by_label(result, LABEL) for result in firsts]
@@ -83,12 +83,12 @@ def by_label(result: Result, label: str) -> dict[str, Group]:
 
 
 def draw_groups(loaded: list[Result], groups: list[dict[str, Group]], label: str) -> Figure:
-    """Return one panel a metric, with a marker for each run beside each other above each label.
+    """Return one panel a metric, with the runs' markers next to each other above each label.
 
     Args:
-        loaded: the runs, of systems or settings that differ.
+        loaded: the runs, of different models or settings.
         groups: each run's sequences by label.
-        label: what the labels say, such as "action".
+        label: name of the label, such as "action".
     """
     values = sorted({value for of_run in groups for value in of_run})
     present = {metric for of_run in groups for group in of_run.values() for metric in group.metrics}
@@ -97,23 +97,31 @@ def draw_groups(loaded: list[Result], groups: list[dict[str, Group]], label: str
     panels = figure.subplots(len(shown), 1, sharex=True)
     dodge = 0.8 * ((np.arange(len(loaded)) + 0.5) / len(loaded) - 0.5)
     for axes, metric in zip(panels, shown, strict=True):
-        scale = METRICS[metric].scale
+        scale, means = METRICS[metric].scale, list[float]()
         for i, (series, of_run) in enumerate(zip(series_of(loaded), groups, strict=True)):
             look = series.look
             found = {values.index(v): g.metrics[metric] for v, g in of_run.items() if metric in g.metrics}
             x = np.array(list(found)) + dodge[i]
+            means += [interval.mean * scale for interval in found.values()]
             mean, low, high = np.array([[m.mean, m.low, m.high] for m in found.values()]).reshape(-1, 3).T
             axes.vlines(x, low * scale, high * scale, color=look.colour, linewidth=0.8)
             axes.plot(x, mean * scale, look.marker, color=look.colour, markersize=2.8, label=look.name)
+        axes.set_ylim(_limits(means))
         axes.set_title(METRICS[metric].title, loc="left")
         axes.grid(visible=False, axis="x")
         for boundary in range(1, len(values)):
             axes.axvline(boundary - 0.5, color=STYLE["grid.color"], linewidth=0.8)
-    panels[-1].set_xticks(range(len(values)), values, rotation=25)
+    panels[-1].set_xticks(range(len(values)), values, rotation=30, ha="right", rotation_mode="anchor")
     panels[-1].set(xlabel=label, xlim=(-0.5, len(values) - 0.5))
     handles, names = panels[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper left", ncols=2, fontsize=SMALL, frameon=False)
     return figure
+
+
+def _limits(means: list[float]) -> tuple[float, float]:
+    """Return the ends of an axis for means; intervals of few sequences may be many times as wide."""
+    room = (max(means) - min(means)) / 2 or abs(max(means)) / 10 or 1.0
+    return min(means) - room, max(means) + room
 
 
 def labelled(settings: Settings) -> list[str]:
@@ -125,12 +133,13 @@ REPORT = FigureReport(
     name="groups",
     datasets=labelled,
     runs=table_runs,
-    heading="By training and by frame",
+    heading="By run and by frame",
     place=71,
+    folded=True,
     title="By action",
     caption="Means over the test sequences of each action, with 95 % intervals; the paper has no such "
-    "figures.",
-    alternative="Points with intervals for each action and system, in panels for PSNR, SSIM and LPIPS.",
+    "numbers.",
+    alternative="Points with intervals for each action and model, in panels for PSNR, SSIM and LPIPS.",
     draw=draw,
     rows=rows,
 )

@@ -75,7 +75,7 @@ REPORT = FigureReport(
     title="Heat map",
     caption="Validation losses over the grid.",
     alternative="Squares coloured by validation loss, one for each configuration tried; the table has the "
-    "figures.",
+    "numbers.",
     draw=draw,
     style={"axes.grid": False},
 )

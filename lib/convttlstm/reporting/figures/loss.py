@@ -24,12 +24,12 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     if not drawn:
         raise UserError(f"{scale.folder}: no run of {dataset} is trained; there is no loss to draw")
     legend = "strong: validation, dot: the weights that are evaluated; faint: training"
-    several = "; a line for each training" if any(len(series.runs) > 1 for series in drawn) else ""
+    several = "; a line for each seed" if any(len(series.runs) > 1 for series in drawn) else ""
     return draw_loss_curves(drawn), f"{legend}{several}\n{note}"
 
 
 def draw_loss_curves(drawn: list[Series]) -> Figure:
-    """Return the losses of trained systems, all trainings of one alike, above the sampling ratios."""
+    """Return the losses of trained models, all seeds of one alike, above the sampling ratios."""
     figure = Figure(figsize=(COLUMN, 3))
     losses, ratios = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     ends: list[tuple[float, float, Look]] = []
@@ -65,6 +65,6 @@ REPORT = FigureReport(
     title="Loss curves",
     caption="Mean absolute plus mean squared error over the outputs of a sequence. For validation no true "
     "frame is fed back; in training, one is with the probability in the lower panel.",
-    alternative="Lines that show the loss of each training by epoch, and the sampling ratio beneath.",
+    alternative="Lines that show the loss of each run by epoch, and the sampling ratio below.",
     draw=draw,
 )

@@ -1,4 +1,4 @@
-"""What a higher order costs (Section 3.1)."""
+"""The cost of a higher order (Section 3.1)."""
 
 from matplotlib import ticker
 from matplotlib.figure import Figure
@@ -49,10 +49,10 @@ REPORT = FigureReport(
     name="orders",
     each=False,
     reads=lambda scale, dataset: [scale.folder / "orders.csv"],
-    heading="What a higher order costs",
+    heading="Cost of a higher order",
     place=30,
     folded=True,
-    title="The cost of the order",
+    title="Cost by order",
     caption="Counted multiplications and parameters against the order N at Table 2's size: Conv-TT-LSTM by "
     "Algorithm 2, and Eq. 7 with equal and with growing kernels.",
     alternative="Three lines in two panels: one grows little, one evenly, one ever faster.",

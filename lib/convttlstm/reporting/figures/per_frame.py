@@ -27,17 +27,17 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     full, note = without_short(loaded)
     drawn = series_of(full)
     if any(len(series.runs) > 1 for series in drawn):
-        note = f"lines: mean of a system's trainings, bands: from the lowest to the highest of them\n{note}"
+        note = f"lines: mean over a model's seeds, bands: from the lowest to the highest seed\n{note}"
     run = full[0].config
     counted = run.evaluation.first_frame, max(run.dataset.test_horizons)
     return draw_per_frame(drawn, run.dataset.horizon, counted), note
 
 
 def draw_per_frame(drawn: list[Series], trained_to: int, counted: tuple[int, int]) -> Figure:
-    """Return a panel for each metric: by predicted frame the mean of a system's trainings, and their range.
+    """Return a panel for each metric: by predicted frame the mean over a model's seeds, and their range.
 
     Args:
-        drawn: the systems.
+        drawn: the models.
         trained_to: the last frame that training predicts.
         counted: first and last frame that count in means; the others are shaded.
     """
@@ -80,11 +80,11 @@ REPORT = FigureReport(
     name="per_frame",
     datasets=predicted,
     runs=table_runs,
-    heading="By training and by frame",
+    heading="By run and by frame",
     place=70,
     title="Curves by frame",
     caption="Means over the test sequences of each predicted frame. Training predicts no further than the "
     "dotted line. Frames on grey count in no table.",
-    alternative="Lines that show, for each system, how its predictions get worse from frame to frame.",
+    alternative="Lines that show how each model's predictions get worse from frame to frame.",
     draw=draw,
 )

@@ -1,4 +1,4 @@
-"""The paper's metric protocol against the standard one: does the order of the systems change?"""
+"""The paper's metric protocol against the standard one: does the order of the models change?"""
 
 from dataclasses import dataclass
 from itertools import combinations
@@ -22,7 +22,7 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Standing:
-    """A system's values and ranks (1 is the best) under the paper's protocol and under the standard one."""
+    """A model's values and ranks (1 is the best) under the paper's protocol and under the standard one."""
 
     look: Look
     paper: float
@@ -32,20 +32,18 @@ class Standing:
 
 
 def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
-    """Return each system's rank under both protocols, by metric and horizon."""
-    note = "from the best (top) to the worst, by the mean over trainings and sequences; left: the paper's "
-    note += (
-        "protocol, right: the standard one. Close means may change places by chance: Table 2 has intervals"
-    )
+    """Return each model's rank under both protocols, by metric and horizon."""
+    note = "from the best (top) to the worst, by the mean over seeds and sequences. Close means may change "
+    note += "places by chance: Table 2 has intervals"
     note += f"\n{STARRED}" if any(result.caveat for result in loaded) else ""
     return draw_protocols(series_of(loaded)), note
 
 
 def standings(drawn: list[Series], horizon: int, metric: str) -> list[Standing]:
-    """Return the systems from the best to the worst under the paper's protocol, in the tables' units.
+    """Return the models from the best to the worst under the paper's protocol, in the tables' units.
 
     Args:
-        drawn: the systems; those that were not judged by the metric are left out.
+        drawn: the models; those without the metric are left out.
         horizon: predicted frames.
         metric: "ssim" or "lpips".
     """
@@ -65,7 +63,7 @@ def standings(drawn: list[Series], horizon: int, metric: str) -> list[Standing]:
 
 
 def swapped(ranked: list[Standing]) -> list[tuple[Standing, Standing]]:
-    """Return the pairs of systems whose order differs between the protocols."""
+    """Return the pairs of models whose order differs between the protocols."""
     return [
         (one, other)
         for one, other in combinations(ranked, 2)
@@ -74,7 +72,7 @@ def swapped(ranked: list[Standing]) -> list[tuple[Standing, Standing]]:
 
 
 def draw_protocols(drawn: list[Series]) -> Figure:
-    """Return a panel for each metric and horizon, a line from rank to rank for each system."""
+    """Return a panel for each metric and horizon, a line from rank to rank for each model."""
     dataset = drawn[0].runs[0].config.dataset
     panels = [(metric, horizon) for metric in TITLES for horizon in dataset.test_horizons]
     figure = Figure(figsize=(COLUMN, 0.6 + len(panels) * (0.5 + 0.125 * len(drawn))))
@@ -112,13 +110,13 @@ REPORT = FigureReport(
     name="protocols",
     datasets=predicted,
     runs=shown_runs,
-    heading="By training and by frame",
+    heading="By run and by frame",
     place=61,
     folded=True,
     title="Both metric protocols",
-    caption="The systems in the order of SSIM and of LPIPS under the paper's protocol, left, and under the "
-    "standard one, right: where lines cross, systems change places.",
-    alternative="Lines from each system's place under one protocol to its place under the other; Table 2 has "
+    caption="The models in the order of SSIM and of LPIPS under the paper's protocol, left, and under the "
+    "standard one, right. Where lines cross, models change places.",
+    alternative="Lines from each model's place under one protocol to its place under the other; Table 2 has "
     "both.",
     draw=draw,
 )

@@ -1,4 +1,4 @@
-"""Whether fewer multiplications mean less time (Section 5)."""
+"""Ratios of multiplications and of times (Section 5)."""
 
 from collections.abc import Sequence
 
@@ -16,12 +16,11 @@ TABLE = "tables/runtime.csv"
 def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     """Return each measure's ratio as a dot, the paper's hollow, on one logarithmic axis."""
     measures = measures_from(read_table(scale.folder / TABLE, ["dataset", "models", "device"]))
-    label = scale.settings.label
     own = dict.fromkeys(measure.models for measure in measures if measure.models != PAPER_SCALE)
     devices = list(dict.fromkeys(measure.where for measure in measures if measure.where))
-    lines = [f"{label}: {answer(measures)}", *(f"this scale: {models}" for models in own)]
-    lines += [f"[{i}] {device}" for i, device in enumerate(devices, start=1)]
-    return runtime_figure(measures, devices), "\n".join(lines)
+    lines = [answer(measures), *own]
+    listed = "; ".join(f"[{i}] {device}" for i, device in enumerate(devices, start=1))
+    return runtime_figure(measures, devices), "\n".join([*lines, f"devices: {listed}" if listed else ""])
 
 
 def runtime_figure(measures: Sequence[Measure], devices: list[str]) -> Figure:
@@ -68,9 +67,9 @@ REPORT = FigureReport(
     reads=lambda scale, dataset: [scale.folder / TABLE],
     heading="Does it take less time? (Section 5)",
     place=21,
-    title="Multiplications and run-time",
+    title="Ratios of multiplications and times",
     caption="Conv-TT-LSTM's ratio to ConvLSTM in counts (circles) and times (squares), the paper's hollow, "
     "ours solid. Ratios compare across devices, minutes do not.",
-    alternative="Marks on a scale of ratios, one for each count and time; the table above has the figures.",
+    alternative="Marks on a scale of ratios, one for each count and time; the table above has the numbers.",
     draw=draw,
 )

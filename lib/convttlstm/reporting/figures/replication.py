@@ -1,12 +1,15 @@
-"""The replication plot: what training at a scale shows of each claim."""
+"""The replication plot of the claims that training at a scale tests."""
 
+from typing import Any
+
+import pandas as pd
 from matplotlib.figure import Figure
 
 from convttlstm.claims.evidence import percent
 from convttlstm.config import Settings
 from convttlstm.config.text import read_yaml
 from convttlstm.reporting.drawing import COLUMN, say
-from convttlstm.reporting.replication import HEADING, READING, TABLE, draw_claims, not_drawn
+from convttlstm.reporting.replication import HEADING, READING, TABLE, draw_claims, marks_of, not_drawn
 from convttlstm.reporting.report import FigureReport, Runs, every
 from convttlstm.reporting.tables.claims import COLUMNS
 from convttlstm.results import Scale, read_table
@@ -15,7 +18,7 @@ from convttlstm.results import Scale, read_table
 def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     """Return a line for each claim that training at the scale tests."""
     table = read_table(scale.folder / TABLE, COLUMNS)
-    tested = table[table["group"].isin(["training", "asked"])]
+    tested = _tested(table)
     share = float(read_yaml(scale.paper / "claims.yaml")["margin"])
     note = [
         READING,
@@ -33,20 +36,30 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     return draw_claims(tested, "margins"), "\n".join(note)
 
 
-def judging(settings: Settings) -> list[str]:
-    """Return a scale's data sets if its training says anything about the claims, else none."""
+def marks(scale: Scale) -> dict[str, Any]:
+    """Return the same for the page."""
+    return marks_of(_tested(read_table(scale.folder / TABLE, COLUMNS)), "margins")
+
+
+def _tested(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["group"].isin(["training", "asked"])]
+
+
+def testing(settings: Settings) -> list[str]:
+    """Return a scale's data sets if training at it can test claims, else none."""
     return every(settings) if settings.decides_claims else []
 
 
 REPORT = FigureReport(
     name="replication",
-    datasets=judging,
+    datasets=testing,
     each=False,
     reads=lambda scale, dataset: [scale.folder / TABLE, scale.paper / "claims.yaml"],
     heading=HEADING,
     place=1,
-    title="What training shows",
+    title="Claims tested by training",
     caption="The claims about quality that training at this scale tests.",
-    alternative="A dot with an interval for each claim, beside the paper's; the claims have their figures.",
+    alternative="A dot with an interval for each claim, and the paper's; the list of claims has the numbers.",
     draw=draw,
+    marks=marks,
 )

@@ -1,5 +1,6 @@
-"""Every run of every system as a dot, beside the mean and its interval."""
+"""Every run of every model as a dot, with the mean and its interval."""
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -22,10 +23,12 @@ from convttlstm.reporting.report import FigureReport, Runs, predicted
 from convttlstm.reporting.runs import STARRED
 from convttlstm.results import Interval, Scale, across_seeds
 
+LETTERS = 24  # in a line of a name
+
 
 @dataclass(frozen=True)
 class Dots:
-    """What one panel shows of a system, in the tables' units; `printed` are the paper's, if they compare."""
+    """A model's values in one panel, in the tables' units; `printed` are the paper's, if they compare."""
 
     seeds: list[float]
     mean: Interval
@@ -33,7 +36,7 @@ class Dots:
 
 
 def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
-    """Return each run of Table 2's and Table 4's systems, by metric and horizon, in the paper's protocol.
+    """Return each run of Table 2's and Table 4's models, by metric and horizon, in the paper's protocol.
 
     The paper's numbers are added where they compare: at its scale, with its data.
 
@@ -45,17 +48,17 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
         raise UserError(f"{scale.folder}: no run of {dataset} is trained; there are no seeds to draw")
     run, drawn = trained[0].config, series_of(trained)
     printed = paper_values(scale, drawn, dataset) if compares_with_paper(run) else {}
-    note = "dots: single trainings, bar: their mean, line: its 95 % interval"
-    note += "; hollow: the paper" if printed else "; the paper's figures are of another scale and left out"
+    note = "dots: single runs, bar: their mean, line: its 95 % interval"
+    note += "; hollow: the paper" if printed else "; the paper's numbers are of another scale and left out"
     note += ". Paper protocol; MSE and LPIPS x 1000"
     note += f"\n{STARRED}" if any(result.caveat for result in trained) else ""
     return draw_seeds(drawn, printed), note
 
 
 def paper_values(scale: Scale, drawn: list[Series], dataset: str) -> dict[tuple[str, int, str], list[float]]:
-    """Return the paper's figures by the first run of a system, horizon and metric, in the tables' units.
+    """Return the paper's numbers by the first run of a model, horizon and metric, in the tables' units.
 
-    A system may answer to a row of Table 2 and to one of Table 4, which print different figures.
+    A model may be in Table 2 and in Table 4, which print different numbers.
     """
     run = drawn[0].runs[0].config
     tables = (scale.printed(number, ["dataset"]) for number in (2, 4))
@@ -81,7 +84,7 @@ def paper_values(scale: Scale, drawn: list[Series], dataset: str) -> dict[tuple[
 
 
 def dots_of(series: Series, horizon: int, metric: str, printed: list[float]) -> Dots | None:
-    """Return what a panel shows of a system, None if one of its trainings was not judged by the metric."""
+    """Return a model's values in a panel, None if one of its runs lacks the metric."""
     mean, scale = across_seeds(series.runs, horizon, metric), METRICS[metric].scale
     if mean is None:
         return None
@@ -91,7 +94,7 @@ def dots_of(series: Series, horizon: int, metric: str, printed: list[float]) -> 
 
 
 def metrics_of(run: Run) -> list[str]:
-    """Return what Table 2 judges the data set by: MSE where the paper prints it, else PSNR; SSIM, LPIPS."""
+    """Return the data set's metrics in Table 2: MSE where the paper prints it, else PSNR; SSIM, LPIPS."""
     return [run.dataset.main_metric, "ssim_paper", "lpips_paper"]
 
 
@@ -101,15 +104,17 @@ def _short_title(metric: Metric) -> str:
 
 
 def draw_seeds(drawn: list[Series], printed: Mapping[tuple[str, int, str], list[float]]) -> Figure:
-    """Return a row of panels for each horizon, a panel for each metric, a line for each system.
+    """Return a row of panels for each horizon, a panel for each metric, a line for each model.
 
     Args:
-        drawn: the systems.
+        drawn: the models.
         printed: see `paper_values`.
     """
     run = drawn[0].runs[0].config
     horizons, metrics = run.dataset.test_horizons, metrics_of(run)
-    figure = Figure(figsize=(COLUMN, 0.6 + len(horizons) * (0.55 + 0.15 * len(drawn))))
+    names = [textwrap.fill(series.look.name, LETTERS) for series in drawn]
+    line_height = 0.2 if any("\n" in name for name in names) else 0.15
+    figure = Figure(figsize=(COLUMN, 0.6 + len(horizons) * (0.55 + line_height * len(drawn))))
     panels = figure.subplots(len(horizons), len(metrics), sharey=True, squeeze=False)
     for line, horizon in zip(panels, horizons, strict=True):
         for axes, metric in zip(line, metrics, strict=True):
@@ -136,7 +141,7 @@ def draw_seeds(drawn: list[Series], printed: Mapping[tuple[str, int, str], list[
             ha="right",
             fontweight="bold",
         )
-        line[0].set_yticks(range(len(drawn)), [series.look.name for series in drawn], fontsize=SMALL)
+        line[0].set_yticks(range(len(drawn)), names, fontsize=SMALL)
         line[0].set_ylim(len(drawn) - 0.5, -0.5)
     return figure
 
@@ -146,11 +151,11 @@ REPORT = FigureReport(
     datasets=predicted,
     runs=evaluated_runs,
     reads=lambda scale, dataset: [scale.paper / "table2.csv", scale.paper / "table4.csv"],
-    heading="By training and by frame",
+    heading="By run and by frame",
     place=60,
-    title="Every training",
-    caption="Each training of the systems of Tables 2 and 4 as a dot, beside the mean and its 95 % interval "
-    "over trainings and test sequences.",
-    alternative="Dots and intervals, one line for each system, in panels for each metric and horizon.",
+    title="Every run",
+    caption="Each run of the models of Tables 2 and 4 as a dot, with the mean and its 95 % interval over "
+    "seeds and test sequences.",
+    alternative="Dots and intervals, one line for each model, in panels for each metric and horizon.",
     draw=draw,
 )

@@ -1,4 +1,4 @@
-"""The page that shows what a scale's runs came to: results/<scale>/index.html, beside its figures."""
+"""The page with all results of a scale: results/<scale>/index.html, next to its figures."""
 
 import re
 from importlib import resources
@@ -15,6 +15,7 @@ from convttlstm.reporting import find_report, paper, report_names
 from convttlstm.reporting.cells import capital, comparison, short_commit
 from convttlstm.reporting.page.provenance import facts_of
 from convttlstm.reporting.page.scrubber import animation
+from convttlstm.reporting.page.tables import shown as shown_table
 from convttlstm.reporting.page.texts import headline, recognition_headline, scale_facts, standouts
 from convttlstm.reporting.page.verdicts import verdicts
 from convttlstm.reporting.replication import HEADING
@@ -32,7 +33,8 @@ from convttlstm.reporting.tables.claims import label_of
 from convttlstm.results import Result, Scale, read_table, seed_by_seed, source_label
 
 RECOGNITION = "recognition"
-PIXELS = 1.9  # a point, so that a figure's smallest text is as large as the page's
+WIDE = 4  # inches; figures of one column are narrower
+PIXELS = 1.9  # per point, so that a figure's smallest text is as large as the page's
 ENVIRONMENT = Environment(
     loader=PackageLoader(__package__, "."),
     autoescape=True,
@@ -43,7 +45,7 @@ ENVIRONMENT = Environment(
 
 
 def make(scale: Scale, _: str, loaded: Runs, folder: Path) -> None:
-    """Write the page. It holds its tables and animations, and shows the figures beside it.
+    """Write the page. It contains tables and animations, and shows the figures next to it.
 
     Raises:
         UserError: a run, a table or a figure is missing or damaged.
@@ -72,6 +74,7 @@ def make(scale: Scale, _: str, loaded: Runs, folder: Path) -> None:
         scale=scale.name,
         made=_made_by(loaded),
         trained=_dates(loaded),
+        dated=any(run.provenance and run.provenance.finished for run in loaded),
         paper=paper,
         labels=list(dict.fromkeys(capital(f"{source_label(run.config)}.") for run in loaded)),
         verdicts=verdicts(claims, label_of(scale), {_folder(run) for run in loaded})
@@ -101,7 +104,7 @@ def _dates(loaded: Runs) -> str:
 
 
 def _file(name: str) -> str:
-    """Return the text of the style sheet or the script, which lie beside this file."""
+    """Return the text of the style sheet or the script, which are next to this file."""
     return resources.files(__package__).joinpath(name).read_text()
 
 
@@ -123,7 +126,7 @@ def _predicted(scale: Scale, name: str, shown: list[Report], runs: list[Result])
         "facts": scale_facts(run, runs[0]),
         "headline": headline(full),
         "remarks": standouts(table2, run) + ([capital(f"{left_out}.")] if left_out else []),
-        "compare": comparison(table2),
+        "compare": comparison(table2).removeprefix(f"{capital(source_label(run))}. "),
         "headings": _headings(scale, name, own),
         "runs": [_run(result) for result in runs],
     }
@@ -152,7 +155,7 @@ def _run(result: Any) -> dict[str, Any]:
 
 
 def _headings(scale: Scale, dataset: str, reports: list[Report]) -> list[dict[str, Any]]:
-    """Return what stands under each heading, in the order of the reports' places."""
+    """Return the reports under each heading, in the order of their places."""
     headings = []
     for title, members in groupby(reports, key=lambda report: report.heading or report.title):
         folded_last = sorted(members, key=lambda report: report.folded)
@@ -162,10 +165,11 @@ def _headings(scale: Scale, dataset: str, reports: list[Report]) -> list[dict[st
 
 
 def _item(scale: Scale, dataset: str, report: Report) -> dict[str, Any]:
-    """Return what the page shows of a report."""
+    """Return a report as the templates show it."""
     stem, settings = report.stem(dataset), scale.settings
     item: dict[str, Any] = {
         "folded": report.folded,
+        "plot": None,
         "id": Path(stem).name if report.suffixes else f"{report.name}_{dataset}",
         "title": report.title,
         "caption": report.caption,
@@ -174,7 +178,8 @@ def _item(scale: Scale, dataset: str, report: Report) -> dict[str, Any]:
     if isinstance(report, TableReport):
         document = report.read(scale, dataset, scale.folder / stem)
         links = {"CSV": f"{stem}.csv", "Markdown": f"{stem}.md"}
-        return item | {"kind": "table", "dataset": dataset, "document": document, "links": links}
+        tables = [shown_table(table, dataset, report.title) for table in document.tables]
+        return item | {"kind": "table", "tables": tables, "notes": document.notes, "links": links}
     if isinstance(report, FigureReport):
         files = report.files(settings, dataset)
         links = {Path(name).suffix[1:].upper(): name for name in files if not name.endswith(".txt")}
@@ -185,13 +190,15 @@ def _item(scale: Scale, dataset: str, report: Report) -> dict[str, Any]:
             "kind": "figure",
             "caption": (scale.folder / f"{stem}.txt").read_text().strip(),
             "width": round(PIXELS * float(width[1])) if width else 500,
+            "wide": width is not None and float(width[1]) > 72 * WIDE,
+            "plot": report.marks(scale) if report.marks else None,
             "alternative": alternative,
             "links": links,
             "pictures": report.shows_frames,
         }
     loaded = report.load(scale, dataset)
     firsts = [runs[0] for runs in seed_by_seed(loaded)]
-    remarks = ["Of each system the first of its trainings is shown."] if len(firsts) < len(loaded) else []
+    remarks = ["Of several seeds of a model, the first is shown."] if len(firsts) < len(loaded) else []
     remarks += [f"{STARRED}."] if any(result.caveat for result in firsts) else []
     return item | {
         "kind": "scrubber",

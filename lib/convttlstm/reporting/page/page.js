@@ -1,6 +1,6 @@
 "use strict";
-// What a still page cannot do: sort its tables, enlarge its figures, show where a row comes from in
-// place, and let one step through predictions. Without this script everything can still be read.
+// Sorts tables, enlarges figures, shows where a row comes from, and steps through predictions. Without this
+// script everything can still be read.
 
 // ---------------------------------------------------------------- Tables
 
@@ -18,7 +18,7 @@ function compareCells(a, b, falling, numeric) {
   const [x, y] = numeric ? [numberIn(a), numberIn(b)] : [null, null];
   const sign = falling ? -1 : 1;
   if (x !== null && y !== null) return sign * (x - y);
-  if (x !== null || y !== null) return x !== null ? -1 : 1; // what is not known comes last, either way
+  if (x !== null || y !== null) return x !== null ? -1 : 1; // missing values come last, either way
   const [before, after] = [a.toLowerCase(), b.toLowerCase()];
   return before === after ? 0 : sign * (before < after ? -1 : 1);
 }
@@ -48,7 +48,7 @@ function makeSortable(table) {
     head.append(button);
     button.addEventListener("click", () => {
       const falling = head.getAttribute("aria-sort") === "ascending";
-      const text = (row) => row.cells[column].textContent;
+      const text = (row) => (row.cells[column].querySelector(".name") ?? row.cells[column]).textContent;
       const numeric = head.classList.contains("r");
       const sorted = (rows) => [...rows].sort((a, b) => compareCells(text(a), text(b), falling, numeric));
       show(sorted, head, falling ? "descending" : "ascending");
@@ -60,11 +60,19 @@ function makeSortable(table) {
   });
 }
 
+// ---------------------------------------------------------------- Tables that are wider than the page
+
+// A shadow on the right says that there is more.
+function showWidth(scroll) {
+  const rest = scroll.scrollWidth - scroll.clientWidth - scroll.scrollLeft;
+  scroll.parentElement.classList.toggle("more-right", rest > 4);
+}
+
 // ---------------------------------------------------------------- The one dialog
 
 const viewer = document.getElementById("viewer");
 
-// Escape closes a modal dialog, and the browser gives the focus back to what opened it.
+// Escape closes a modal dialog, and the browser returns the focus to the link that opened it.
 function openViewer(title, ...content) {
   const heading = viewer.querySelector("h2");
   heading.textContent = title;
@@ -96,7 +104,7 @@ function showOrigin(link) {
 
 viewer.querySelector(".close").addEventListener("click", () => viewer.close());
 viewer.addEventListener("click", (event) => {
-  if (event.target === viewer) viewer.close(); // beside its content
+  if (event.target === viewer) viewer.close(); // a click outside its content
 });
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a.origin, a.enlarge");
@@ -111,7 +119,7 @@ document.addEventListener("click", (event) => {
 const SHEET_COLUMNS = 10; // frames side by side in a sheet, as the page was made
 const FRAME_MS = 200;
 const DARKER = [0, 114, 178]; // where a prediction is darker than the truth, and where brighter:
-const BRIGHTER = [213, 94, 0]; // two colours that colour-blind readers tell apart
+const BRIGHTER = [213, 94, 0]; // two colours that colour-blind readers can distinguish
 
 async function decode(source) {
   const image = new Image();
@@ -240,7 +248,7 @@ function makeScrubber(holder) {
 
 // ---------------------------------------------------------------- Contents
 
-// Beside the text where there is room, else a menu that closes once something was chosen.
+// Next to the text on a wide screen; on a narrow one, a menu that closes after a choice.
 const contents = document.getElementById("contents");
 const wide = matchMedia("(min-width: 75rem)");
 const fit = () => { contents.open = wide.matches; };
@@ -251,5 +259,10 @@ contents.addEventListener("click", (event) => {
 });
 
 document.querySelectorAll("table.sortable").forEach(makeSortable);
+const sizes = new ResizeObserver((changed) => changed.forEach(({ target }) => showWidth(target)));
+document.querySelectorAll(".scroll").forEach((scroll) => {
+  scroll.addEventListener("scroll", () => showWidth(scroll), { passive: true });
+  sizes.observe(scroll);
+});
 document.querySelectorAll("a.origin, a.enlarge").forEach((link) => link.setAttribute("aria-haspopup", "dialog"));
 document.querySelectorAll("figure.animation").forEach(makeScrubber);

@@ -1,4 +1,4 @@
-"""Where each row comes from: what a run's folder says about itself."""
+"""The provenance of each row, from its run's folder."""
 
 from convttlstm.provenance import changed_sources
 from convttlstm.reporting.cells import sequences_in_words, short_commit
@@ -6,7 +6,7 @@ from convttlstm.results import Recognition, Result
 
 
 def facts_of(result: Result | Recognition) -> dict[str, str]:
-    """Return all that is known about how a run came about."""
+    """Return a run's provenance: name and value of each fact."""
     if isinstance(result, Result):
         evaluated = {
             "Test sequences": sequences_in_words(result.metrics.sequences),
@@ -21,7 +21,7 @@ def facts_of(result: Result | Recognition) -> dict[str, str]:
 def _training(result: Result | Recognition) -> dict[str, str]:
     provenance, parameters = result.provenance, f"{result.metrics.parameters:,}"
     if provenance is None:
-        return {"Parameters": parameters, "Trained by": "nothing: this prediction needs no training"}
+        return {"Parameters": parameters, "Trained by": "not trained: a naive prediction"}
     facts = {
         "Trained by": provenance.command,
         "Commit": short_commit(provenance.commit, provenance.uncommitted_changes),

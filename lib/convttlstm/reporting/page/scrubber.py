@@ -14,7 +14,7 @@ COLUMNS = 10  # frames side by side in a sheet
 
 
 def sheet(frames: np.ndarray) -> str:
-    """Return frames as one lossless picture, COLUMNS of them side by side, row beneath row.
+    """Return frames as one lossless picture, COLUMNS of them side by side, in rows.
 
     Args:
         frames: uint8 (time, channels, height, width); one channel is grey, three are colours.
@@ -34,7 +34,7 @@ def sheet(frames: np.ndarray) -> str:
 def animation(loaded: list[Result]) -> str:
     """Return, as JSON that page.js reads, the frames of the best, the median and the worst kept sequence.
 
-    Of each system the first training is shown. `size` is width and height in pixels; `examples` hold
+    The first run of each model is shown. `size` is width and height in pixels; `examples` hold
     sheets of frames, see `sheet`: the truth with the input, and each prediction without it.
 
     Raises:

@@ -1,23 +1,24 @@
-"""What the page says in words about each data set."""
+"""Sentences on each data set, for the page."""
 
 from collections.abc import Sequence
 
 import pandas as pd
 
 from convttlstm.config import Run
+from convttlstm.files import listed
 from convttlstm.reporting.accuracy import percent
 from convttlstm.reporting.cells import counted_frames, metric_cell, sequences_in_words
 from convttlstm.results import Recognition, Result
 
 
 def headline(results: list[Result]) -> str:
-    """Return whether every trained model beats the predictions that need no training.
+    """Return whether every trained model beats the naive predictions.
 
     A model beats another prediction where its 95 % interval of MSE lies wholly below the other's.
     """
     trained, trivial = _parted(results)
     if not trained or not trivial:
-        return "Nothing is compared: that takes a trained model and a prediction without training."
+        return "Nothing is compared: it takes a trained model and a naive prediction."
     names = " and ".join(result.config.title.lower() for result in trivial)
     horizons = results[0].config.dataset.test_horizons
     if all(_beats(r, other, h) for r in trained for other in trivial for h in horizons):
@@ -26,10 +27,10 @@ def headline(results: list[Result]) -> str:
 
 
 def standouts(table2: pd.DataFrame, run: Run) -> list[str]:
-    """Return for each horizon which trained system has the lowest MSE, and what needs no training reaches.
+    """Return for each horizon the trained model with the lowest MSE, and the naive predictions' MSE.
 
     Args:
-        table2: Table 2's CSV, read as text; rows that are one of several trainings are left out.
+        table2: Table 2's CSV, read as text; rows of single seeds of a model with several are left out.
         run: of the table's data set.
     """
     rows = table2[(table2["origin"] == "reproduced") & (table2["part_of"] == "")]
@@ -61,7 +62,7 @@ def _beats(result: Result, other: Result, horizon: int) -> bool:
 
 
 def scale_facts(run: Run, result: Result) -> str:
-    """Return the scale's sizes, and what its results are evidence of."""
+    """Return the scale's sizes, and how far its results count as evidence."""
     training = run.training
     size, test_size = (f"{h} x {w}" for h, w in (run.dataset.frame_shape, run.dataset.test_shape))
     resized = f", resized to {test_size} for evaluation" if test_size != size else ""
@@ -73,20 +74,23 @@ def scale_facts(run: Run, result: Result) -> str:
     if run.scale == "paper" and not run.dataset.stand_in:
         return facts
     if run.decides_claims and not run.dataset.stand_in:
-        return f"{facts} Comparisons made here are evidence for this scale; whether they carry over is open."
+        return f"{facts} Comparisons here are evidence for this scale; whether they hold at others is open."
     return (
-        f"{facts} It shows that the whole way works, from data to table: the same rules and code "
-        "run at the paper's scale. Its figures neither confirm nor refute the paper's."
+        f"{facts} It shows that the pipeline works from data to table: the same rules and code run at the "
+        "paper's scale. Its numbers neither confirm nor refute the paper's."
     )
 
 
 def recognition_headline(loaded: Sequence[Recognition]) -> str:
-    """Return which of the runs name activities better than chance: the whole 95 % interval lies above it."""
-    parts = []
-    for result in loaded:
-        for fraction, found in result.metrics.fractions.items():
-            chance = 1 / result.metrics.classes
-            said = "above chance" if found.top1.low > chance else "not above chance"
-            shown = f"{100 * found.top1.mean:.1f} [{100 * found.top1.low:.1f}, {100 * found.top1.high:.1f}] %"
-            parts.append(f"{result.config.title} at {percent(fraction)}: {shown}, {said}")
-    return "; ".join(parts) + f". Chance is {100 / loaded[0].metrics.classes:.1f} %."
+    """Return which runs recognize activities better than chance, with the whole 95 % interval."""
+    chance = 1 / loaded[0].metrics.classes
+    level = f"chance, {100 * chance:.1f} %"
+    failed = [
+        f"{result.config.title} at {percent(fraction)} of the frames"
+        for result in loaded
+        for fraction, found in result.metrics.fractions.items()
+        if found.top1.low <= chance
+    ]
+    if failed:
+        return f"Not above {level}: {listed(failed)}. All others are."
+    return f"All recognizers are above {level}, with their whole 95 % intervals."

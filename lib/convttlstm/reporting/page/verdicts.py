@@ -1,4 +1,4 @@
-"""The page's first section: the verdict on each of the paper's claims, by how it came about."""
+"""The page's first section: the verdict on each of the paper's claims, by its basis."""
 
 from collections.abc import Collection
 from typing import Any
@@ -6,17 +6,17 @@ from typing import Any
 import pandas as pd
 
 from convttlstm.files import UserError
-from convttlstm.reporting.answers import answers
+from convttlstm.reporting.answers import answers, in_words
 from convttlstm.reporting.tables.claims import GROUPS, RULE, SEPARATOR, SHAPES
 
 
 def verdicts(claims: pd.DataFrame, label: str, known: Collection[str]) -> dict[str, Any]:
-    """Return what verdicts.html shows: what training at the scale shows, and every claim with its verdict.
+    """Return the variables of verdicts.html: answers, and every claim with its verdict.
 
     Args:
         claims: tables/claims.csv read as text, with COLUMNS.
-        label: what the scale is; see `source_label`.
-        known: folders, below runs/, of the runs that the page says more about.
+        label: of the scale; see `source_label`.
+        known: folders below runs/ of the runs whose provenance is on the page.
 
     Raises:
         UserError: a verdict is none of SHAPES, or a group none of GROUPS.
@@ -24,7 +24,7 @@ def verdicts(claims: pd.DataFrame, label: str, known: Collection[str]) -> dict[s
     for column, words in (("verdict", SHAPES), ("group", GROUPS)):
         if unknown := sorted(set(claims[column]) - set(words)):
             raise UserError(
-                f"tables/claims.csv: unknown {column} {unknown[0]!r}; delete the file and make it again"
+                f"tables/claims.csv: unknown {column} {unknown[0]!r}; delete the file and run Snakemake again"
             )
     return {
         "shapes": SHAPES,
@@ -55,6 +55,6 @@ def _basis(row: dict[str, Any], known: Collection[str]) -> dict[str, Any]:
     """Return the numbers of seeds and sequences behind a verdict, and the runs to link to."""
     parts = []
     for name, one in (("seeds", "seed"), ("sequences", "sequence")):
-        if count := " or ".join(row[name].split()):
-            parts.append(f"{count} {one if count == '1' else name}")
+        if counts := sorted(map(int, row[name].split())):
+            parts.append(in_words(counts, one))
     return {"basis": ", ".join(parts), "runs": [run for run in row["runs"].split() if run in known]}

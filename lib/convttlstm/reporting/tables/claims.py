@@ -25,7 +25,7 @@ COLUMNS += ["why", "measured", "seeds", "sequences", "dataset", "horizon", "runs
 COLUMNS += ["effect_of", "effect", "effect_low", "effect_high", "effect_paper", "effect_others"]
 HOLDS = {True: "yes", False: "no", None: ""}
 SEPARATOR = "\n"  # between the comparisons in a cell of the CSV
-# How a verdict came about, in the order in which reports show them.
+# The basis of a verdict, in the order in which reports show them.
 GROUPS = {
     "training": "From training at this scale",
     "asked": "Asked here, not in the paper",
@@ -34,7 +34,7 @@ GROUPS = {
     "undecidable": "Not decidable by a program",
     "lacking": "Not tested, as runs are lacking",
 }
-# Word, shape and, in page.css, colour: colour alone says nothing to some readers.
+# Word and shape; page.css adds a colour, which some readers do not see.
 SHAPES = {
     "reproduced": "✓",
     "contradicted": "✗",
@@ -51,8 +51,8 @@ ANSWERS = {"reproduced": "holds", "contradicted": "fails"}
 RULE = (
     "A claim is reproduced if all its comparisons lie on the claimed side with their whole 95 % "
     "intervals, over seeds and test sequences; contradicted if one lies on the other side after Holm's "
-    "correction for their number; there is no difference if what is not as claimed is smaller than a "
-    "stated margin, with intervals corrected likewise; else it is undecided. Intervals take seeds and "
+    "correction for their number; there is no difference if every lead that is not as claimed is smaller "
+    "than a stated margin, with intervals corrected likewise; else it is undecided. Intervals take seeds and "
     "groups of sequences (videos, clips) as independent random samples of all others, and values as close "
     "to normal; a single seed of a trained model decides nothing. Counts hold at every scale. Times hold "
     "for the device named and say nothing about the authors' hardware. Differences are the first model's "
@@ -86,7 +86,7 @@ def document(scale: Scale, dataset: str, table: pd.DataFrame) -> Document:
 
 
 def label_of(scale: Scale) -> str:
-    """Return what a scale's runs show; see `source_label`."""
+    """Return a scale's label; see `source_label`."""
     first = next(iter(scale.settings.experiments))
     return source_label(scale.result(first, evaluated_runs(scale.settings, first)[0]).config)
 
@@ -137,11 +137,11 @@ def _group(assessment: Assessment) -> str:
 
 
 def _measured(evidence: Sequence[Evidence]) -> str:
-    """Return all that was measured: first what speaks against the claim, then what does not decide."""
+    """Return all measured values: first those against the claim, then those that decide nothing."""
     measured = [part for part in evidence if part.text]
     several = len({part.dataset for part in measured}) > 1
     return SEPARATOR.join(
-        f"{part.text}{part.where}" + (f" ({part.dataset})" if several else "")
+        f"{part.text}{part.where}" + (part.on_dataset if several else "")
         for part in sorted(measured, key=lambda part: ORDER.index(part.found))
     )
 
@@ -166,11 +166,11 @@ def _distinct(texts: Iterable[str]) -> str:
 
 
 def opening(table: pd.DataFrame, label: str) -> str:
-    """Return in words what training at a scale shows, from claims.csv read as text.
+    """Return in words the verdicts from training at a scale, from claims.csv read as text.
 
     Args:
         table: claims.csv.
-        label: what the scale is; see `source_label`.
+        label: of the scale; see `source_label`.
     """
     scale = label.partition(":")[0]
     tested = table[table["group"] == "training"]
@@ -192,11 +192,11 @@ def opening(table: pd.DataFrame, label: str) -> str:
 
 
 def others(table: pd.DataFrame) -> str:
-    """Return in words what does not rest on training, and what the paper's own figures contradict."""
+    """Return in words the verdicts without training, and how many the paper's own numbers contradict."""
     against, papers = (table["paper_holds"] == "no").sum(), int((table["topic"] != ASKED).sum())
     undecidable = (table["group"] == "undecidable").sum()
     return (
-        f"{counted_and_timed(table)} No program can decide {undecidable}. The paper's own figures contradict "
+        f"{counted_and_timed(table)} No program can decide {undecidable}. The paper's own numbers contradict "
         f"{against} of its {papers} claims."
     )
 
@@ -227,10 +227,10 @@ def claim_tables(table: pd.DataFrame) -> list[Table]:
         "Verdict",
         "Claim",
         "Place",
-        "The paper's figures",
+        "The paper's numbers",
         "They agree",
         "Measured here",
-        "Why, and what it needs",
+        "Why, and what a test needs",
     )
     header = [("", name) for name in names]
     tables = []
@@ -248,7 +248,7 @@ def _line(row: pd.Series) -> list[str]:
 
 
 def claim_notes(table: pd.DataFrame) -> list[str]:
-    """Return the reservations about the paper's figures, from claims.csv read as text."""
+    """Return the reservations about the paper's numbers, from claims.csv read as text."""
     noted = table[table["paper_note"] != ""]
     return [f"{row['claim']}: {row['paper_note']}" for _, row in noted.iterrows()]
 

@@ -1,4 +1,4 @@
-"""What the systems cost: counts beside the paper's arithmetic, and measured times."""
+"""Costs of the models: counts, the paper's FLOPs, and measured times."""
 
 import pandas as pd
 
@@ -15,14 +15,14 @@ COUNTS += [f"paper_flops_{size}" for size in PAPER_SIZES]
 TIMES = ["device", "torch", "title", "size", "forward_seconds", "training_seconds", "steps", "sequence_steps"]
 
 COUNTS_NOTE = (
-    "Of predicting a sequence's fourth frame; in E3D-LSTM each frame costs more than the one before. The "
-    "paper's FLOPs column is no count of operations: it is the parameters, rounded to 0.01 million, times "
-    "height times width / 1024 times 1000. Beside it stand the multiplications that the step really takes, "
-    "and the float32 activations that training keeps of it."
+    "To predict a sequence's fourth frame; in E3D-LSTM each frame costs more than the one before. The "
+    "paper's FLOPs column is not a count of operations: it is the parameters, rounded to 0.01 million, times "
+    "height times width / 1024 times 1000. The multiplications are those that the step really takes; the "
+    "activations are those that training keeps, in float32."
 )
-RECOGNISERS_NOTE = (
-    "Colour frames of 224 x 224 pixels, 41 activities; parameters include encoder, decoder and classifier, "
-    "whose own multiplications come once a clip and are left out."
+RECOGNIZERS_NOTE = (
+    "Colour frames of 224 x 224 pixels, 41 activities. Parameters include encoder, decoder and classifier; "
+    "multiplications do not, as these run once a clip."
 )
 TIMES_NOTE = (
     "Seconds for one sequence of 10 → 10 frames: prediction, and forward and backward pass of training. "
@@ -37,7 +37,7 @@ def rows(scale: Scale, dataset: str, loaded: Runs) -> pd.DataFrame:
 
 
 def document(scale: Scale, dataset: str, table: pd.DataFrame) -> Document:
-    """Return a table of counts, one of recognisers if there are any, and one for each device's times."""
+    """Return a table of counts, one of recognizers if there are any, and one for each device's times."""
     predict = table[f"paper_flops_{PAPER_SIZES[0]}"] != ""
     tables = [_counts(table[predict])]
     if not predict.all():
@@ -54,7 +54,7 @@ def _recognizers(counts: pd.DataFrame) -> Table:
         cells += [billions(row["multiplications_224"]), mebibytes(row["activation_bytes_224"])]
         rows.append(Row(cells, ours=False))
     return Table(
-        "Complexity of one step of early activity recognition", RECOGNISERS_NOTE, header, "llrrr", rows
+        "Complexity of one step of early activity recognition", RECOGNIZERS_NOTE, header, "llrrr", rows
     )
 
 
@@ -103,7 +103,7 @@ REPORT = TableReport(
     name="complexity",
     each=False,
     reads=lambda scale, dataset: [scale.folder / "complexity.csv", *scale.measured("system_times")],
-    heading="What a step costs",
+    heading="Cost of one step",
     place=10,
     folded=True,
     title="Parameters, multiplications, times",

@@ -11,19 +11,22 @@ from convttlstm.planning.costs import (
     DATASETS,
     OURS,
     PAPER,
+    PAPER_SCALE,
     Measure,
     answer,
     measures_from,
     measures_of,
     rows_of,
 )
+from convttlstm.reporting.cells import capital
 from convttlstm.reporting.report import Runs, TableReport, predicted
 from convttlstm.results import Scale
 
 NOTE = (
-    "The ratio tells what Conv-TT-LSTM takes where ConvLSTM takes 1. Ratios compare across devices and "
+    "The ratio is Conv-TT-LSTM's value divided by ConvLSTM's. Ratios compare across devices and "
     "scales; minutes and seconds do not. The paper's FLOPs are its arithmetic on parameters, not a count; "
-    "minutes are for 10,000 samples, the paper's on a machine that it does not describe."
+    "minutes are for 10,000 samples, the paper's on a machine that it does not describe. A training step is "
+    "this project's (ours), or of a module that makes one convolution after the other (textbook)."
 )
 
 
@@ -39,13 +42,13 @@ def document(scale: Scale, dataset: str, table: pd.DataFrame) -> Document:
 
 def runtime_table(measures: Sequence[Measure], label: str) -> Table:
     """Return the table to read: a line for each measure, ours shaded."""
-    names = ["Data set", "Models", "What", "From", "Device", "ConvLSTM", "Conv-TT-LSTM", "Ratio"]
+    names = ["Data set", "Models", "Quantity", "From", "Device", "ConvLSTM", "Conv-TT-LSTM", "Ratio"]
     rows = [
         Row(
             [
                 *(
                     DATASETS[measure.dataset],
-                    measure.models,
+                    PAPER_SCALE if measure.models == PAPER_SCALE else "this scale's models",
                     measure.what,
                     measure.source,
                     measure.where or "-",
@@ -58,7 +61,8 @@ def runtime_table(measures: Sequence[Measure], label: str) -> Table:
         )
         for measure in measures
     ]
-    note = f"{label}. {NOTE} Of the times that were measured: {answer(measures)}."
+    own = dict.fromkeys(capital(m.models) for m in measures if m.models != PAPER_SCALE)
+    note = f"{'. '.join(own) or capital(label)}. {NOTE} Of the times that were measured: {answer(measures)}."
     return Table("Multiplications and run-time", note, [("", n) for n in names], "lllllrrr", rows)
 
 

@@ -10,11 +10,11 @@ from convttlstm.reporting.cells import comparison, interval_cells, row_source
 from convttlstm.reporting.report import Runs, TableReport, recognized
 from convttlstm.results import Scale
 
-READINGS = {"top1": "very activity", "group": "any of the group"}
+READINGS = {"top1": "its activity", "group": "any of its group"}
 NOTE = (
-    "Percent of a group's clips. The paper does not say when a clip counts as right: when its very activity "
-    "was named, or any activity of its group; both stand here. Brackets hold Wilson's 95 % "
-    "intervals over clips; for the paper's cells from numbers of clips that its percentages fit [I]."
+    "Percent of a group's clips. The paper does not say when a clip counts as correct: when its own activity "
+    "is predicted, or any activity of its group; both are listed. Brackets: Wilson's 95 % intervals over "
+    "clips; for the paper's cells from numbers of clips inferred from its percentages [I]."
 )
 
 
@@ -43,7 +43,7 @@ def _paper_group(row: pd.Series) -> dict[str, str]:
 def document(scale: Scale, dataset: str, table: pd.DataFrame) -> Document:
     """Return a table for each fraction."""
     groups = list(dict.fromkeys(table["group"]))
-    header = [("", name) for name in ("Method", "From", "Counted as right", *groups)]
+    header = [("", name) for name in ("Method", "From", "Correct if predicted", *groups)]
     tables = []
     for fraction in dict.fromkeys(table["fraction"]):
         rows = []

@@ -1,6 +1,6 @@
 """Table 2: the metrics of predicted frames.
 
-The CSV holds everything that is known of a row. The other forms, and the page, show its cells.
+The CSV has all columns; Markdown, LaTeX and the page show some of them.
 """
 
 import contextlib
@@ -54,12 +54,12 @@ COUNTED = f"multiplications_{COUNTED_SIZE}"
 PAPER_COLUMNS = ["dataset", "method", "reference", "source", "parameters_millions", "note"]
 COSTS = (
     "The best of each group is bold, the second best underlined or in italics. Differences are to ConvLSTM "
-    "(baseline) on the same test sequences. FLOPs: the paper's are no count of operations; ours are the "
+    "(baseline) on the same test sequences. FLOPs: the paper's are not a count of operations; ours are the "
     "multiplications of one step on frames of this scale. Minutes are for 10,000 samples of training (the "
     "paper's epoch), on different devices."
 )
 STANDARD_PROTOCOL = (
-    "SSIM with data range 1 and LPIPS on inputs in [-1, 1]. The paper has no figures under this "
+    "SSIM with data range 1 and LPIPS on inputs in [-1, 1]. The paper has no numbers under this "
     "protocol; MSE and PSNR are the same under both."
 )
 
@@ -85,7 +85,7 @@ def rows(scale: Scale, dataset: str, loaded: Runs) -> pd.DataFrame:
 
 
 def _multiplications(scale: Scale) -> Callable[[Result, int], str]:
-    """Return what gives the multiplications of one step of a run's model on frames of so many pixels."""
+    """Return a function for the multiplications of one step of a run's model on frames of so many pixels."""
     table = read_table(scale.folder / "complexity.csv", ["scale", "system", COUNTED])
     counts = table[table["scale"] == scale.name].set_index("system")[COUNTED]
 
@@ -142,7 +142,7 @@ def _paper_row(row: pd.Series, context: int, horizons: list[int]) -> dict[str, s
 
 
 def _reproduced_rows(runs: list[Result], horizons: list[int]) -> list[dict[str, str]]:
-    """Return a row for each run, beneath that of their mean if there are several."""
+    """Return a row for each run, after the row of their mean if there are several."""
     rows = [_reproduced_row(run, horizons) for run in runs]
     if len(runs) == 1:
         return rows
@@ -242,7 +242,7 @@ def _metric_table(
 
 
 def _with_costs(shown: Table, table: pd.DataFrame, metric: Metric, horizons: list[int]) -> Table:
-    """Return a table with the differences to the baseline, and what Table 2 says of size and time, added."""
+    """Return a table with added columns: differences to the baseline, size and time."""
     columns = [f"{metric.column}_{horizon}_to_baseline" for horizon in horizons]
     header = [(f"{metric.symbol} less the baseline's", f"→ {horizon}") for horizon in horizons]
     header += [("", "Parameters"), ("", "FLOPs"), ("", "Minutes")]
@@ -302,7 +302,7 @@ REPORT = TableReport(
     heading="Table 2",
     place=10,
     title="Table 2",
-    caption="Shaded rows were reproduced here, the others are the paper's.",
+    caption="Shaded rows are reproduced here, the others are the paper's.",
     rows=rows,
     document=document,
     columns=["origin", "method"],

@@ -10,9 +10,9 @@ from convttlstm.reporting.report import Runs, TableReport, recognized
 from convttlstm.results import Scale
 
 NOTE = (
-    "Percent of test clips whose activity was named, first or among the first five. Brackets hold Wilson's "
-    "95 % intervals over clips. The calibration error is the mean distance of confidence "
-    "and accuracy, in points."
+    "Percent of test clips whose activity was predicted, first (top 1) or among the first five (top 5). "
+    "Brackets: Wilson's 95 % intervals over clips. The calibration error is the mean distance between "
+    "confidence and accuracy, in points."
 )
 
 
@@ -71,7 +71,7 @@ REPORT = TableReport(
     heading="Table 3",
     place=10,
     title="Table 3",
-    caption="Shaded rows were reproduced here, the others are the paper's.",
+    caption="Shaded rows are reproduced here, the others are the paper's.",
     rows=rows,
     document=document,
     columns=["origin", "method", "top1"],

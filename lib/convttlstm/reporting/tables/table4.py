@@ -31,12 +31,12 @@ READINGS = (
     'With "1x1" the factors G(i) of the train are 1x1 (of the plain ConvLSTM its kernel K on the hidden '
     "state), and W and P(i) stay 5x5; where every kernel is 1x1, the row says so. "
     '"Single order" may mean the tensor train with one factor or the plain ConvLSTM: both are trained. '
-    "Rows without a figure of the paper's are what Sections 3.1 and 5 argue against."
+    "Rows without numbers of the paper's are variants that Sections 3.1 and 5 argue against."
 )
 
 
 def rows(scale: Scale, dataset: str, loaded: Runs) -> pd.DataFrame:
-    """Return each of the paper's rows above the runs that answer to it."""
+    """Return each of the paper's rows, followed by the runs that reproduce it."""
     settings, experiment = scale.settings, scale.settings.experiments[dataset]
     by_id = {result.config.id: result for result in loaded}
     published = scale.printed(4, PAPER_COLUMNS)
@@ -120,7 +120,7 @@ REPORT = TableReport(
     heading="Table 4",
     place=20,
     title="Table 4",
-    caption="Each of the paper's rows above the runs that answer to it.",
+    caption="Each of the paper's rows, followed by the runs that reproduce it.",
     rows=rows,
     document=document,
     columns=["origin", "filters", "order"],
