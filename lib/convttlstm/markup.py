@@ -66,6 +66,7 @@ class Table:
     """A table of plain text with (group, name) headings; equal adjacent groups are merged.
 
     `align` has one letter per column: l, r, or w for sentences, which have longer lines in LaTeX.
+    `parts` names the rows of the paper and ours.
     """
 
     title: str
@@ -73,13 +74,14 @@ class Table:
     header: list[tuple[str, str]]
     align: str
     rows: list[Row]
+    parts: tuple[str, str] = ("The paper", "Reproduced here")
 
     def bodies(self) -> list[tuple[str, list[Row]]]:
         """Return the paper's rows and ours, each with a name, if they form two blocks; else all rows."""
         parts = [(ours, list(rows)) for ours, rows in itertools.groupby(self.rows, lambda row: row.ours)]
         if len(parts) != 2:
             return [("", self.rows)]
-        return [("Reproduced here" if ours else "The paper", rows) for ours, rows in parts]
+        return [(self.parts[ours], rows) for ours, rows in parts]
 
     def groups(self) -> list[tuple[str, int]]:
         """Return the groups of adjacent columns, with their lengths."""

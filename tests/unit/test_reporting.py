@@ -616,8 +616,8 @@ def test_the_page_answers_what_a_reader_asks_first(results: Path) -> None:
     for question, said in {
         "What is claimed": "8 claims in all. The paper's own numbers contradict 1 of them.",
         "What held here": "tests 4 of 5 claims: it reproduces 1 (mse)",
-        "How sure": "rest on 1 seed of each model and 200 test sequences",
-        "What was not tested": "1 claim (1 on Moving-MNIST-2), as this scale lacks the runs, and 1 that no",
+        "How sure": "trained with 1 seed and evaluated on 200 test sequences",
+        "What was not tested": "1 claim (1 on Moving-MNIST-2), as this scale lacks the runs or is too small,",
         "How to run it at the paper's scale": "snakemake --profile slurm all",
     }.items():
         answer = answers[answers.index(f"<dt>{question}</dt>") :].partition("</div>")[0]

@@ -212,7 +212,8 @@ class EvidenceFinder:
             (both[0][len(ours) :], both[1][len(ours) :]),
             (groups[0].to_numpy(), groups[1].to_numpy()),
         ).times(METRICS["mse"].scale)
-        where = f" at {horizon} frames, test less training sequences, {against(self.catalogue, claim, other)}"
+        compared = against(self.catalogue, claim, other)
+        where = f" at {horizon} frames, test minus training sequences, {compared}"
         found = Evidence(
             "MSE", where, estimate.times(-1), self._margin(claim.dataset, "mse"), horizon=str(horizon)
         )

@@ -15,8 +15,8 @@ def answers(claims: pd.DataFrame, label: str) -> dict[str, str]:
     papers = int((claims["topic"] != ASKED).sum())
     against = int((claims["paper_holds"] == "no").sum())
     claimed = (
-        "That Conv-TT-LSTM predicts video frames, and recognizes activities early, better than other models "
-        f"and with fewer parameters: {papers} claims in all. The paper's own numbers contradict {against} of "
+        "Conv-TT-LSTM predicts video frames, and recognizes activities early, better than other models and "
+        f"with fewer parameters: {papers} claims in all. The paper's own numbers contradict {against} of "
         "them."
     )
     return {
@@ -29,14 +29,15 @@ def answers(claims: pd.DataFrame, label: str) -> dict[str, str]:
 
 def _how_sure(claims: pd.DataFrame) -> str:
     tested = claims[claims["group"] == "training"]
-    counts = "Counts are exact. Times hold for the devices named and not for the authors'."
+    counts = "Counts are exact. Times were measured on the devices named, not on the authors' GPUs."
     if tested.empty:
-        return f"{counts} Of quality nothing is sure, as no claim about it was tested."
+        return f"{counts} Nothing is said about quality, as no claim about it was tested."
     seeds = sorted({int(cell) for cell in tested["seeds"] if cell})
     sequences = sorted({int(cell) for cells in tested["sequences"] for cell in cells.split()})
     return (
-        f"Verdicts on training rest on {in_words(seeds, 'seed')} of each model and "
-        f"{in_words(sequences, 'test sequence')}, with their whole 95 % intervals. {counts}"
+        f"Each model was trained with {in_words(seeds, 'seed')} and evaluated on "
+        f"{in_words(sequences, 'test sequence')}; a claim is reproduced only if all its 95 % intervals "
+        f"are wholly on its side. {counts}"
     )
 
 
@@ -47,8 +48,8 @@ def _untested(claims: pd.DataFrame) -> str:
     if lacking.empty:
         return f"Only {undecidable} claims, which no program can decide."
     of = ", ".join(f"{count} on {_TOPICS.get(topic, topic)}" for topic, count in topics.items())
-    said = f"{in_words([len(lacking)], 'claim')} ({of}), as this scale lacks the runs, and {undecidable} "
-    said += "that no program can decide."
+    said = f"{in_words([len(lacking)], 'claim')} ({of}), as this scale lacks the runs or is too small, "
+    said += f"and {undecidable} that no program can decide."
     needs = lacking.loc[lacking["topic"] == "overall", "needs"]
     return said + (f" To test the broadest takes {needs.iloc[0]}." if len(needs) and needs.iloc[0] else "")
 

@@ -32,7 +32,7 @@ GROUPS = {
     "counting": "By counting, at the paper's sizes",
     "timing": "By measured time, on the devices named",
     "undecidable": "Not decidable by a program",
-    "lacking": "Not tested, as runs are lacking",
+    "lacking": "Not tested at this scale",
 }
 # Word and shape; page.css adds a colour, which some readers do not see.
 SHAPES = {
@@ -50,13 +50,13 @@ ASKED = "asked here"
 ANSWERS = {"reproduced": "holds", "contradicted": "fails"}
 RULE = (
     "A claim is reproduced if all its comparisons lie on the claimed side with their whole 95 % "
-    "intervals, over seeds and test sequences; contradicted if one lies on the other side after Holm's "
-    "correction for their number; there is no difference if every lead that is not as claimed is smaller "
-    "than a stated margin, with intervals corrected likewise; else it is undecided. Intervals take seeds and "
-    "groups of sequences (videos, clips) as independent random samples of all others, and values as close "
-    "to normal; a single seed of a trained model decides nothing. Counts hold at every scale. Times hold "
+    "intervals, over seeds and test sequences. It is contradicted if one lies on the other side, with Holm's "
+    "correction for their number. There is no difference if every difference that is not as claimed is "
+    "smaller than a stated margin, with intervals corrected likewise. Else it is undecided. Intervals assume "
+    "that seeds and groups of sequences (videos, clips) are independent random samples, and means close to "
+    "normal. A single seed of a trained model decides nothing. Counts hold at every scale. Times hold "
     "for the device named and say nothing about the authors' hardware. Differences are the first model's "
-    "value less the second's; less is better in MSE and LPIPS, more in PSNR, SSIM and accuracy."
+    "value minus the second's; less is better in MSE and LPIPS, more in PSNR, SSIM and accuracy."
 )
 HOURS = (
     "Hours are for three seeds of each model, on the paper's number of samples, by a device that trains "

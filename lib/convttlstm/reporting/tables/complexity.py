@@ -63,7 +63,7 @@ def _counts(counts: pd.DataFrame) -> Table:
     for size in SIZES:
         group = f"{size} x {size} pixels"
         header += [(group, "Multiplications"), (group, "Activations")]
-        header += [(group, "Paper's FLOPs")] if size in PAPER_SIZES else []
+        header += [(group, "FLOPs, paper's formula")] if size in PAPER_SIZES else []
     rows = []
     for _, row in counts.iterrows():
         cells = [row["title"], row["scale"], f"{int(row['parameters']):,}"]
@@ -72,7 +72,8 @@ def _counts(counts: pd.DataFrame) -> Table:
             cells.append(mebibytes(row[f"activation_bytes_{size}"]))
             cells += [billions(row[f"paper_flops_{size}"])] if size in PAPER_SIZES else []
         rows.append(Row(cells, row["scale"] != "paper"))
-    return Table("Complexity of one step on one frame", COUNTS_NOTE, header, "ll" + "r" * 9, rows)
+    parts = "At the paper's sizes", "At this scale's sizes"
+    return Table("Complexity of one step on one frame", COUNTS_NOTE, header, "ll" + "r" * 9, rows, parts)
 
 
 def _times(times: pd.DataFrame) -> Table:
