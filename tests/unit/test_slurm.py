@@ -63,7 +63,7 @@ def test_winners_bear_their_roles_and_resolve_to_the_run_that_won(paper):
     assert run.id == "conv_tt_lstm-selected-seed1" and run.identity() == twin.identity()
     assert run.title == "Conv-TT-LSTM S3 N2 C4 M5" and run.paper_row is None
     assert planned_run(paper, "paper", "kth", runs[1]).id == "conv_tt_lstm-seed1"
-    with pytest.raises(UserError, match="a selection of kth says: give one"):
+    with pytest.raises(UserError, match="needs the selection of kth"):
         resolve_run(paper, "paper", "kth", runs[1])
 
 

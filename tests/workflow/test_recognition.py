@@ -120,5 +120,5 @@ def test_from_drawn_clips_to_tables_and_figures(project):
     page = (results / "index.html").read_text()
     for name in ("figure4", "activities", "confusion"):
         assert f"figures/{name}.svg" in page and (results / f"figures/{name}.pdf").is_file()
-    assert "Chance is 10.0 %" in page
+    assert "chance, 10.0 %" in page
     assert "Nothing to be done" in project.snakemake().stdout
