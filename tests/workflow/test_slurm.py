@@ -276,9 +276,7 @@ def test_dvc_drives_the_cluster(tmp_path: Path):
     project = repository(tmp_path / "project", experiments={"moving_mnist_2": experiment})
     with (project.folder / "profiles/slurm/config.yaml").open("a") as profile:
         profile.write("slurm-init-seconds-before-status-checks: 2\n")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(ENVIRONMENT, "SNAKEMAKE_PROFILE", "slurm")
-        done = project.run("dvc", "repro")
+    done = project.run("dvc", "repro", env=ENVIRONMENT | {"SNAKEMAKE_PROFILE": "slurm"})
     assert done.returncode == 0, done.stdout
     # The data; the training; two evaluations and the complexity; what the report draws.
     submitted = re.findall(r"Job \d+ has been submitted", done.stdout)
