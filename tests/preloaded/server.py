@@ -39,8 +39,9 @@ def serve(address: str) -> None:
     gc.collect()
     gc.freeze()
     server = socket.socket(socket.AF_UNIX)
-    server.bind(address)
+    server.bind(f"{address}.new")
     server.listen()
+    os.rename(f"{address}.new", address)  # there once it answers
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while sys.stdin not in select.select([server, sys.stdin], [], [])[0]:
         connection, _ = server.accept()
@@ -77,20 +78,16 @@ def run(arguments: list[str], folder: str, environment: dict[str, str], files: l
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    name, *rest = arguments
-    if name == "python":  # -m convttlstm
+    sys.argv = arguments
+    if arguments[0] == "python":  # -m convttlstm
         from convttlstm.cli import main
 
-        sys.argv = ["convttlstm", *rest[2:]]
+        sys.argv = ["convttlstm", *arguments[3:]]
         sys.path.insert(0, folder)
-    elif name == "dvc":
+    elif arguments[0] == "dvc":
         from dvc.cli import main
-
-        sys.argv = arguments
     else:
         from snakemake.cli import main
-
-        sys.argv = arguments
     return main() or 0
 
 
