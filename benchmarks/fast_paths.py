@@ -61,7 +61,7 @@ def batch_weight_gradients(model: RecurrentPredictor) -> None:
 
 
 class DeferredConv(JointConv):
-    """W * X + K * V whose weight gradient is computed once for all calls since `begin`."""
+    """W * X + K * V, with one weight gradient for all calls since `begin`."""
 
     def begin(self) -> None:
         """Start a sequence."""
@@ -73,7 +73,7 @@ class DeferredConv(JointConv):
 
 
 class AllSteps(torch.autograd.Function):
-    """Returns the weights; backward, their gradient for all `OneStep`s, whose backward runs first."""
+    """Returns the weights; its backward pass computes their gradient after those of all `OneStep`s."""
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor, bias: Tensor, kept: list[tuple[Tensor, Tensor]]) -> Any:

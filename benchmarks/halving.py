@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, help="runs of a full search; by default one is made")
     parser.add_argument("--config", type=Path, help="settings of these runs")
     parser.add_argument("--dataset", default=DATASET)
-    parser.add_argument("--role", default=ROLE, help="the model whose hyper-parameters were searched")
+    parser.add_argument("--role", default=ROLE, help="the model of the search")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder")
     options = parser.parse_args()
     print(conditions("cpu"))

@@ -112,7 +112,7 @@ def support(pixels: np.ndarray) -> int:
 
 
 def receptive_fields(side: int = 23, size: int = SIZE) -> dict[str, list[np.ndarray]]:
-    """Return `seen_pixels` of each variant's second layer, whose input has as many channels as its state."""
+    """Return `seen_pixels` of each variant's second layer; its input and state have equally many channels."""
     fields = {}
     for variant in VARIANTS:
         torch.manual_seed(0)

@@ -78,10 +78,10 @@ class Table:
 
     def bodies(self) -> list[tuple[str, list[Row]]]:
         """Return the paper's rows and ours, each with a name, if they form two blocks; else all rows."""
-        parts = [(ours, list(rows)) for ours, rows in itertools.groupby(self.rows, lambda row: row.ours)]
-        if len(parts) != 2:
+        blocks = [(ours, list(rows)) for ours, rows in itertools.groupby(self.rows, lambda row: row.ours)]
+        if len(blocks) != 2:
             return [("", self.rows)]
-        return [(self.parts[ours], rows) for ours, rows in parts]
+        return [(self.parts[ours], rows) for ours, rows in blocks]
 
     def groups(self) -> list[tuple[str, int]]:
         """Return the groups of adjacent columns, with their lengths."""

@@ -65,6 +65,13 @@ def read_or_refused(read: Callable[..., Any], *arguments: Any) -> Any:
     return None
 
 
+def new(folder: Path) -> Path:
+    """Return a new folder: the inputs of a test share its `tmp_path`."""
+    made = folder / str(len(list(folder.iterdir())))
+    made.mkdir()
+    return made
+
+
 # Names of runs
 
 
@@ -228,13 +235,6 @@ def test_an_interval_of_a_share_stays_between_none_and_all(hits):
 
 
 # Archives, videos and arrays
-
-
-def new(folder: Path) -> Path:
-    """Return a new folder: of all inputs of a test, which share its `tmp_path`."""
-    made = folder / str(len(list(folder.iterdir())))
-    made.mkdir()
-    return made
 
 
 @given(st.dictionaries(st.text(min_size=1, max_size=30), st.binary(max_size=20), max_size=4))

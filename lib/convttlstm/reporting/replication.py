@@ -47,8 +47,7 @@ def draw_claims(claims: pd.DataFrame, axis: str) -> Figure:
             logarithmic and falling, so that what is less than claimed is to the right.
     """
     ratio = axis == "ratio"
-    parts = [(verdict, claims[claims["verdict"] == verdict]) for verdict in VERDICTS]
-    parts = [(verdict, rows) for verdict, rows in parts if len(rows)]
+    parts = _by_verdict(claims)
     statements = {row["claim"]: _wrapped(row["statement"]) for _, rows in parts for _, row in rows.iterrows()}
     lines = sum(map(len, statements.values()))
     height = len(parts) * 1.6 * LINE + lines * LINE + len(statements) * (STRIP + SPACE) + 0.02
@@ -111,8 +110,7 @@ def marks_of(claims: pd.DataFrame, axis: str) -> dict[str, Any]:
 
     groups = [
         {"verdict": verdict, "shape": SHAPES[verdict], "rows": [row_of(row) for _, row in rows.iterrows()]}
-        for verdict in VERDICTS
-        if len(rows := claims[claims["verdict"] == verdict])
+        for verdict, rows in _by_verdict(claims)
     ]
     ticks = [float(tick) for tick in axes.xaxis.get_major_locator().tick_values(0, 0)]
     return {
@@ -125,6 +123,12 @@ def marks_of(claims: pd.DataFrame, axis: str) -> dict[str, Any]:
     }
 
 
+def _by_verdict(claims: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Return each verdict that occurs with its claims, in the order in which plots show them."""
+    parts = [(verdict, claims[claims["verdict"] == verdict]) for verdict in VERDICTS]
+    return [(verdict, rows) for verdict, rows in parts if len(rows)]
+
+
 def _set_axis(axes: Axes, ratio: bool) -> None:
     axes.set(yticks=[])
     axes.spines["left"].set_visible(False)
@@ -132,18 +136,16 @@ def _set_axis(axes: Axes, ratio: bool) -> None:
     if ratio:
         axes.set_xscale("log")
         axes.set_xlim(12, 1 / 12)
-        axes.xaxis.set_major_locator(ticker.FixedLocator([10, 5, 2, 1, 0.5, 0.2, 0.1]))
-        axes.xaxis.set_minor_locator(ticker.NullLocator())
-        axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
-        axes.set_xlabel("    ".join(ENDS["ratio"]))
+        ticks = [10, 5, 2, 1, 0.5, 0.2, 0.1]
     else:
         axes.set_xscale("symlog", linthresh=1, linscale=0.6)
         axes.set_xlim(-200, 200)
-        axes.xaxis.set_major_locator(ticker.FixedLocator([-100, -10, -1, 0, 1, 10, 100]))
-        axes.xaxis.set_minor_locator(ticker.NullLocator())
-        axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+        ticks = [-100, -10, -1, 0, 1, 10, 100]
         axes.axvspan(-1, 1, color="#f0f0f0", lw=0, zorder=0)
-        axes.set_xlabel("    ".join(ENDS["margins"]))
+    axes.xaxis.set_major_locator(ticker.FixedLocator(ticks))
+    axes.xaxis.set_minor_locator(ticker.NullLocator())
+    axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+    axes.set_xlabel("    ".join(ENDS["ratio" if ratio else "margins"]))
     axes.axvline(1 if ratio else 0, color=GREY, lw=0.8)
 
 
