@@ -65,3 +65,9 @@ def test_scale_files_are_accepted(tmp_path: Path) -> None:
 
 def test_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 180
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/models.md"])
+def test_python_examples_run(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    exec("\n".join(content for name, content in blocks("python") if name == page), {})
