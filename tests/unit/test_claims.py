@@ -304,7 +304,7 @@ def test_one_comparison_of_several_is_enough_to_contradict(tmp_path: Path) -> No
     absent = LOWER_MSE | {"than": ["predrnn_pp"]}
     line = decide(tmp_path, results, settings, [LOWER_MSE, absent])
     assert (line["verdict"], line["group"]) == ("not tested", "lacking")
-    assert line["why"] == "This scale has no PredRNN++."
+    assert line["why"] == "This scale has no runs of PredRNN++."
     assert re.fullmatch(r"about \d+ device hours at the paper's scale", line["needs"])
     assert decide(tmp_path, results, settings, [reverse, absent])["verdict"] == "contradicted"
 
@@ -507,6 +507,15 @@ def test_times_are_compared_on_each_device_and_must_differ_by_more_than_timings_
     # That something exists is seen on one device, and refuted by none.
     assert verdict(slower | {"exists": True}, second) == "undecided"
     assert verdict(time | {"exists": True}, first, second) == "holds"
+    # Training steps of both models count too, in each precision.
+    third = tmp_path / "train_step-c.csv"
+    third.write_text(
+        "device,threads,torch,model,precision,variant,seconds\n"
+        "C,2,2.13.0,conv_lstm,float32,ours,4.0\nC,2,2.13.0,conv_tt_lstm,float32,ours,3.3\n"
+        "C,2,2.13.0,conv_lstm,bf16,ours,1.0\nC,2,2.13.0,conv_tt_lstm,bf16,ours,1.2\n"
+    )
+    assert verdict(time | {"exists": True}, first) == "undecided"
+    assert verdict(time | {"exists": True}, first, third) == "holds"
 
 
 def test_a_ratio_of_timings_spans_all_pairs_and_the_noise() -> None:
@@ -755,7 +764,7 @@ def test_persons_are_said_where_they_would_change_the_outcome(tmp_path: Path) ->
         labels = {"video": np.arange(80) % 40, "person": np.tile(np.repeat([17, 18], 20), 2)}
         table.assign(**labels).to_csv(path, index=False)
     line = decide(tmp_path, results, settings, [LOWER_MSE])
-    assert line["verdict"] == "reproduced" and "(by person: undecided, -1.75 [" in line["measured"]
+    assert line["verdict"] == "reproduced" and "; by person: undecided, -1.75 [" in line["measured"]
 
 
 def test_claims_that_mix_training_and_counts_are_refused(tmp_path: Path) -> None:
@@ -837,7 +846,7 @@ def test_all_claims_are_decided_the_same_twice_and_the_table_says_at_which_scale
     assert verdicts["mnist-beats-baseline"] == "no difference"
     text, papers = (tmp_path / "once.md").read_text(), (table["topic"] != "asked here").sum()
     assert "Training at laptop scale (16 x 16 pixels" in text and "Other scales may come out" in text
-    assert "finds no difference in 1 (mnist beats baseline)" in text
+    assert "No difference: 1 (Conv-TT-LSTM predicts 10 and 30 frames of Moving-MNIST-2" in text
     assert f"The paper's own numbers contradict {len(AGAINST)} of its {papers} claims." in text
 
 

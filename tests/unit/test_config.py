@@ -84,6 +84,11 @@ def overlay(tmp_path: Path):
             "datasets.moving_mnist_2",
             "test.frames is 40, but context + horizon need 50",
         ),
+        (
+            "experiments: {moving_mnist_2: null, kth: null, something_25: null, something_50: null}",
+            "settings",
+            "experiments: none is left; give at least one data set a table",
+        ),
         ("training: {batch_size: 7}", "training", "samples_per_epoch 10000 is no multiple of batch_size 7"),
         ("training: {samples_per_epoch: 20000}", "", "trains on 10000 sequences"),
         ("training: {learning_rate: .inf}", "training.learning_rate", "finite number"),

@@ -62,8 +62,8 @@ def sequences_of(strips: list[Strip]) -> list[int]:
 @pytest.mark.parametrize(
     ("runs", "reference", "why"),
     [
-        ([BASELINE, OURS, "copy_last"], OURS, "the last trained run not cut short"),
-        ([BASELINE, CUT_SHORT], BASELINE, "the last trained run not cut short"),
+        ([BASELINE, OURS, "copy_last"], OURS, "the last run that was trained in full"),
+        ([BASELINE, CUT_SHORT], BASELINE, "the last run that was trained in full"),
         ([CUT_SHORT, "ctt_1x1-seed0", "black"], "ctt_1x1-seed0", "the last trained run"),
         (["copy_last", "black"], "copy_last", "the last run"),
     ],

@@ -1,11 +1,13 @@
 """The commands on a tiny scale: what they write can be traced, and wrong input is one line."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from tests.conftest import RUN, Project
+from tests.conftest import ENVIRONMENT, RUN, Project
 
 
 @pytest.fixture
@@ -83,3 +85,12 @@ def test_what_is_missing_is_named(project):
     assert_one_line(project.train(folder, "conv_ltsm-seed0"), "did you mean 'conv_lstm'?")
     (project.data / "train.npy").write_bytes(b"short")
     assert_one_line(project.train(folder), "but its manifest says")
+
+
+def test_output_that_is_no_longer_read_ends_a_command_quietly(project: Project):
+    command = [sys.executable, "-m", "convttlstm", "status", "--config", project.config]
+    with subprocess.Popen(command, cwd=project.folder, env=ENVIRONMENT, stdout=-1, stderr=-1) as process:
+        process.stdout.close()
+        assert process.wait() == 1
+        assert process.stderr.read() == b""
+    assert not list(project.folder.glob("convttlstm-error-*"))

@@ -41,7 +41,7 @@ rule train:
         identity=lambda wildcards: resolved(wildcards).identity(),
         epochs=lambda wildcards: resolved(wildcards).training.epochs,
     message:
-        "Training {wildcards.run} on {wildcards.dataset} (resumes from its checkpoint)"
+        "Training {wildcards.run} on {wildcards.dataset} (from its checkpoint, if there is one)"
     shell:
         "{params.launch} python -m convttlstm train"
         " --config {params.config}"

@@ -18,6 +18,7 @@ from convttlstm.claims.evidence import TIMING_NOISE, Evidence, Missing, exactly,
 from convttlstm.claims.growth import grows, layer_parameters
 from convttlstm.evaluation.intervals import Estimate
 from convttlstm.files import UserError
+from convttlstm.planning.costs import BASELINE, OURS, benchmarked
 from convttlstm.results import Scale, read_table
 
 LARGE = 10_000  # values from here on are written in full
@@ -69,7 +70,7 @@ class Costs:
         return int(self.counts.loc[name, column])
 
     def time(self, claim: TimeClaim, other: str) -> Iterator[Evidence]:
-        """Yield a comparison for each measured device, with models of the paper's size."""
+        """Yield a comparison for each measured device, precision and code, at the paper's size."""
         size = self.catalogue.paper.datasets[claim.dataset].size
         where = f" at {size} x {size} pixels, {against(self.catalogue, claim, other)}"
         for name in (claim.better, other):
@@ -81,9 +82,18 @@ class Costs:
                 _chosen(table, {"system": name, "size": str(size)}, "training_seconds", path)
                 for name in (claim.better, other)
             )
-            lead, text = _ratio(ours, theirs, claim.factor, "seconds a sequence", TIMING_NOISE, table)
+            unit = "seconds a sequence"
+            lead, text = _ratio(ours, theirs, claim.factor, unit, TIMING_NOISE, _conditions(table))
             found = Evidence("training time", where, lead, text=text, dataset=claim.dataset)
             yield replace(found, unit=claim.factor)
+        if {claim.better, other} == {BASELINE, OURS}:
+            for path in self.scale.measured("train_step"):
+                for measure in benchmarked(path, claim.dataset, str(size)):
+                    seconds = {BASELINE: measure.conv_lstm, OURS: measure.conv_tt_lstm}
+                    pair = [seconds[claim.better]], [seconds[other]]
+                    lead, text = _ratio(*pair, claim.factor, "seconds", TIMING_NOISE, measure.where)
+                    found = Evidence(measure.what, where, lead, text=text, dataset=claim.dataset)
+                    yield replace(found, unit=claim.factor)
 
     def _files(self, name: str) -> list[Path]:
         if not (paths := self.scale.measured(name)):
@@ -96,7 +106,7 @@ class Costs:
         table = read_table(path, [claim.column, *claim.better, *claim.than])
         ours, theirs = (_chosen(table, keys, claim.column, path) for keys in (claim.better, claim.than))
         noise = TIMING_NOISE if claim.timed else 0.0
-        lead, text = _ratio(ours, theirs, claim.factor, claim.column, noise, table)
+        lead, text = _ratio(ours, theirs, claim.factor, claim.column, noise, _conditions(table))
         where = f" of {claim.words}"
         yield Evidence(claim.column, where, lead, text=text, unit=claim.factor)
 
@@ -107,14 +117,18 @@ def against(catalogue: Catalogue, claim: Better, other: str) -> str:
 
 
 def _ratio(
-    ours: list[float], theirs: list[float], factor: float, unit: str, noise: float, table: pd.DataFrame
+    ours: list[float], theirs: list[float], factor: float, unit: str, noise: float, conditions: str
 ) -> tuple[Estimate, str]:
     """Return the lead of a benchmark's values over others, and a text with both."""
-    device = table.get("conditions", table["device"] if "device" in table else pd.Series([""])).iloc[0]
     first, second = sum(ours) / len(ours), sum(theirs) / len(theirs)
     values = [f"{value:,.0f}" if value >= LARGE else f"{value:.4g}" for value in (first, second)]
-    text = f"{values[0]} against {values[1]} {unit} ({first / second:.3g} times, {device})"
+    text = f"{values[0]} against {values[1]} {unit} ({first / second:.3g} times, {conditions})"
     return exactly(*ratio(ours, theirs, factor, noise)), text
+
+
+def _conditions(table: pd.DataFrame) -> str:
+    """Return the device of a benchmark, or its conditions where they are stated."""
+    return str(table.get("conditions", table.get("device", pd.Series([""]))).iloc[0])
 
 
 def _chosen(table: pd.DataFrame, keys: dict[str, str], column: str, path: Path) -> list[float]:

@@ -113,15 +113,15 @@ class EvidenceFinder:
             raise Missing(f"the paper's {title} is not among the models here")
         experiment = self.settings.experiments.get(dataset)
         if experiment is None:
-            raise Missing(f"this scale has no {self.catalogue.paper.datasets[dataset].title}")
+            raise Missing(f"this scale has no runs of {self.catalogue.paper.datasets[dataset].title}")
         system, hyper = name, {}
         if name in self.catalogue.claims.ablations:
             ablation = self.catalogue.ablation(self.settings, dataset, name)
             if ablation is None:
-                raise Missing(f"this scale has no {title}")
+                raise Missing(f"this scale has no runs of {title}")
             system, hyper = ablation.system, ablation.hyper()
         elif name not in experiment.table:
-            raise Missing(f"this scale has no {title}")
+            raise Missing(f"this scale has no runs of {title}")
         return list(dict.fromkeys(run_id(self.settings, system, hyper, seed) for seed in experiment.seeds))
 
     def _horizon(self, dataset: str, printed: int) -> int:
@@ -137,7 +137,7 @@ class EvidenceFinder:
         for dataset in self.settings.experiments:
             if fraction in getattr(self.settings.datasets[dataset], "fractions", []):
                 return [self.recognitions[f"{dataset}/{run}"] for run in self._run_ids(dataset, name)]
-        raise Missing("this scale has no early activity recognition")
+        raise Missing("this scale has no runs of early activity recognition")
 
     # Predicted frames
 
@@ -148,6 +148,7 @@ class EvidenceFinder:
             horizon = self._horizon(claim.dataset, printed)
             first = after + 1 if after else self.settings.evaluation.first_frame
             frames = f" in frames {first} to {horizon}" if first > 1 else f" at {horizon} frames"
+            frames += f" (the paper's {printed})" if printed != horizon else ""
             for metric in claim.metrics:
                 values = [late_values(run, horizon, after, metric) for run in [*ours, *theirs]]
                 where = f"{frames}, {against(self.catalogue, claim, other)}"
@@ -193,8 +194,9 @@ class EvidenceFinder:
             lead, margin = estimate.times(sign), self._margin(ours[0].config.dataset_name, metric)
             outcomes.append(replace(found, lead=lead, margin=margin, text=text, sequences=sequences))
         outcome, wider = outcomes
-        if wider.found != outcome.found:
-            outcome = replace(outcome, text=f"{outcome.text} (by {WIDER_GROUP}: {wider.found}, {wider.text})")
+        said = f"margin {outcome.margin:.3g}"
+        said += f"; by {WIDER_GROUP}: {wider.found}, {wider.text}" if wider.found != outcome.found else ""
+        outcome = replace(outcome, text=f"{outcome.text} ({said})")
         return _of_runs(outcome, ours, theirs)
 
     def _gap(self, claim: GapClaim, other: str) -> Iterator[Evidence]:

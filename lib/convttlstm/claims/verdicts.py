@@ -15,7 +15,7 @@ from convttlstm.evaluation.intervals import TAIL, below_zero
 from convttlstm.files import listed
 
 SHOWN = 3  # comparisons that a reason names
-LACKS = "this scale has no "
+LACKS = "this scale has no runs of "
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _outcome(claim: Claim, verdict: Verdict, evidence: tuple[Evidence, ...]) -> 
         return f"{said}{corrected}: {_labels(parts)}"
     if verdict == "no difference":
         parts = _with(evidence, "no difference")
-        return f"{_number(parts, evidence)} smaller than the margin with the whole interval: {_labels(parts)}"
+        return f"{_number(parts, evidence)} within the margin with the whole interval: {_labels(parts)}"
     if exists(claim):
         return "no device measured here shows it, which refutes nothing"
     parts = [part for part in evidence if part.found != "reproduced"]

@@ -19,8 +19,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = make_parser().parse_args(arguments)
     try:
         options.command(options)
+        sys.stdout.flush()
     except UserError as error:
         print(f"convttlstm: error: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader of our output is gone, as in `convttlstm status | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         print("convttlstm: interrupted", file=sys.stderr)

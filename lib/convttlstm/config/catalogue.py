@@ -164,6 +164,8 @@ class Settings(Strict):
 
     @model_validator(mode="after")
     def _experiments_are_possible(self) -> "Settings":
+        if not self.experiments:
+            raise ValueError("experiments: none is left; give at least one data set a table")
         for name, experiment in self.experiments.items():
             require_known(name, self.datasets, f"experiments.{name}: data set")
             for system, where in experiment.systems().items():

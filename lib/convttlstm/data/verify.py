@@ -16,14 +16,14 @@ def verify_data(folder: Path) -> str:
     Clips of activities are not checked: they stay in data/raw, as downloaded.
 
     Args:
-        folder: such as data/processed/demo, with a folder for each data set.
+        folder: such as data/processed/demo, with a folder for each data set, or one of these.
 
     Raises:
         UserError: nothing is prepared there, or an array is missing or has changed.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no folder of prepared data")
-    manifests = sorted(folder.glob("*/manifest.json"))
+    manifests = sorted([*folder.glob("manifest.json"), *folder.glob("*/manifest.json")])
     if not manifests:
         raise UserError(f"{folder}: no prepared data; run snakemake to make them")
     arrays = [entry for manifest in manifests for entry in _arrays(manifest)]

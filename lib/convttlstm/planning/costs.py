@@ -60,7 +60,7 @@ def measures_of(scale: Scale) -> list[Measure]:
         found += _paper_measures(printed[printed["dataset"] == dataset], dataset)
         found += _counted(counts, "paper", dataset, size, PAPER_SCALE)
         for path in scale.measured("system_times", "train_step"):
-            found += _benchmarked(path, dataset, size)
+            found += benchmarked(path, dataset, size)
         experiment = scale.settings.experiments.get(dataset)
         if experiment and {BASELINE, OURS} <= set(experiment.table):
             runs = {
@@ -112,8 +112,12 @@ def _counted(counts: pd.DataFrame, scale: str, dataset: str, size: str, models: 
     return [Measure(dataset, models, f"multiplications at {size}x{size}", COUNTED, "", "G", base, ours)]
 
 
-def _benchmarked(path: Path, dataset: str, size: str) -> list[Measure]:
-    """Return the measures in one device's file; training steps were measured at 64 x 64 only."""
+def benchmarked(path: Path, dataset: str, size: str) -> list[Measure]:
+    """Return the seconds in one device's file, `system_times-*` or `train_step-*` (at 64 x 64 only).
+
+    Raises:
+        UserError: the file is missing or lacks columns.
+    """
     table = read_table(path, ["device", "threads", "torch"])
     where = f"{table['device'].iloc[0]}, {table['threads'].iloc[0]} threads"
     if "training_seconds" in table:
@@ -153,5 +157,5 @@ def answer(measures: Sequence[Measure]) -> str:
         ratios = [measure.ratio for measure in measures if measure.is_time and measure.source == source]
         if ratios:
             faster = sum(ratio < 1 for ratio in ratios)
-            said.append(f"{name} Conv-TT-LSTM is the faster one in {faster} of {len(ratios)} times")
+            said.append(f"{name} Conv-TT-LSTM is faster in {faster} of {len(ratios)} measurements")
     return "; ".join(said)

@@ -69,7 +69,7 @@ def comparison(table: pd.DataFrame) -> str:
     compare = (
         "The paper's rows are at the same scale."
         if ours["scale"] == "paper"
-        else "The paper's rows are at the paper's scale: the two do not compare."
+        else "The paper's rows are at the paper's scale, so they are not comparable."
     )
     return f"{capital(ours['label'])}. {compare}"
 

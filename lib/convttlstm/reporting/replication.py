@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from convttlstm.reporting.drawing import COLUMN, GREY, SMALL
-from convttlstm.reporting.tables.claims import SHAPES
+from convttlstm.reporting.tables.claims import ASKED, SHAPES
 
 HEADING = "Which claims hold"  # of the page's section that they open
 TABLE = "tables/claims.csv"
@@ -25,16 +25,16 @@ VERDICTS = {
 }
 # Labels of the axis, from left to right.
 ENDS = {
-    "ratio": ("← more than claimed", "share of the bound", "as claimed →"),
-    "margins": ("← the other way", "lead, in margins", "as claimed →"),
+    "ratio": ("← more than claimed", "measured / claimed bound", "as claimed →"),
+    "margins": ("← the other way", "lead / margin", "as claimed →"),
 }
-SIZELESS = "holds or fails without a size"
+SIZELESS = "a law of growth: holds or fails, without a ratio"
 # Inches.
 LINE, STRIP, SPACE, FOOT, SIDE = 0.105, 0.13, 0.05, 0.36, 0.06
 LETTERS, LINES = 70, 2  # of a statement
 READING = (
-    "Each line is a claim. Solid: the comparison here that decides it, with its 95 % interval; hollow: the "
-    "same in the paper; ticks: the claim's other comparisons. To the right is as claimed"
+    "Each line is a claim. Solid: its weakest comparison here, with the 95 % interval; hollow: the same in "
+    "the paper; ticks: the claim's other comparisons. To the right is as claimed"
 )
 
 
@@ -94,9 +94,13 @@ def marks_of(claims: pd.DataFrame, axis: str) -> dict[str, Any]:
         value, low, high, paper = (
             place_of(row[name]) for name in ("effect", "effect_low", "effect_high", "effect_paper")
         )
-        said = f"here {row['effect']}" if row["effect"] else ""
-        said += f" [{row['effect_low']}, {row['effect_high']}]" if row["effect_low"] else ""
-        said += f"; in the paper {row['effect_paper']}" if row["effect_paper"] else ""
+        effect, low_end, high_end, printed = (
+            f"{float(row[name]):.2g}" if row[name] else ""
+            for name in ("effect", "effect_low", "effect_high", "effect_paper")
+        )
+        said = f"here {effect}" if effect else ""
+        said += f" [{low_end}, {high_end}]" if low_end else ""
+        said += f"; in the paper {printed}" if printed else ""
         ends = None if low is None or high is None else sorted((low, high))
         return {
             "claim": row["claim"],
@@ -184,5 +188,9 @@ def _wrapped(statement: str) -> list[str]:
 
 def not_drawn(table: pd.DataFrame) -> str:
     """Return in words which claims are in no replication plot."""
-    lacking, undecidable = ((table["group"] == name).sum() for name in ("lacking", "undecidable"))
-    return f"Not drawn: {lacking} claims that were not tested, and {undecidable} that no program can decide."
+    papers = table["topic"] != ASKED
+    lacking, undecidable = (((table["group"] == name) & papers).sum() for name in ("lacking", "undecidable"))
+    asked = int((~papers & (table["group"] == "asked")).sum())
+    said = f"Among them are {asked} questions that the paper does not ask. " if asked else ""
+    said += f"Not drawn: {lacking} claims that were not tested, and {undecidable} that no program can decide."
+    return said

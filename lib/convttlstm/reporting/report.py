@@ -175,14 +175,15 @@ class FigureReport(Report):
         draw: makes the figure and further lines of its caption, from the scale, the data set and the
             loaded runs.
         style: matplotlib's settings, on top of `drawing.STYLE`.
-        shows_frames: whether it shows frames of videos, whose colours must stay.
+        keeps_colours: whether its colours mean something (frames of videos, heat maps), so that a dark page
+            must not invert them.
         rows: makes the numbers that are drawn, for a CSV file; None for no such file.
         marks: makes what the page draws itself; None if it shows the picture.
     """
 
     draw: Callable[[Scale, str, Runs], "tuple[Figure, str]"]
     style: dict[str, Any] = field(default_factory=dict)
-    shows_frames: bool = False
+    keeps_colours: bool = False
     rows: Callable[[Runs], "pd.DataFrame"] | None = None
     marks: Callable[[Scale], dict[str, Any]] | None = None
 

@@ -26,7 +26,7 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     if compares_with_paper(loaded[0].config):
         return _heat_maps([grid.loc[order]]), note
     parts = [grid.loc[[row for row in order if where in row]] for where in (", paper, ", ", here, ")]
-    note += "\nThe paper's rows are of other data and have their own colours: the two do not compare"
+    note += "\nThe paper's rows are of other data and have their own colours; they are not comparable"
     return _heat_maps(parts), note
 
 
@@ -60,4 +60,5 @@ REPORT = FigureReport(
     "each cell shows the accuracy.",
     draw=draw,
     style={"axes.grid": False},
+    keeps_colours=True,
 )

@@ -16,5 +16,5 @@ REPORT = FigureReport(
     alternative="Three film strips, each with the truth on top and the predictions below.",
     draw=lambda scale, dataset, loaded: draw_ranks(loaded, ["best", "median", "worst"]),
     style=DENSITY,
-    shows_frames=True,
+    keeps_colours=True,
 )

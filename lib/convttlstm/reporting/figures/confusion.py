@@ -58,4 +58,5 @@ REPORT = FigureReport(
     alternative="Squares, one for each pair of a true and a predicted activity, darker where more clips are.",
     draw=draw,
     style={"axes.grid": False},
+    keeps_colours=True,
 )

@@ -20,5 +20,5 @@ REPORT = FigureReport(
     alternative="Rows of frames: the truth on top, each model's prediction below.",
     draw=lambda scale, dataset, loaded: draw_ranks(loaded, ["median"]),
     style=DENSITY,
-    shows_frames=True,
+    keeps_colours=True,
 )

@@ -92,4 +92,5 @@ REPORT = FigureReport(
     alternative="Rows of frames of clips, with the true and the predicted activity.",
     draw=draw,
     style={"axes.grid": False},
+    keeps_colours=True,
 )

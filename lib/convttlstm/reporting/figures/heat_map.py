@@ -78,4 +78,5 @@ REPORT = FigureReport(
     "numbers.",
     draw=draw,
     style={"axes.grid": False},
+    keeps_colours=True,
 )

@@ -30,6 +30,9 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
         note = f"lines: mean over a model's seeds, bands: from the lowest to the highest seed\n{note}"
     run = full[0].config
     counted = run.evaluation.first_frame, max(run.dataset.test_horizons)
+    last = max(int(series.runs[0].per_frame["frame"].max()) for series in drawn)
+    if counted != (1, last):
+        note = f"frames on grey count in no table\n{note}"
     return draw_per_frame(drawn, run.dataset.horizon, counted), note
 
 
@@ -84,7 +87,7 @@ REPORT = FigureReport(
     place=70,
     title="Curves by frame",
     caption="Means over the test sequences of each predicted frame. Training predicts no further than the "
-    "dotted line. Frames on grey count in no table.",
+    "dotted line.",
     alternative="Lines that show how each model's predictions get worse from frame to frame.",
     draw=draw,
 )

@@ -2,6 +2,7 @@
 
 import re
 from importlib import resources
+from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,7 @@ def make(scale: Scale, _: str, loaded: Runs, folder: Path) -> None:
         trained=_dates(loaded),
         dated=any(run.provenance and run.provenance.finished for run in loaded),
         paper=paper,
+        version=version("convttlstm"),
         labels=list(dict.fromkeys(capital(f"{source_label(run.config)}.") for run in loaded)),
         verdicts=verdicts(claims, label_of(scale), {_folder(run) for run in loaded})
         | {"figures": [_item(scale, "", report) for report in once if report.heading == HEADING]},
@@ -90,7 +92,7 @@ def _made_by(loaded: Runs) -> dict[str, list[str]]:
     versions = [[f"{name} {version}" for name, version in made.versions.items()] for made in by]
     return {
         "Commits": sorted({short_commit(made.commit, made.uncommitted_changes) for made in by}),
-        "Devices": sorted({made.device for made in by}),
+        "Devices of the runs": sorted({made.device for made in by}),
         "Versions": sorted({version for each in versions for version in each}),
     }
 
@@ -194,7 +196,7 @@ def _item(scale: Scale, dataset: str, report: Report) -> dict[str, Any]:
             "plot": report.marks(scale) if report.marks else None,
             "alternative": alternative,
             "links": links,
-            "pictures": report.shows_frames,
+            "pictures": report.keeps_colours,
         }
     loaded = report.load(scale, dataset)
     firsts = [runs[0] for runs in seed_by_seed(loaded)]

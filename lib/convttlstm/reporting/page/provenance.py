@@ -4,6 +4,8 @@ from convttlstm.provenance import changed_sources
 from convttlstm.reporting.cells import sequences_in_words, short_commit
 from convttlstm.results import Recognition, Result
 
+NAMED = 3  # changed files
+
 
 def facts_of(result: Result | Recognition) -> dict[str, str]:
     """Return a run's provenance: name and value of each fact."""
@@ -26,7 +28,7 @@ def _training(result: Result | Recognition) -> dict[str, str]:
         "Trained by": provenance.command,
         "Commit": short_commit(provenance.commit, provenance.uncommitted_changes),
         "Source digest": provenance.source_digest,
-        "Changed since": ", ".join(changed_sources(provenance.sources)) or "none of the files it ran",
+        "Changed since": _changed(provenance.sources),
         "Weights' SHA-256": provenance.weights_sha256,
     }
     facts |= {f"Data, {split}": checksum for split, checksum in provenance.data.items()}
@@ -44,6 +46,13 @@ def _training(result: Result | Recognition) -> dict[str, str]:
         "Interruptions": str(provenance.interruptions),
         "Repeatable bit for bit": "yes, under the same conditions" if provenance.bit_exact else "no",
     }
+
+
+def _changed(sources: dict[str, str]) -> str:
+    changed = changed_sources(sources)
+    if len(changed) > NAMED:
+        return f"{len(changed)} of the {len(sources)} files that it ran; {', '.join(changed[:NAMED])} ..."
+    return ", ".join(changed) or "none of the files that it ran"
 
 
 def _evaluation(result: Result | Recognition) -> dict[str, str]:

@@ -22,7 +22,8 @@ def headline(results: list[Result]) -> str:
     names = " and ".join(result.config.title.lower() for result in trivial)
     horizons = results[0].config.dataset.test_horizons
     if all(_beats(r, other, h) for r in trained for other in trivial for h in horizons):
-        return f"At every horizon, each trained model's MSE interval lies below those of {names}."
+        at = " and ".join(map(str, horizons))
+        return f"At {at} frames each trained model's MSE interval lies below those of {names}."
     return f"Not every trained model's MSE interval lies below those of {names}."
 
 
@@ -41,7 +42,7 @@ def standouts(table2: pd.DataFrame, run: Run) -> list[str]:
         own = rows[rows[column].map(_is_number)].sort_values(column, key=lambda cells: cells.astype(float))
         said = {row["method"]: f"{row['method']}: {metric_cell(row, column)}" for _, row in own.iterrows()}
         trained = own[own["seed"].ne("") | own["seeds"].ne("1")]["method"]
-        parts = [f"the lowest is {said[trained.iloc[0]]}"] if len(trained) else []
+        parts = [f"the lowest trained model is {said[trained.iloc[0]]}"] if len(trained) else []
         parts += [text for method, text in said.items() if method not in set(trained)]
         lines.append(f"MSE x 1000, {run.dataset.context} → {horizon} frames: {'; '.join(parts)}.")
     return lines

@@ -177,17 +177,13 @@ def opening(table: pd.DataFrame, label: str) -> str:
     if tested.empty:
         return f"Training at {scale} shows nothing about the paper's claims."
     lacking = int(((table["group"] == "lacking") & (table["topic"] != ASKED)).sum())
-    verbs = {
-        "reproduced": "reproduces",
-        "contradicted": "contradicts",
-        "no difference": "finds no difference in",
-        "undecided": "leaves undecided",
-    }
     parts = []
-    for verdict, verb in verbs.items():
-        names = [name.replace("-", " ") for name in tested[tested["verdict"] == verdict]["claim"]]
-        parts.append(f"{verb} {len(names)} ({', '.join(names)})" if names else f"{verb} none")
-    said = f"Training at {scale} tests {len(tested)} of {len(tested) + lacking} claims: it {listed(parts)}."
+    for verdict in ("reproduced", "contradicted", "no difference", "undecided"):
+        named = [text.rstrip(".") for text in tested[tested["verdict"] == verdict]["statement"]]
+        known = f" ({'; '.join(named)})" if 1 <= len(named) <= SHOWN else ""
+        parts.append(f"{verdict}: {len(named) or 'none'}{known}")
+    of = f"Training at {scale} tests {len(tested)} of {len(tested) + lacking} claims."
+    said = " ".join([of, *(f"{part[0].upper()}{part[1:]}." for part in parts)])
     return said if scale == "paper scale" else f"{said} Other scales may come out differently."
 
 
@@ -261,7 +257,7 @@ REPORT = TableReport(
         scale.folder / "complexity.csv",
         scale.paper / "claims.yaml",
         *(scale.paper / f"table{number}.csv" for number in (1, 2, 3, 4)),
-        *scale.measured("system_times", "algorithms", "receptive_fields", "scaling"),
+        *scale.measured("system_times", "train_step", "algorithms", "receptive_fields", "scaling"),
     ],
     title="Which claims hold",
     rows=rows,
