@@ -220,7 +220,8 @@ class EvidenceFinder:
             "MSE", where, estimate.times(-1), self._margin(claim.dataset, "mse"), horizon=str(horizon)
         )
         found = replace(found, unit=found.margin)
-        found = replace(found, text=f"{in_words(estimate)} {METRICS['mse'].scaled}", sequences=len(test))
+        text = f"{in_words(estimate)} {METRICS['mse'].scaled} (margin {found.margin:.3g})"
+        found = replace(found, text=text, sequences=len(test))
         yield _of_runs(found, ours, theirs)
 
     def _value(self, claim: ValueClaim) -> Iterator[Evidence]:
