@@ -25,7 +25,7 @@ VERDICTS = {
 }
 # Labels of the axis, from left to right.
 ENDS = {
-    "ratio": ("← more than claimed", "measured / claimed bound", "as claimed →"),
+    "ratio": ("← more than claimed", "value / bound", "as claimed →"),
     "margins": ("← the other way", "lead / margin", "as claimed →"),
 }
 SIZELESS = "a law of growth: holds or fails, without a ratio"

@@ -13,7 +13,7 @@ from convttlstm.results import Scale, read_table
 
 def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     """Return a line for each claim that counts or measured times decide."""
-    note = "The axis is the first model's count or time, as a share of the most that the claim allows"
+    note = "The axis is the first model's count or time, divided by the most that the claim allows"
     return draw_claims(_counted(scale), "ratio"), f"{READING}\n{note}"
 
 
