@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from convttlstm.slurm import Job, jobs_of
 from convttlstm.training.locks import is_locked
@@ -204,6 +205,19 @@ def test_time_and_memory_that_do_not_suffice(project: Project):
     output = snakemake.finish()
     assert output.count("has been submitted") == 2, output
     assert "stopped by the job's time limit" in assert_nothing_lost(project, RUN)
+
+
+def test_a_job_that_always_fails_is_submitted_once_and_for_each_retry(project: Project):
+    retries = yaml.safe_load((project.folder / "profiles/slurm/config.yaml").read_text())["retries"]
+    (project.folder / "slow.py").write_text(
+        SLOW.replace("pause = ", "raise RuntimeError('a fault')\n        ")
+    )
+    snakemake = Snakemake(project, *published(RUN))
+    assert snakemake.process.wait() == 1
+    output = snakemake.log.read_text()
+    assert output.count("has been submitted") == 1 + retries, output
+    assert "a fault" in output, output
+    assert not snakemake.jobs()
 
 
 def test_jobs_of_a_killed_snakemake_are_ended_first(project: Project):

@@ -44,13 +44,15 @@ class Bubble:
 def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     """Return SSIM against LPIPS under the paper's protocol, the bubble's area being the parameters.
 
-    A model has one bubble, at the mean over its seeds, with whiskers for the intervals. The paper's points
-    are added at the paper's scale; at any other they do not compare.
+    A model has one bubble, at the mean over its seeds, with whiskers for the intervals. Naive predictions lie
+    far off and are left out. The paper's points are added at the paper's scale only.
     """
-    run = loaded[0].config
+    run, trained = loaded[0].config, [result for result in loaded if result.config.trained]
     published = scale.printed(2, ["dataset", "method", "parameters_millions"])
-    bubbles = bubbles_of(series_of(loaded), published[published["dataset"] == dataset])
-    note = ["Paper protocol. Bubbles: parameters; crosses: none; whiskers: 95 % intervals"]
+    drawn = series_of(trained or loaded)
+    bubbles = bubbles_of(drawn, published[published["dataset"] == dataset])
+    note = ["Paper protocol. Bubbles: parameters; whiskers: 95 % intervals"]
+    note += ["Naive predictions are in Table 2"] if len(trained) < len(loaded) else []
     if compares_with_paper(run):
         note.append("Hollow: the paper; solid: here")
     else:
