@@ -70,7 +70,7 @@ def test_names_sort_as_words(reader: Reader, results: Path) -> None:
     assert methods(page) == [*expected[0], *expected[1]]
 
 
-def test_contents_stand_beside_the_text_or_fold_into_a_menu(reader: Reader) -> None:
+def test_contents_are_next_to_the_text_or_in_a_menu(reader: Reader) -> None:
     wide = reader.open(width=1280)
     link = wide.locator("nav").get_by_role("link", name="Table 2").first
     assert link.is_visible()
@@ -97,7 +97,7 @@ def test_the_first_column_stays_while_numbers_scroll(reader: Reader) -> None:
     assert name.bounding_box()["x"] == before
 
 
-def test_wide_tables_say_that_there_is_more(reader: Reader) -> None:
+def test_wide_tables_show_whether_there_is_more_to_the_right(reader: Reader) -> None:
     page = reader.open(width=390)
     box = page.locator(PAPER_TABLE).locator("xpath=ancestor::figure")
     page.wait_for_function("document.querySelector('figure.table').classList.contains('more-right')")
@@ -107,7 +107,7 @@ def test_wide_tables_say_that_there_is_more(reader: Reader) -> None:
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_the_first_screen_of_a_table_has_a_number(reader: Reader, width: int) -> None:
+def test_tables_show_a_number_without_scrolling(reader: Reader, width: int) -> None:
     page = reader.open(width)
     page.evaluate("document.querySelectorAll('details').forEach(folded => { folded.open = true; })")
     tables = page.locator("figure.table:visible")
@@ -151,7 +151,7 @@ def test_wide_figures_scroll_inside_the_page_on_a_phone(reader: Reader) -> None:
     assert page.locator("dialog img").bounding_box()["width"] >= 900
 
 
-def test_charts_are_dark_where_the_page_is_and_frames_of_videos_are_not(reader: Reader) -> None:
+def test_the_dark_theme_inverts_charts_but_not_video_frames(reader: Reader) -> None:
     page = reader.open(color_scheme="dark")
     filters = page.locator(".drawing img").evaluate_all(
         "all => all.map(image => [image.className, getComputedStyle(image).filter])"
@@ -217,7 +217,7 @@ def test_the_difference_is_prediction_minus_truth(reader: Reader, results: Path)
     assert page.locator(".panels .error").all_inner_texts() == ["input"] * 4
 
 
-def test_frames_step_by_keyboard_and_say_where_they_are(reader: Reader) -> None:
+def test_frames_step_by_keyboard_and_name_their_time(reader: Reader) -> None:
     page = reader.open(reduced_motion="reduce")
     slider, now = page.locator(".frame"), page.locator(".now")
     assert now.get_attribute("aria-live") == "polite"
@@ -230,7 +230,7 @@ def test_frames_step_by_keyboard_and_say_where_they_are(reader: Reader) -> None:
     assert now.inner_text() == f"t = {CONTEXT + HORIZON}: predicted frame {HORIZON}"
 
 
-def test_it_plays_only_when_asked_and_stops(reader: Reader) -> None:
+def test_the_animation_plays_only_when_asked_and_stops(reader: Reader) -> None:
     page = reader.open()
     now = page.locator(".now")
     page.wait_for_timeout(500)
@@ -245,9 +245,7 @@ def test_it_plays_only_when_asked_and_stops(reader: Reader) -> None:
 
 
 @pytest.mark.parametrize("from_where", ["row", "claim", "figure"])
-def test_where_it_comes_from_opens_and_closes_by_keyboard(
-    reader: Reader, results: Path, from_where: str
-) -> None:
+def test_origins_open_and_close_by_keyboard(reader: Reader, results: Path, from_where: str) -> None:
     page = reader.open()
     link = {
         "row": page.locator(PAPER_TABLE).get_by_role("link", name="Conv-TT-LSTM, seed 0"),
@@ -296,7 +294,7 @@ def test_details_are_folded_and_open_by_keyboard(reader: Reader) -> None:
     assert page.locator("#claim-mse").is_visible()
 
 
-def test_narrow_figures_stand_side_by_side_where_there_is_room(reader: Reader) -> None:
+def test_narrow_figures_share_a_row_on_wide_screens(reader: Reader) -> None:
     def places(width: int) -> tuple[dict[str, float], dict[str, float]]:
         boxes = [
             reader.open(width).get_by_text(text, exact=True).locator("xpath=ancestor::figure").bounding_box()
@@ -360,7 +358,7 @@ def test_headings_descend_by_one_and_landmarks_are_there(reader: Reader) -> None
 
 
 @pytest.mark.parametrize("width", [360, 768])
-def test_narrow_screens_scroll_down_only(reader: Reader, width: int) -> None:
+def test_narrow_screens_do_not_scroll_sideways(reader: Reader, width: int) -> None:
     page = reader.open(width)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.locator("tbody a.origin").first.click()

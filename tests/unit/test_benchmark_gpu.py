@@ -36,7 +36,7 @@ def options(folder: Path, kind: str = "cpu") -> Options:
 
 
 @pytest.mark.slow
-def test_the_packed_program_runs_where_the_repository_is_not(tmp_path: Path) -> None:
+def test_the_packed_program_runs_without_the_repository(tmp_path: Path) -> None:
     """The packages are the environment's; benchmarks/README.md has the command with wheels of their own."""
     wheels, archive = tmp_path / "wheels", tmp_path / "gpu.tar.xz"
     wheels.mkdir()
@@ -80,13 +80,13 @@ def test_a_step_that_fails_is_recorded_and_tried_again_last(tmp_path: Path, caps
     assert tried == ["rates 64, tf32", "profile conv_lstm"]
 
 
-def test_no_step_begins_that_does_not_fit(tmp_path: Path, capsys) -> None:
+def test_no_step_starts_without_enough_time(tmp_path: Path, capsys) -> None:
     assert main(["--device", "cpu", "--small", "--minutes", "0.01", "--output", str(tmp_path)]) == 0
     assert "for lack of time" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
 
 
-def test_a_step_that_the_deadline_stops_keeps_its_place(tmp_path: Path, capsys) -> None:
+def test_a_step_stopped_by_the_deadline_leaves_no_record(tmp_path: Path, capsys) -> None:
     """Importing torch in the worker alone takes longer than there is time."""
     step = Step("losses conv_tt_lstm, float32", 0.5, lambda *_: [])
     assert run([step], options(tmp_path), time.monotonic() + 0.6) == {}
@@ -96,7 +96,7 @@ def test_a_step_that_the_deadline_stops_keeps_its_place(tmp_path: Path, capsys) 
     assert not list(tmp_path.iterdir())
 
 
-def test_a_step_that_hangs_is_given_up(tmp_path: Path) -> None:
+def test_a_hanging_step_is_stopped(tmp_path: Path) -> None:
     worker = Worker(options(tmp_path))
     record = worker.run("check layers", {}, 0.01, time.monotonic())
     assert (record["status"], record["error"]) == ("failed", "stopped after 0 s")
@@ -104,7 +104,7 @@ def test_a_step_that_hangs_is_given_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_step_whose_process_is_killed_stops_no_other(tmp_path: Path) -> None:
+def test_a_killed_step_does_not_stop_the_others(tmp_path: Path) -> None:
     worker = Worker(options(tmp_path))
     statuses = []
     for killed in (False, True, False):
@@ -118,14 +118,14 @@ def test_a_step_whose_process_is_killed_stops_no_other(tmp_path: Path) -> None:
     assert statuses == ["done", "failed", "done"]
 
 
-def test_a_prefix_of_no_step_is_refused(tmp_path: Path, capsys) -> None:
+def test_an_unknown_prefix_is_refused(tmp_path: Path, capsys) -> None:
     assert main(["--device", "cpu", "--output", str(tmp_path), "--only", "step 64", "setp 120"]) == 1
     assert (
         capsys.readouterr().err == "benchmarks.gpu: --only 'setp 120': no step's name starts so; see --list\n"
     )
 
 
-def test_the_list_adds_up_what_is_missing(tmp_path: Path, capsys) -> None:
+def test_the_list_sums_the_time_of_missing_steps(tmp_path: Path, capsys) -> None:
     command = ["--list", "--device", "cpu", "--output", str(tmp_path), "--only"]
     assert main([*command, "check layers", "unit"]) == 0
     before = capsys.readouterr().out.splitlines()
@@ -149,7 +149,7 @@ def test_unfinished_training_continues_in_the_next_call(tmp_path: Path, capsys) 
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_without_a_gpu_it_says_so(tmp_path: Path, capsys) -> None:
+def test_a_missing_gpu_is_reported(tmp_path: Path, capsys) -> None:
     assert main(["--output", str(tmp_path)]) == 1
     assert "no CUDA device here" in capsys.readouterr().err
 
@@ -202,7 +202,7 @@ def make_runs(folder: Path) -> dict[str, bytes]:
     return contents
 
 
-def test_pieces_bring_the_runs_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_are_restored_from_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pieces, "SIZE", 100)
     contents = make_runs(tmp_path / "runs")
     for first in (0, 3):  # in two goes
@@ -225,7 +225,7 @@ def test_pieces_bring_the_runs_back(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("harm", ["damaged", "missing", "outside"])
-def test_wrong_pieces_write_nothing(tmp_path: Path, capsys, harm: str) -> None:
+def test_bad_pieces_are_refused_and_write_nothing(tmp_path: Path, capsys, harm: str) -> None:
     make_runs(tmp_path / "runs")
     pieces.cut(tmp_path / "runs", tmp_path / "cut")
     piece, index = tmp_path / "cut/piece.000", tmp_path / "cut/index.json"
@@ -246,7 +246,7 @@ def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
         pieces.cut(tmp_path, tmp_path / "cut")
 
 
-def test_the_lock_has_what_is_packed() -> None:
+def test_the_lock_pins_all_packed_libraries() -> None:
     lines = gpu_pack.locked((ROOT / "requirements.lock").read_text()).splitlines()
     pinned = {line.split("==")[0] for line in lines if not line.startswith(" ")}
     assert pinned == gpu_pack.PACKAGES
@@ -255,7 +255,7 @@ def test_the_lock_has_what_is_packed() -> None:
         gpu_pack.locked("")
 
 
-def test_an_archive_that_cannot_be_carried_is_not_written(tmp_path: Path, monkeypatch, capsys) -> None:
+def test_an_archive_above_the_size_limit_is_not_written(tmp_path: Path, monkeypatch, capsys) -> None:
     (tmp_path / "some.whl").write_bytes(b"")
     monkeypatch.setattr(gpu_pack, "LIMIT", 1000)
     assert gpu_pack.main([str(tmp_path / "gpu.tar.xz"), "--wheels", str(tmp_path)]) == 1

@@ -23,7 +23,7 @@ def test_freed_tensors_and_views_do_not_count():
     assert peak_bytes(work) == 2 * KILO
 
 
-def test_what_the_backward_pass_needs_counts_until_it_is_used():
+def test_tensors_count_until_the_backward_pass_has_used_them():
     weight = torch.ones(1000, requires_grad=True)
 
     def work() -> None:
@@ -35,7 +35,7 @@ def test_what_the_backward_pass_needs_counts_until_it_is_used():
 
 
 @pytest.mark.parametrize("name", ["conv_lstm", "conv_tt_lstm"])
-def test_memory_grows_by_the_same_for_each_sequence_and_with_the_pixels(name):
+def test_memory_is_linear_in_sequences_and_pixels(name):
     model = create_model(name, channels=(4, 4, 4, 4), layers_per_block=1)
 
     def peak(batch: int, size: int) -> int:

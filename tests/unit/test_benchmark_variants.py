@@ -81,7 +81,7 @@ def test_warming_up_changes_nothing(precision):
     assert len(set(found[0])) == 3
 
 
-def test_a_layers_weight_gradients_are_the_same_at_once():
+def test_joint_weight_gradients_equal_those_step_by_step():
     rows = weight_gradients.compare("float32", Work(batch=1, side=6), rounds=1)
     assert [row["model"] for row in rows] == MODELS
     assert all(0 < row["difference"] < 1e-5 for row in rows)

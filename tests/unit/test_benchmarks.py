@@ -66,7 +66,7 @@ REACH = {
 
 
 @pytest.mark.parametrize("size", [3, 5])
-def test_receptive_fields_are_as_wide_as_property_2_wants_or_not(size):
+def test_receptive_fields_have_the_expected_widths(size):
     fields = section5.receptive_fields(side=33, size=size)
     widths = {name: [section5.support(pixels) for pixels in lags] for name, lags in fields.items()}
     expected = {name: [reach * (size - 1) + 1 for reach in lags] for name, lags in REACH.items()}
@@ -211,7 +211,7 @@ def test_each_kept_result_is_counted_until_it_is_freed(recomputed, kept):
     assert more - less == kept * 4 * 1000
 
 
-def test_a_frame_is_open_where_the_model_beats_both_naive_predictions_for_sure() -> None:
+def test_a_frame_is_open_if_the_model_surely_beats_both_naive_predictions() -> None:
     """At frame 1 it beats both, at frame 2 one of them, at frame 3 both, but not for sure."""
     noise = np.random.default_rng(0).normal(0, 0.001, (50, trials.HORIZON))
     wide = noise.copy()

@@ -147,7 +147,7 @@ def test_every_file_is_described_by_its_checksum_and_size(archive: Path, project
         assert entities[part]["contentSize"] == str(len(files[name]))
 
 
-def test_weights_are_the_finalists_alone_and_nothing_else_slips_in(archive: Path) -> None:
+def test_the_bundle_holds_final_weights_and_no_checkpoints(archive: Path) -> None:
     names = contents(archive).keys()
     runs = "results/tiny/runs/moving_mnist_2"
     assert [name for name in names if name.endswith(".safetensors")] == [
@@ -183,7 +183,7 @@ def test_the_description_is_that_of_a_workflow_run(archive: Path) -> None:
     assert crate.mainEntity.id == WORKFLOW and crate.license.id.endswith("/MIT")
 
 
-def test_the_description_says_what_the_results_prove(archive: Path) -> None:
+def test_the_description_states_the_limits_of_the_results(archive: Path) -> None:
     assert graph(archive)["./"]["description"].endswith(
         "Moving-MNIST-2: tiny scale: shows nothing about the paper. "
         "KTH: tiny scale, synthetic stand-in for KTH: shows nothing about the paper."
@@ -204,7 +204,7 @@ def test_the_same_results_give_the_same_bytes(
     "missing",
     [f"{RUN}/metrics.json", f"{RUN}/best.safetensors", SELECTION, "results/tiny/index.html", "Snakefile"],
 )
-def test_what_is_missing_is_named_and_nothing_is_written(project: Path, tmp_path: Path, missing: str) -> None:
+def test_missing_files_are_named_and_nothing_is_written(project: Path, tmp_path: Path, missing: str) -> None:
     (project / missing).unlink()
     with pytest.raises(UserError, match=rf"{missing}: no such file .*snakemake --config scale=tiny$"):
         bundle(project / "config/tiny.yaml", project / "results/tiny", tmp_path / "tiny.zip")
@@ -222,7 +222,7 @@ def test_runs_of_other_settings_or_other_metrics_are_refused(project: Path, tmp_
         bundle(config, project / "results/tiny", output)
 
 
-def test_a_sound_archive_is_summed_up_without_torch(archive: Path) -> None:
+def test_a_valid_archive_is_summarized_without_torch(archive: Path) -> None:
     files = contents(archive)
     size = sum(map(len, files.values()))
     said = f"{archive}: {len(files)} files, {size:,} bytes, all as described; scale tiny, 'tiny scale'"
@@ -247,7 +247,7 @@ def test_a_changed_file_is_named_and_the_others_counted(archive: Path) -> None:
     assert "(and 1 more)" in fault(archive)
 
 
-def test_a_file_less_and_a_file_more_are_named(archive: Path) -> None:
+def test_missing_and_extra_files_are_named(archive: Path) -> None:
     rewrite(archive, lambda files: files.pop("results/tiny/figures/orders.svg"))
     assert fault(archive).startswith("results/tiny/figures/orders.svg is missing")
     rewrite(archive, lambda files: files.update({"results/tiny/extra.txt": b""}))
@@ -264,7 +264,7 @@ def test_names_that_lead_out_of_the_archive_are_refused(archive: Path, name: str
     assert fault(archive).startswith(f"{name!r} is not a valid name of a file in a bundle")
 
 
-def test_links_and_files_that_are_there_twice_are_refused(archive: Path) -> None:
+def test_links_and_duplicate_files_are_refused(archive: Path) -> None:
     whole = archive.read_bytes()
     link = zipfile.ZipInfo("LICENSE")
     link.external_attr = 0o120777 << 16
@@ -279,7 +279,7 @@ def test_links_and_files_that_are_there_twice_are_refused(archive: Path) -> None
     assert fault(archive).startswith("LICENSE occurs 2 times;")
 
 
-def test_metrics_of_another_run_are_found_though_their_checksum_is_right(archive: Path) -> None:
+def test_metrics_of_another_run_are_noticed_despite_a_correct_checksum(archive: Path) -> None:
     def swap(files: dict[str, bytes]) -> None:
         other = files[f"{RUN}/metrics.json"].replace(b"conv_lstm-seed0", b"conv_lstm-seed1")
         old, new = (hashlib.sha256(text).hexdigest() for text in (files[f"{RUN}/metrics.json"], other))
@@ -305,7 +305,7 @@ def test_a_description_of_another_form_gives_one_line(archive: Path, metadata: b
     assert fault(archive)
 
 
-def test_any_damage_gives_one_line_or_harms_no_content(archive: Path) -> None:
+def test_any_damage_gives_one_line_or_leaves_contents_intact(archive: Path) -> None:
     content, whole = archive.read_bytes(), contents(archive)
     said = []
     for at in range(0, len(content), len(content) // 100):

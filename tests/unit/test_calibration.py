@@ -40,14 +40,14 @@ def test_exact_ties_are_rarely_contradicted_or_reproduced(comparisons: int) -> N
 
 
 @pytest.mark.slow
-def test_leads_of_just_the_margin_are_rarely_taken_for_none() -> None:
+def test_leads_of_just_the_margin_are_rarely_called_no_difference() -> None:
     found = verdicts(SETTINGS[0], 5, 1, TRUTHS[2], 300, np.random.default_rng(0))
     assert found.get("no difference", 0) <= 0.06
     found = verdicts(SETTINGS[0], 5, 1, TRUTHS[1], 300, np.random.default_rng(0))
     assert found.get("no difference", 0) >= 0.5  # nor is it never found
 
 
-def test_the_docs_show_what_was_simulated() -> None:
+def test_the_docs_show_the_simulated_rates() -> None:
     text = STATISTICS.read_text()
     for table in tables(pd.read_csv(OUTPUT)):
         assert table in text

@@ -114,7 +114,7 @@ def test_the_shipped_claims_are_valid_and_cover_all_topics() -> None:
         assert any(place in claim.place for claim in claims), place
 
 
-def test_the_papers_own_figures_contradict_what_was_found_by_hand() -> None:
+def test_printed_values_agree_or_contradict_as_read_by_hand() -> None:
     claims = catalogue()
     paper = Paper(PAPER, claims)
     found = {claim.id: paper.printed_values(claim).holds for claim in claims.claims.claims}
@@ -122,7 +122,7 @@ def test_the_papers_own_figures_contradict_what_was_found_by_hand() -> None:
     assert {name for name, holds in found.items() if holds} == AGREES
 
 
-def test_the_papers_figures_are_shown_digit_by_digit_and_the_optimized_codes_noted() -> None:
+def test_printed_values_are_shown_with_notes_on_the_optimized_code() -> None:
     claims = catalogue()
     paper = Paper(PAPER, claims)
     figures = {claim.id: paper.printed_values(claim) for claim in claims.claims.claims}
@@ -267,7 +267,7 @@ def runs_with(difference: np.ndarray) -> dict[str, pd.DataFrame]:
         (-0.00003 - 0.00001 * EQUALLY, "no difference"),
     ],
 )
-def test_a_verdict_is_the_side_on_which_the_whole_interval_lies(
+def test_a_verdict_follows_from_the_whole_interval(
     tmp_path: Path, difference: np.ndarray, verdict: str
 ) -> None:
     settings = scale()
@@ -293,7 +293,7 @@ def test_the_interval_is_that_of_a_paired_t_test(tmp_path: Path) -> None:
     assert (middle, low, high) == pytest.approx(tuple(1e3 * value for value in found), rel=5e-3)
 
 
-def test_one_comparison_of_several_is_enough_to_contradict(tmp_path: Path) -> None:
+def test_one_of_several_comparisons_can_contradict(tmp_path: Path) -> None:
     """LPIPS follows the MSE and is better; SSIM is claimed to be lower, which it is not."""
     settings = scale()
     results = make_results(tmp_path / "laptop", settings, runs_with(np.full(SEQUENCES, -0.001)))
@@ -309,7 +309,7 @@ def test_one_comparison_of_several_is_enough_to_contradict(tmp_path: Path) -> No
     assert decide(tmp_path, results, settings, [reverse, absent])["verdict"] == "contradicted"
 
 
-def test_verdicts_are_joined_by_and() -> None:
+def test_a_claims_verdict_combines_its_comparisons() -> None:
     claim = Claim(id="it", topic="KTH", place="here", statement="It is.", comparisons=[LOWER_MSE])
     yes, no = Evidence("a", "", exactly(1, 2)), Evidence("b", "", exactly(-2, -1))
     open_, same = Evidence("c", "", exactly(-1, 1)), Evidence("d", "", exactly(-0.1, 0.2), margin=0.3)
@@ -323,7 +323,7 @@ def test_verdicts_are_joined_by_and() -> None:
     assert Evidence("g", "", exactly(0.1, 0.2), margin=0.3).found == "no difference"
 
 
-def test_many_comparisons_ask_for_more_before_one_contradicts() -> None:
+def test_one_of_many_comparisons_needs_more_evidence_to_contradict() -> None:
     """Student's interval of 40 sequences at -2.3 standard errors: beyond 95 %, and not beyond 95 % of ten."""
     claim = Claim(id="it", topic="KTH", place="here", statement="It is.", comparisons=[LOWER_MSE])
     values = np.random.default_rng(0).normal(size=40)
@@ -336,7 +336,7 @@ def test_many_comparisons_ask_for_more_before_one_contradicts() -> None:
     assert verdict_of(claim, [one] + 9 * [yes]) == "undecided"
 
 
-def test_a_value_is_met_where_its_whole_interval_lies_within_the_tolerance() -> None:
+def test_a_value_holds_if_its_interval_is_within_the_tolerance() -> None:
     printed = 12.0
     for interval, lead in {
         (11.5, 12.25): (0.5, 1.0),
@@ -356,7 +356,7 @@ def test_one_seed_decides_nothing(tmp_path: Path) -> None:
     assert line["why"] == "One seed of Conv-TT-LSTM and ConvLSTM (baseline) says nothing about others."
 
 
-def test_seeds_that_differ_by_more_than_the_models_leave_it_undecided(tmp_path: Path) -> None:
+def test_a_claim_is_undecided_if_seeds_differ_more_than_models(tmp_path: Path) -> None:
     shifts = {"conv_lstm": (0.0, 0.004, -0.004), "conv_tt_lstm": (-0.001, 0.003, -0.005)}
     tables = {
         f"{system}-seed{seed}": sequences(BASE, BASE + shift)
@@ -368,7 +368,7 @@ def test_seeds_that_differ_by_more_than_the_models_leave_it_undecided(tmp_path: 
     assert (line["verdict"], line["seeds"], len(line["runs"].split())) == ("undecided", "3", 6)
 
 
-def test_frames_after_a_horizon_are_what_two_means_leave(tmp_path: Path) -> None:
+def test_means_after_a_horizon_follow_from_two_means(tmp_path: Path) -> None:
     """Ours is worse by 3 at 10 frames and equal at 30, so over frames 11 to 30 it is better by 1.5."""
     settings = scale()
     tables = {f"conv_lstm-seed{seed}": sequences(BASE, BASE) for seed in range(3)}
@@ -382,7 +382,7 @@ def test_frames_after_a_horizon_are_what_two_means_leave(tmp_path: Path) -> None
     assert line["verdict"] == "reproduced" and line["measured"].startswith("-3 [")
 
 
-def test_what_is_asked_here_is_answered_apart_from_the_papers_claims(tmp_path: Path) -> None:
+def test_our_own_questions_are_answered_apart_from_the_papers_claims(tmp_path: Path) -> None:
     settings = scale()
     tables = runs_with(np.full(SEQUENCES, -0.003))
     results = make_results(tmp_path / "laptop", settings, tables)
@@ -400,7 +400,7 @@ def test_what_is_asked_here_is_answered_apart_from_the_papers_claims(tmp_path: P
     assert "Asked here, not in the paper" in text and "of its 1 claims" in text
 
 
-def test_a_scale_with_shorter_horizons_tests_the_claims_at_those(tmp_path: Path) -> None:
+def test_claims_are_tested_at_a_scales_own_horizons(tmp_path: Path) -> None:
     """5 and 12 frames stand for the paper's 10 and 30; means begin with frame 3."""
     shorter = {f"datasets__{DATASET}__test_horizons": [5, 12], "evaluation__first_frame": 3}
     settings = scale(**shorter)
@@ -416,7 +416,7 @@ def test_a_scale_with_shorter_horizons_tests_the_claims_at_those(tmp_path: Path)
     assert "in frames 6 to 12" in line["measured"] and line["horizon"] == "12"
 
 
-def test_what_cannot_be_compared_is_not_tested_but_shown(tmp_path: Path) -> None:
+def test_claims_on_incomparable_runs_are_not_tested(tmp_path: Path) -> None:
     tables = runs_with(np.full(SEQUENCES, -0.001))
     few = tables | {
         f"conv_tt_lstm-seed{seed}": table.assign(sequence=lambda t: t["sequence"] + 99)
@@ -439,7 +439,7 @@ def test_what_cannot_be_compared_is_not_tested_but_shown(tmp_path: Path) -> None
         assert "device hours" in line["needs"]
 
 
-def test_a_stand_in_proves_nothing(tmp_path: Path) -> None:
+def test_claims_are_not_tested_on_synthetic_data(tmp_path: Path) -> None:
     settings = scale()
     results = make_results(tmp_path / "laptop", settings, runs_with(np.full(SEQUENCES, -0.001)))
     synthetic = (
@@ -455,7 +455,7 @@ def test_a_stand_in_proves_nothing(tmp_path: Path) -> None:
     assert line["verdict"] == "not tested" and "synthetic stand-in for KTH" in line["why"]
 
 
-def test_counts_are_the_papers_sizes_and_assessed_at_every_scale(tmp_path: Path) -> None:
+def test_counts_use_the_papers_sizes_at_every_scale(tmp_path: Path) -> None:
     settings = scale(decides_claims=False)
     results = make_results(tmp_path / "laptop", settings, runs_with(0 * BASE))
     fewer = {"kind": "count", "what": "parameters", "dataset": "kth", "better": "conv_tt_lstm"}
@@ -481,7 +481,7 @@ def test_counts_are_the_papers_sizes_and_assessed_at_every_scale(tmp_path: Path)
     assert "38,662,272,000 < 57,186,432,000" in line["measured"]
 
 
-def test_times_are_compared_on_each_device_and_must_differ_by_more_than_timings_do(tmp_path: Path) -> None:
+def test_times_are_compared_by_device_and_must_differ_by_more_than_noise(tmp_path: Path) -> None:
     settings = scale(decides_claims=False)
     results = make_results(tmp_path / "laptop", settings, runs_with(0 * BASE))
     header = "device,system,size,training_seconds,sequence_steps\n"
@@ -565,7 +565,7 @@ def make_recogniser(folder: Path, settings: Settings, run: str, right: dict[str,
     (folder / "metrics.json").write_text(json.dumps(metrics))
 
 
-def test_a_recogniser_in_another_runs_folder_is_refused(tmp_path: Path) -> None:
+def test_a_recognizer_in_another_runs_folder_is_refused(tmp_path: Path) -> None:
     made, folder = (f"{RECOGNISERS[0]}-seed{seed}" for seed in (0, 1))
     make_recogniser(tmp_path / "runs/something" / folder, recognition_scale(), made, {"Tearing": 2})
     with pytest.raises(UserError, match="evaluate the run again"):
@@ -619,7 +619,7 @@ def test_accuracies_are_compared_clip_by_clip(tmp_path: Path) -> None:
 # Growth
 
 
-def test_layers_are_counted_as_the_models_are_built() -> None:
+def test_layer_counts_equal_those_of_the_built_models() -> None:
     """The middle one of three layers has 48 input and 48 hidden channels."""
     for system, name, settings in (
         ("conv_tt_lstm", "conv_tt_lstm", {}),
@@ -642,7 +642,7 @@ def test_layers_are_counted_as_the_models_are_built() -> None:
         ([n**2 for n in range(1, 7)], set()),
     ],
 )
-def test_laws_of_growth(counts: list[int], laws: set[str]) -> None:
+def test_laws_of_growth_are_recognized(counts: list[int], laws: set[str]) -> None:
     assert {law for law in ("linear", "cubic", "exponential") if grows(counts, law)} == laws
     assert grows([1, 4, 6, 7, 7], "linear", at_most=True) and not grows([1, 2, 4, 8], "linear", at_most=True)
 
@@ -669,7 +669,7 @@ def test_growing_kernels_are_cubic_and_not_exponential(tmp_path: Path) -> None:
 # Gaps between test and training sequences, values, groups
 
 
-def test_a_gap_is_compared_by_its_growth_from_training_to_test(tmp_path: Path) -> None:
+def test_gaps_between_test_and_training_are_compared(tmp_path: Path) -> None:
     """Ours is worse by 2 x 10^-3 on test and by 3 x 10^-3 on training sequences: its gap is smaller by 1."""
     settings = scale()
     results = make_results(tmp_path / "laptop", settings, runs_with(0 * BASE))
@@ -710,7 +710,7 @@ def test_values_are_compared_at_the_papers_scale_only(tmp_path: Path) -> None:
         assert line["measured"].startswith(f"{mean_mse:.3g} [") and "the paper has 25.81" in line["measured"]
 
 
-def test_the_size_of_an_effect_is_its_weakest_lead_in_margins(tmp_path: Path) -> None:
+def test_an_effect_is_the_smallest_lead_in_margins(tmp_path: Path) -> None:
     settings = scale()
     results = make_results(tmp_path / "laptop", settings, runs_with(np.full(SEQUENCES, -0.001)))
     both = LOWER_MSE | {"horizons": [10, 30]}
@@ -727,7 +727,7 @@ def test_the_size_of_an_effect_is_its_weakest_lead_in_margins(tmp_path: Path) ->
     assert line["effect_of"].startswith("MSE at 30 frames, Conv-TT-LSTM against ConvLSTM")
 
 
-def test_the_size_of_a_count_is_the_share_below_the_bound(tmp_path: Path) -> None:
+def test_the_effect_of_a_count_is_the_share_below_the_bound(tmp_path: Path) -> None:
     settings = scale()
     results = make_results(tmp_path / "laptop", settings, runs_with(0 * BASE))
     fewer = {"kind": "count", "what": "parameters", "dataset": "moving_mnist_2", "factor": 0.5}
@@ -756,7 +756,7 @@ def test_windows_of_one_video_are_not_independent(tmp_path: Path) -> None:
         assert decide(folder, results, settings, [LOWER_MSE])["verdict"] == verdict
 
 
-def test_persons_are_said_where_they_would_change_the_outcome(tmp_path: Path) -> None:
+def test_the_verdict_by_person_is_shown_if_it_differs(tmp_path: Path) -> None:
     settings = scale()
     results = make_results(tmp_path / "laptop", settings, runs_with(np.repeat([-0.003, -0.0005], 20)))
     for path in results.rglob("per_sequence.csv"):
@@ -793,7 +793,9 @@ def test_claims_that_mix_training_and_counts_are_refused(tmp_path: Path) -> None
         ({"kind": "metrics"}, r"claim 'it': comparisons\.0: .*metric"),
     ],
 )
-def test_a_misspelt_name_is_one_clear_line(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+def test_misspelt_names_are_refused_in_one_line(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
     settings = scale()
     results = make_results(tmp_path / "laptop", settings, runs_with(0 * BASE))
     with pytest.raises(UserError, match=rf"paper/claims\.yaml: {message}") as error:
@@ -801,7 +803,7 @@ def test_a_misspelt_name_is_one_clear_line(tmp_path: Path, changes: dict[str, An
     assert "\n" not in str(error.value)
 
 
-def test_groups_ids_and_empty_claims_are_checked(tmp_path: Path) -> None:
+def test_invalid_claims_are_refused_with_the_reason(tmp_path: Path) -> None:
     path = tmp_path / "claims.yaml"
     claim = {"id": "it", "topic": "KTH", "place": "here", "statement": "So it is."}
     accuracy = {
@@ -826,7 +828,7 @@ def test_groups_ids_and_empty_claims_are_checked(tmp_path: Path) -> None:
         catalogue(path)
 
 
-def test_all_claims_are_decided_the_same_twice_and_the_table_says_at_which_scale(
+def test_the_claims_table_is_reproducible_and_names_its_scale(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
@@ -850,7 +852,7 @@ def test_all_claims_are_decided_the_same_twice_and_the_table_says_at_which_scale
     assert f"The paper's own numbers contradict {len(AGAINST)} of its {papers} claims." in text
 
 
-def test_without_benchmarks_what_they_would_decide_is_not_tested(tmp_path: Path) -> None:
+def test_claims_on_time_are_not_tested_without_benchmarks(tmp_path: Path) -> None:
     settings = scale()
     results = make_results(tmp_path / "laptop", settings, runs_with(0 * BASE))
     write_claims(results, settings, tmp_path, PAPER, tmp_path / "claims")

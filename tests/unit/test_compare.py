@@ -80,7 +80,7 @@ def test_the_same_sequences_are_compared_pair_by_pair(sides, errors) -> None:
     assert found.sure
 
 
-def test_other_sequences_are_no_pairs_and_tell_less(sides, errors) -> None:
+def test_different_sequences_are_compared_without_pairs(sides, errors) -> None:
     edit(sides[1] / "runs" / DATASET / "conv_lstm-seed0/config.json", "dataset", "step", value=0.05)
     found = line(*sides)
     assert found.evaluated_on == OTHER
@@ -89,7 +89,7 @@ def test_other_sequences_are_no_pairs_and_tell_less(sides, errors) -> None:
     assert not found.sure
 
 
-def test_what_only_trains_otherwise_leaves_the_test_sequences_alone(sides) -> None:
+def test_training_settings_do_not_change_the_test_sequences(sides) -> None:
     config = sides[1] / "runs" / DATASET / "conv_lstm-seed0/config.json"
     edit(config, "dataset", "train", "sequences", value=99)
     edit(config, "training", "epochs", value=77)
@@ -107,7 +107,7 @@ def test_a_folder_does_not_differ_from_itself(sides) -> None:
         assert difference.low in (None, 0) and difference.high in (None, 0)
 
 
-def test_seeds_are_runs_of_one_model(tmp_path: Path, errors) -> None:
+def test_seeds_of_one_model_are_compared_together(tmp_path: Path, errors) -> None:
     judged(tmp_path / "a", "conv_lstm-seed0", errors[0])
     for seed in range(3):
         judged(tmp_path / "b", f"conv_lstm-seed{seed}", errors[0] + 0.001 * seed)
@@ -137,7 +137,7 @@ def test_tables_alone_say_whether_intervals_overlap(tmp_path: Path, errors) -> N
     assert "need its runs/" in compare(tmp_path / "a", tmp_path / "b").to_text()
 
 
-def test_a_table_beside_runs_is_compared_by_both_intervals(sides, errors) -> None:
+def test_a_table_and_runs_are_compared_by_both_intervals(sides, errors) -> None:
     output = sides[1] / f"tables/table2_{DATASET}"
     folder = sides[1] / "runs" / DATASET / "conv_lstm-seed0"
     # Within the other's interval, of 1.96 standard errors on either side.
@@ -148,7 +148,7 @@ def test_a_table_beside_runs_is_compared_by_both_intervals(sides, errors) -> Non
     assert not line(*sides).sure
 
 
-def test_seeds_that_were_judged_differently_are_one_line(tmp_path: Path, errors) -> None:
+def test_seeds_evaluated_on_different_sequences_are_refused(tmp_path: Path, errors) -> None:
     judged(tmp_path / "a", "conv_lstm-seed0", errors[0])
     judged(tmp_path / "a", "conv_lstm-seed1", errors[0][:-1])
     with pytest.raises(
@@ -157,7 +157,7 @@ def test_seeds_that_were_judged_differently_are_one_line(tmp_path: Path, errors)
         compare(tmp_path / "a", tmp_path / "a")
 
 
-def test_runs_of_one_side_are_listed(sides) -> None:
+def test_runs_in_only_one_folder_are_listed(sides) -> None:
     make_run(sides[1], "black")
     assert "| only in B | -   | yes | moving_mnist_2/black |" in compare(*sides).to_text()
 
@@ -173,7 +173,7 @@ def test_the_command_prints_or_writes(sides, tmp_path: Path, capsys: pytest.Capt
     assert (tmp_path / "c.md").read_text() == compare(*sides).to_text()
 
 
-def test_what_cannot_be_compared_is_one_line(sides, tmp_path: Path) -> None:
+def test_incomparable_folders_are_refused_in_one_line(sides, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nowhere: holds neither runs/ nor tables"):
         compare(sides[0], tmp_path / "nowhere")
     make_run(tmp_path / "c", "black")

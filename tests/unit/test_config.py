@@ -126,7 +126,7 @@ def overlay(tmp_path: Path):
         ),
     ],
 )
-def test_a_wrong_setting_is_one_line(overlay, text, key, said):
+def test_a_wrong_setting_is_refused_in_one_line(overlay, text, key, said):
     path = overlay(text)
     with pytest.raises(UserError) as error:
         load_settings(path)
@@ -144,14 +144,14 @@ def test_the_file_that_is_wrong_is_named(overlay):
 
 
 @pytest.mark.parametrize("text, said", [("a: [1", "not valid YAML"), ("- a", "expected settings")])
-def test_a_file_that_holds_no_settings(overlay, text, said):
+def test_a_file_without_settings_is_refused(overlay, text, said):
     with pytest.raises(UserError, match=said):
         load_settings(overlay(text))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-8", "latin-1", "utf-16"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_settings_of_any_editor_are_read_or_refused_in_one_line(overlay, encoding, end):
+def test_settings_must_be_utf_8_with_any_line_ends(overlay, encoding, end):
     path = overlay("")
     path.write_bytes(f"label: ü scale{end}training:{end}  epochs: 7{end}".encode(encoding))
     if encoding.startswith("utf-8"):
@@ -163,19 +163,19 @@ def test_settings_of_any_editor_are_read_or_refused_in_one_line(overlay, encodin
 
 
 @pytest.mark.parametrize("title", ["x" * 121, "a\nb", "a\x85b", "a\u2028b", "\u202eab"])
-def test_titles_that_break_a_line_or_its_order_are_refused(overlay, title):
+def test_long_and_unprintable_titles_are_refused(overlay, title):
     with pytest.raises(UserError) as error:
         load_settings(overlay(yaml.safe_dump({"systems": {"conv_lstm": {"title": title}}})))
     assert "systems.conv_lstm.title" in str(error.value)
     assert all(letter.isprintable() for letter in str(error.value))
 
 
-def test_a_missing_scale_lists_those_there_are():
+def test_a_missing_scale_is_refused_with_a_list_of_all():
     with pytest.raises(UserError, match="no such scale; there are demo, gpu, h100, laptop, paper"):
         load_settings(ROOT / "config/dmeo.yaml")
 
 
-def test_a_name_that_no_file_can_have_is_one_line():
+def test_a_very_long_scale_name_is_refused_in_one_line():
     with pytest.raises(UserError, match=r"^.{,200}: no such scale; there are demo"):
         load_settings(ROOT / f"config/{'x' * 5000}.yaml")
 
@@ -191,7 +191,7 @@ def test_the_committed_schema_is_current():
     )
 
 
-def test_the_papers_grid_is_counted_independently():
+def test_the_papers_grid_equals_an_independent_count():
     settings = load_settings(ROOT / "config/paper.yaml")
     expected = {
         (s, n, c, m)
@@ -244,13 +244,13 @@ def test_runs_are_named_by_what_differs_from_the_catalogue():
         ("conv_ttlstm-seed0", "did you mean 'conv_tt_lstm'"),
     ],
 )
-def test_a_run_has_one_name(name, said):
+def test_other_names_of_a_run_are_refused(name, said):
     settings = load_settings(ROOT / "config/paper.yaml")
     with pytest.raises(UserError, match=said):
         resolve_run(settings, "paper", MNIST, name)
 
 
-def test_only_what_decides_the_weights_makes_another_run(tmp_path):
+def test_only_settings_that_decide_weights_make_another_run(tmp_path):
     def digest(**changes: object) -> str:
         (tmp_path / "paper.yaml").write_text((ROOT / "config/paper.yaml").read_text())
         (tmp_path / "other.yaml").write_text(yaml.safe_dump(changes))
@@ -281,7 +281,7 @@ def videos_run(tmp_path: Path, training: dict | None = None, model: dict | None 
     return resolve_run(load_settings(tmp_path / "own.yaml"), "own", "clips", "conv_lstm-seed0")
 
 
-def test_how_far_and_where_and_memory_make_no_other_run(tmp_path):
+def test_epochs_folders_and_memory_make_no_other_run(tmp_path):
     """The weights after all epochs are others, though: their digest tells."""
     run = videos_run(tmp_path)
     for same in (
@@ -349,7 +349,7 @@ def test_names_of_runs_are_read_as_they_are_written(scale):
             assert parsed.hyper().items() <= run.model.hyper().items()
 
 
-def test_a_name_has_parts():
+def test_names_are_parsed_into_their_parts():
     run = RunId.parse("conv_tt_lstm-N2-M5-seed1")
     assert run == RunId("conv_tt_lstm", {"N": 2, "M": 5}, 1) and run.variant == "N2 M5"
     assert str(run.without_seed) == "conv_tt_lstm-N2-M5"

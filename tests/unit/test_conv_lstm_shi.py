@@ -88,7 +88,7 @@ def test_parameters():
     assert sum(weight.numel() for weight in EncoderForecaster().parameters()) == 7_585_296
 
 
-def test_all_that_the_forecaster_knows_comes_with_the_states():
+def test_the_forecaster_knows_only_the_encoders_states():
     """An encoder whose states stay zero makes all sequences alike; so the forecaster sees no frame."""
     model, frames = small_model(), random_frames(2)
     with torch.no_grad():

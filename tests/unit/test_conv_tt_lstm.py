@@ -105,7 +105,7 @@ def test_the_packed_cell_equals_the_readable_one(size, order, rank, steps, facto
         torch.testing.assert_close(packed, readable, rtol=1e-9, atol=1e-10)
 
 
-def test_the_oracle_itself_on_one_kernel_written_out():
+def test_the_oracle_equals_a_kernel_by_hand():
     """K(2) of two factors with one row each, by hand: (1, 2) * (3, 4) = (3, 10, 8)."""
     first = np.array([0.0, 1.0, 2.0]).reshape(1, 1, 1, 3) * np.array([0, 1, 0]).reshape(1, 1, 3, 1)
     second = np.array([0.0, 3.0, 4.0]).reshape(1, 1, 1, 3) * np.array([0, 1, 0]).reshape(1, 1, 3, 1)

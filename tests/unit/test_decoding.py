@@ -82,7 +82,7 @@ ORIENTATIONS: dict[str, tuple[tuple[int, int, int, int], Callable[[np.ndarray], 
 
 @pytest.mark.parametrize("name", ORIENTATIONS)
 @pytest.mark.parametrize("colour", [False, True])
-def test_pictures_stand_upright(tmp_path: Path, name: str, colour: bool) -> None:
+def test_rotated_videos_are_turned_upright(tmp_path: Path, name: str, colour: bool) -> None:
     """White is up, and left of the middle is a darker half."""
     (a, b, c, d), store = ORIENTATIONS[name]
     upright = np.zeros((48, 64, 3), np.uint8)
@@ -98,7 +98,7 @@ def test_pictures_stand_upright(tmp_path: Path, name: str, colour: bool) -> None
 
 
 @pytest.mark.parametrize("crop", [False, True])
-def test_pixels_that_are_no_squares_are_cut_as_they_are_shown(tmp_path: Path, crop: bool) -> None:
+def test_frames_with_wide_pixels_are_scaled_as_shown(tmp_path: Path, crop: bool) -> None:
     """Stored at half its width, a white square becomes a square; grey bars at its sides are cut off."""
     picture = np.full((64, 64, 3), 128, np.uint8)  # shown 128 wide
     picture[:, 16:48] = 255
@@ -121,7 +121,7 @@ def test_ten_to_sixteen_bits_keep_their_brightness(tmp_path: Path, pix_fmt: str)
     )
 
 
-def test_moments_without_a_picture_are_no_damage(tmp_path: Path) -> None:
+def test_dropped_frames_are_no_damage(tmp_path: Path) -> None:
     """FFmpeg writes chunks without bytes into an AVI there, which its header counts."""
     frames = [None if time % 7 == 3 else frame for time, frame in enumerate(noise(30))]
     path = write(tmp_path / "dropped.avi", frames)
@@ -132,7 +132,7 @@ def test_moments_without_a_picture_are_no_damage(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", CODECS)
 @pytest.mark.parametrize("kept", [0.3, 0.6, 0.9])
-def test_a_file_that_was_cut_is_refused_in_every_container(tmp_path: Path, suffix: str, kept: float) -> None:
+def test_a_truncated_file_is_refused_in_every_container(tmp_path: Path, suffix: str, kept: float) -> None:
     path = write(tmp_path / f"whole{suffix}", noise(40))
     content = path.read_bytes()
     assert sum(1 for _ in frames_of(path)) == sum(1 for _ in frames_of(io.BytesIO(content))) == 40
@@ -186,7 +186,7 @@ def large(path: Path) -> Path:
 
 
 @pytest.mark.parametrize(("make", "suffix"), [(live, ".webm"), (without_ftyp, ".mov"), (large, ".avi")])
-def test_rare_layouts_are_read_and_their_cuts_refused(
+def test_rare_layouts_are_read_and_truncated_ones_refused(
     tmp_path: Path, make: Callable[[Path], Path], suffix: str
 ) -> None:
     path = make(tmp_path / f"rare{suffix}")
@@ -201,14 +201,14 @@ def test_rare_layouts_are_read_and_their_cuts_refused(
 
 
 @pytest.mark.parametrize("content", [b"", b"RIFF", b"\x1a\x45\xdf\xa3" * 9, b"\0\0\0\0ftyp", b"\xff" * 5000])
-def test_what_is_no_video_is_one_line(tmp_path: Path, content: bytes) -> None:
+def test_files_that_are_no_videos_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "none.mp4"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"cannot be decoded|no video stream|no frame"):
         list(frames_of(path))
 
 
-def test_one_list_of_a_folder_s_videos(tmp_path: Path) -> None:
+def test_the_videos_of_a_folder_are_listed(tmp_path: Path) -> None:
     """Linked folders count, hidden files do not, suffixes in capitals do, and no link leads in a circle."""
     day, clips = tmp_path / "store/day", tmp_path / "clips"
     for path in (
@@ -255,7 +255,7 @@ def test_split_files_of_spreadsheets_are_read(tmp_path: Path, encoded: Callable[
         (b"", "no video for the split"),
     ],
 )
-def test_split_files_that_cannot_be_used_are_one_line(tmp_path: Path, table: bytes, says: str) -> None:
+def test_unusable_split_files_are_refused_in_one_line(tmp_path: Path, table: bytes, says: str) -> None:
     for name in ("a.mp4", "ü.mp4"):
         (tmp_path / name).write_bytes(b"x")
     with pytest.raises(UserError) as error:
@@ -274,7 +274,7 @@ def test_the_same_video_is_not_trained_and_tested_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("horizons", "says"), [([2], ""), ([2, 40], "has a window of 42 frames")])
-def test_videos_too_short_for_a_horizon_are_refused_before_anything_is_trained(
+def test_videos_too_short_for_a_horizon_are_refused_before_training(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], horizons: list[int], says: str
 ) -> None:
     frames = noise(36)

@@ -82,7 +82,7 @@ def test_missing_and_wrong_files_are_refused(source: str, tmp_path: Path) -> Non
 IDX = struct.pack(">4I", 0x803, 1, 2, 3) + bytes(range(6))
 
 
-def test_idx(tmp_path: Path) -> None:
+def test_an_idx_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a.gz"
     path.write_bytes(gzip.compress(IDX))
     assert read_idx(path).tolist() == [[[0, 1, 2], [3, 4, 5]]]

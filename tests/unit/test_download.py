@@ -83,14 +83,14 @@ def part_of(path: Path) -> Path:
     return path.with_name(path.name + ".part")
 
 
-def test_whole_file(serve: Serve, tmp_path: Path) -> None:
+def test_a_whole_file_is_downloaded(serve: Serve, tmp_path: Path) -> None:
     target = tmp_path / "new" / "file.gz"
     download([serve().url], SHA256, target)
     assert target.read_bytes() == CONTENT
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_right_file_is_left_alone(serve: Serve, tmp_path: Path) -> None:
+def test_a_correct_file_is_not_downloaded_again(serve: Serve, tmp_path: Path) -> None:
     target, served = tmp_path / "file", serve()
     target.write_bytes(CONTENT)
     download([served.url], SHA256, target)
@@ -120,14 +120,14 @@ def test_complete_part_needs_nothing_more(serve: Serve, tmp_path: Path) -> None:
     assert served.ranges == [f"bytes={len(CONTENT)}-"]
 
 
-def test_dropped_connections_are_taken_up_again(serve: Serve, tmp_path: Path) -> None:
+def test_dropped_connections_are_resumed(serve: Serve, tmp_path: Path) -> None:
     target, served = tmp_path / "file", serve(drop_after=200_000)
     download([served.url], SHA256, target)
     assert target.read_bytes() == CONTENT
     assert served.ranges == [None, "bytes=200000-", "bytes=400000-"]
 
 
-def test_next_mirror_goes_on_where_a_server_without_range_stopped(serve: Serve, tmp_path: Path) -> None:
+def test_the_next_mirror_resumes_a_partial_download(serve: Serve, tmp_path: Path) -> None:
     target, dropping, good = tmp_path / "file", serve(resumes=False, drop_after=300_000), serve()
     download([dropping.url, good.url], SHA256, target)
     assert target.read_bytes() == CONTENT
@@ -142,7 +142,7 @@ def test_server_without_range_sends_everything(serve: Serve, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("length", [1000, len(CONTENT), len(CONTENT) + 1])
-def test_damaged_part_is_given_up(serve: Serve, tmp_path: Path, length: int) -> None:
+def test_a_damaged_part_is_discarded(serve: Serve, tmp_path: Path, length: int) -> None:
     target = tmp_path / "file"
     part_of(target).write_bytes(b"\1" * length)
     download([serve().url], SHA256, target)
@@ -170,13 +170,13 @@ def test_wrong_file_is_refused_and_deleted(serve: Serve, tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_wrong_mirror_is_passed_over(serve: Serve, tmp_path: Path) -> None:
+def test_a_mirror_with_another_file_is_skipped(serve: Serve, tmp_path: Path) -> None:
     target = tmp_path / "file"
     download([serve(content=b"another file").url, serve().url], SHA256, target)
     assert target.read_bytes() == CONTENT
 
 
-def test_all_mirrors_down(serve: Serve, tmp_path: Path) -> None:
+def test_all_failing_mirrors_are_named(serve: Serve, tmp_path: Path) -> None:
     missing = serve().url + "/not/here"
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -189,6 +189,6 @@ def test_all_mirrors_down(serve: Serve, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://example.org/file", "file"])
-def test_only_http(tmp_path: Path, url: str) -> None:
+def test_only_http_and_https_are_allowed(tmp_path: Path, url: str) -> None:
     with pytest.raises(UserError, match="only http and https"):
         download([url], SHA256, tmp_path / "file")

@@ -136,7 +136,7 @@ def test_the_recall_sees_the_newest_cell_states_alone(history, seen):
 
 
 @pytest.mark.parametrize("enough", [5, 100])
-def test_a_bound_that_takes_in_all_changes_nothing(enough):
+def test_a_history_that_holds_all_steps_changes_nothing(enough):
     """Five steps look back at up to five cell states, the zero one included."""
     frames = random_frames()
     free = small_model()(frames, 5, 1)
@@ -147,7 +147,7 @@ def test_a_bound_that_takes_in_all_changes_nothing(enough):
 
 
 @pytest.mark.parametrize("memory", ["updated", "published"])
-def test_what_memory_the_layers_hand_on(memory):
+def test_layers_pass_on_updated_memory_or_zeros(memory):
     model = small_model(memory=memory)
     received: list[Tensor] = []
     made: list[Tensor] = []
@@ -168,7 +168,7 @@ def test_what_memory_the_layers_hand_on(memory):
             assert now.abs().sum() == 0
 
 
-def test_the_published_memory_leaves_its_kernels_without_gradient_and_no_others():
+def test_only_the_published_memorys_kernels_get_no_gradient():
     model = small_model(memory="published")
     model(random_frames(), 3, 2).square().sum().backward()
     idle = {name for name, weight in model.named_parameters() if weight.grad.abs().sum() == 0}

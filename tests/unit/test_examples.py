@@ -110,14 +110,14 @@ def test_predrnn_v2_is_fed_true_frames_where_the_mask_says_so():
     torch.testing.assert_close(fed[1:], model(frames[1:], 3, 2))
 
 
-def test_simvp_goes_on_from_its_own_prediction():
+def test_simvp_continues_from_its_own_prediction():
     model, frames = tiny(SIMVP), torch.rand(2, 4, 1, 8, 8)
     first = model(frames, 4, 3)
     torch.testing.assert_close(first, model(frames[:, 1:], 3, 3))
     torch.testing.assert_close(model(frames, 4, 5), torch.cat([first, model(first, 3, 2)], dim=1))
 
 
-def test_simvp_refuses_fewer_input_frames_than_it_has_settings_for():
+def test_simvp_refuses_too_few_input_frames():
     with pytest.raises(ValueError, match="settings for 3 input frames, not 2"):
         tiny(SIMVP)(torch.rand(1, 4, 1, 8, 8), 2, 2)
 
@@ -126,7 +126,7 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def test_predrnn_v2_is_its_papers_equations():
+def test_predrnn_v2_follows_its_papers_equations():
     """On frames of one pixel, in float64, with the kernels' middles as numbers."""
     model = tiny(PREDRNN, channels=1, patch_size=1).double().eval()
     with torch.no_grad():
@@ -176,7 +176,7 @@ def test_predrnn_v2_adds_the_decoupling_loss_in_training_only():
 
 
 @pytest.mark.slow
-def test_they_are_trained_and_evaluated_as_any_other(project: Project):
+def test_examples_are_trained_and_evaluated_like_other_models(project: Project):
     """The decoupling loss alone reaches the convolution that it is made with."""
     shutil.copytree(ROOT / "examples", project.folder / "examples", ignore=shutil.ignore_patterns("__*"))
     systems = {

@@ -57,7 +57,7 @@ def model_of(weights: dict[str, Tensor], size: int, order: int, rank: int, steps
 
 @pytest.mark.parametrize("three_d", [False, True])
 @pytest.mark.parametrize("size, order, rank, steps", SETTINGS)
-def test_imported_layers_compute_what_the_layout_says(size, order, rank, steps, three_d):
+def test_imported_layers_equal_the_oracle_on_the_authors_arrays(size, order, rank, steps, three_d):
     """The oracle reads the authors' arrays itself: windows and factors from the oldest, inputs first."""
     weights = released(size, order, rank, steps, three_d)
     model, lags = model_of(weights, size, order, rank, steps), steps - order + 1
@@ -92,7 +92,7 @@ def test_imported_layers_compute_what_the_layout_says(size, order, rank, steps, 
         np.testing.assert_allclose(found[inside], expected[inside], atol=1e-10)
 
 
-def test_the_baseline_is_one_convolution_and_several_gpus_prefix_their_names():
+def test_baseline_weights_of_several_gpus_are_imported():
     theirs = {}
     for block, (inputs, hidden) in enumerate(zip(INPUTS, CHANNELS, strict=True)):
         theirs[f"module.layers.b{block}l0.conv.weight"] = torch.randn(4 * hidden, inputs + hidden, 3, 3)
@@ -137,7 +137,7 @@ def import_weights(
     return project.call("import-weights", *config, run, path, "--sha256", digest, "-o", output)
 
 
-def test_imported_weights_are_judged_and_exported_with_a_card(project: Project, tmp_path: Path):
+def test_imported_weights_are_evaluated_and_exported_with_a_card(project: Project, tmp_path: Path):
     run, exported = tmp_path / "run", tmp_path / "model"
     assert import_weights(project, run).returncode == 0
     assert project.evaluate(run).returncode == 0
@@ -157,7 +157,7 @@ def test_imported_weights_are_judged_and_exported_with_a_card(project: Project, 
 
 
 @pytest.mark.parametrize("name", ["conv_lstm", "conv_tt_lstm"])
-def test_a_sigmoid_at_the_output_is_in_every_frame_and_what_is_fed_back(name: str):
+def test_an_output_sigmoid_applies_to_every_frame_and_to_feedback(name: str):
     sizes = {"channels": [2, 2, 2, 2], "layers_per_block": 1, "kernel_size": 3}
     linear, sigmoid = create_model(name, **sizes), create_model(name, **sizes, output="sigmoid")
     sigmoid.load_state_dict(linear.state_dict())
@@ -169,7 +169,7 @@ def test_a_sigmoid_at_the_output_is_in_every_frame_and_what_is_fed_back(name: st
     torch.testing.assert_close(found, torch.cat([first, second], dim=1))
 
 
-def test_importing_says_that_the_file_does_not_tell_of_a_sigmoid(project: Project, tmp_path: Path):
+def test_importing_says_how_to_set_an_output_sigmoid(project: Project, tmp_path: Path):
     said = import_weights(project, tmp_path / "run").stdout
     assert "set systems.conv_tt_lstm.model.output: sigmoid and import it again" in said
     project.configure(systems={"conv_tt_lstm": {"model": {"output": "sigmoid"}}})
@@ -193,7 +193,7 @@ def test_published_weights_predict_as_the_run_does(project: Project, tmp_path: P
     np.testing.assert_array_equal(*map(np.load, outputs))
 
 
-def test_pictures_and_arrays_are_predicted_in_as_videos_are(project: Project, tmp_path: Path):
+def test_pictures_and_arrays_are_predicted_like_videos(project: Project, tmp_path: Path):
     run, frames = tmp_path / "run", np.random.default_rng(0).integers(0, 256, (9, 16, 16), np.uint8)
     assert import_weights(project, run).returncode == 0
     inputs = [tmp_path / name for name in ("video.avi", "array.npy", "pictures")]
@@ -263,7 +263,7 @@ class Harmful:
         return print, ("harm",)
 
 
-def test_what_cannot_be_imported_is_one_line_and_writes_nothing(project: Project, tmp_path: Path):
+def test_unusable_weights_are_refused_in_one_line(project: Project, tmp_path: Path):
     torch.save({"model_state_dict": Harmful()}, project.folder / "harmful.pt")
     misshapen = released(3, 3, 8, 3)
     misshapen["layers.b0l0.layers_.0.weight"] = torch.zeros(5, 7, 3, 3)

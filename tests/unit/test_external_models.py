@@ -64,7 +64,7 @@ def test_an_entry_point_gives_a_model(monkeypatch):
         ("conv_lsm", "did you mean 'conv_lstm'?"),
     ],
 )
-def test_what_is_not_there_is_refused_in_one_line(name, said):
+def test_an_unknown_model_is_refused_in_one_line(name, said):
     with pytest.raises(UserError, match=said.replace("?", r"\?")) as error:
         with_model(load_settings(ROOT / "config/demo.yaml"), name)
     assert "\n" not in str(error.value)
@@ -80,7 +80,7 @@ def test_a_file_that_fails_is_named(tmp_path):
         create_model(f"{path}:Model")
 
 
-def test_what_is_no_module_is_refused(tmp_path):
+def test_a_function_that_makes_no_module_is_refused(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text("def make(in_channels):\n    return [in_channels]\n")
     with pytest.raises(UserError, match="makes 'list', which is no"):
@@ -88,7 +88,7 @@ def test_what_is_no_module_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_outputs_of_the_wrong_shape_are_one_line(project: Project):
+def test_outputs_of_the_wrong_shape_are_refused_in_one_line(project: Project):
     project.prepare()
     wrong = MODEL.replace("return frames[:, context - 1 : context] *", "return frames[:, context - 1, 0] *")
     (project.folder / "fading.py").write_text(wrong.replace("self.keep**steps", "self.keep"))
@@ -101,7 +101,7 @@ def test_outputs_of_the_wrong_shape_are_one_line(project: Project):
     assert done.stderr.count("\n") == 1
 
 
-def test_a_name_of_the_catalogue_is_taken(tmp_path):
+def test_a_name_of_the_catalogue_is_refused(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text("")
     with pytest.raises(UserError, match="the catalogue has a system 'conv_lstm'"):
@@ -131,7 +131,7 @@ BLOCKS = MODEL.replace(
 )
 
 
-def test_what_it_costs_is_counted_where_it_can_be(tmp_path, capsys):
+def test_costs_are_counted_at_sizes_that_the_model_accepts(tmp_path, capsys):
     """At the lengths that it is trained for; the rest of the table is made all the same."""
     path = tmp_path / "fading.py"
     path.write_text(BLOCKS)
@@ -149,7 +149,7 @@ def test_what_it_costs_is_counted_where_it_can_be(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_it_is_trained_judged_and_shown_as_a_row_of_its_own(project: Project):
+def test_your_own_model_is_trained_evaluated_and_gets_a_row(project: Project):
     """By one command; the other runs are not trained again for it."""
     table2, runs = "results/tiny/tables/table2_moving_mnist_2.md", "results/tiny/runs/moving_mnist_2"
     others = [f"{runs}/{model}-seed0/best.safetensors" for model in ("conv_lstm", "conv_tt_lstm")]
@@ -166,7 +166,7 @@ def test_it_is_trained_judged_and_shown_as_a_row_of_its_own(project: Project):
 
 
 @pytest.mark.slow
-def test_by_hand_it_is_the_same(project: Project):
+def test_your_own_model_works_with_single_commands(project: Project):
     project.prepare()
     (project.folder / "fading.py").write_text(MODEL)
     folder = project.run_folder("fading-seed0")

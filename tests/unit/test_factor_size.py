@@ -50,7 +50,7 @@ def test_conv_lstm_equals_the_oracle(size, factor_size):
 @pytest.mark.parametrize(
     "make", [ConvLstmCell, partial(PackedConvTtLstmCell, order=3, steps=3, rank=8)], ids=["conv", "conv_tt"]
 )
-def test_the_textbook_has_factors_of_another_size_too(make):
+def test_the_textbook_supports_factors_of_another_size(make):
     cell = randomized(make(2, 3, kernel_size=5, factor_size=1))
     ordinary = textbook_layer(cell)
     x = torch.randn(4, 1, 2, 9, 9, dtype=torch.float64)
@@ -64,7 +64,7 @@ def test_the_textbook_has_factors_of_another_size_too(make):
 
 
 @pytest.mark.parametrize("name", ["conv_lstm", "conv_tt_lstm"])
-def test_the_kernels_own_size_changes_nothing(name):
+def test_factors_of_the_kernels_size_change_nothing(name):
     plain, same = tiny_model(name), tiny_model(name, factor_size=3)
     assert list(plain.state_dict()) == list(same.state_dict())
     for weight, other in zip(plain.parameters(), same.parameters(), strict=True):

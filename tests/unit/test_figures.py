@@ -109,7 +109,7 @@ def line_in(figure: Figure, panel: int, colour: str, points: int) -> np.ndarray:
     return np.asarray(lines[0].get_ydata())
 
 
-def test_bands_reach_from_the_lowest_to_the_highest_training(results: Path, drawn: list[Series]) -> None:
+def test_bands_reach_from_the_lowest_to_the_highest_seed(results: Path, drawn: list[Series]) -> None:
     figure = draw_per_frame(drawn, trained_to=10, counted=(4, 15))
     shaded = [patch.get_extents().get_points()[:, 0] for patch in figure.axes[0].patches]
     to_data = figure.axes[0].transData.inverted()
@@ -127,7 +127,7 @@ def test_bands_reach_from_the_lowest_to_the_highest_training(results: Path, draw
                 assert (heights.min(), heights.max()) == pytest.approx((min(column), max(column)))
 
 
-def test_one_name_a_system_whatever_its_trainings(results: Path, tmp_path: Path) -> None:
+def test_each_model_has_one_name_for_all_its_seeds(results: Path, tmp_path: Path) -> None:
     for what in CHARTS:
         write_report(what, results, DATASET, RUNS, tmp_path / what, demo())
         shown = re.findall(r"<!-- (.*?) -->", (tmp_path / f"{what}.svg").read_text())
@@ -135,7 +135,7 @@ def test_one_name_a_system_whatever_its_trainings(results: Path, tmp_path: Path)
         assert not any(re.search(r"seed \d", text) for text in shown), what
 
 
-def test_each_training_has_a_loss_curve(results: Path, drawn: list[Series]) -> None:
+def test_each_run_has_a_loss_curve(results: Path, drawn: list[Series]) -> None:
     trained = [series for series in drawn if series.runs[0].history is not None]
     losses = draw_loss_curves(trained).axes[0]
     for system in SYSTEMS:
@@ -150,7 +150,7 @@ def test_each_training_has_a_loss_curve(results: Path, drawn: list[Series]) -> N
     assert len([text for text in losses.texts if text.get_text()]) == len(SYSTEMS)
 
 
-def test_figure2_has_one_bubble_a_system_at_the_mean_of_table2(results: Path, tmp_path: Path) -> None:
+def test_figure2_has_one_bubble_per_model_at_the_mean_of_table2(results: Path, tmp_path: Path) -> None:
     write_report("table2", results, DATASET, RUNS, tmp_path / "table2")
     table = pd.read_csv(tmp_path / "table2.csv")
     table = table[table["origin"] == "reproduced"].set_index("method")
@@ -182,7 +182,7 @@ def test_figure2_has_one_bubble_a_system_at_the_mean_of_table2(results: Path, tm
             assert found[0] <= found[1] and found == pytest.approx(list(row[columns].astype(float)), rel=1e-4)
 
 
-def test_names_in_figure2_touch_nothing(results: Path) -> None:
+def test_names_in_figure2_do_not_overlap(results: Path) -> None:
     """Nine systems of similar values, of which no name may cover another's, or a bubble."""
     loaded = load_results(results, DATASET, RUNS)
     published = read_table(PAPER / "table2.csv", ["dataset"])
@@ -206,9 +206,7 @@ def test_names_in_figure2_touch_nothing(results: Path) -> None:
 
 
 @pytest.mark.parametrize("scale", ["demo", "paper"])
-def test_seeds_are_dots_and_the_papers_values_stand_beside_them_at_its_scale(
-    tmp_path: Path, scale: str
-) -> None:
+def test_seeds_are_dots_next_to_the_papers_values_at_its_scale(tmp_path: Path, scale: str) -> None:
     results = make_trainings(tmp_path / scale, scale)
     settings = load_settings(ROOT / f"config/{scale}.yaml")
     trained = series_of(load_results(results, DATASET, RUNS[1:]))
@@ -267,7 +265,7 @@ def test_ranks_and_swaps_are_those_of_a_plain_sort(results: Path, drawn: list[Se
         assert ("the order stays" in title) == (ranks["paper"] == ranks["standard"]) == (not swapped(ranked))
 
 
-def test_a_pair_that_changes_places_is_counted(tmp_path: Path) -> None:
+def test_pairs_that_swap_ranks_are_counted(tmp_path: Path) -> None:
     results = make_trainings(tmp_path / "demo")
     for seed in SEEDS:
         path = results / "runs" / DATASET / f"conv_tt_lstm-seed{seed}" / "per_sequence.csv"
@@ -376,7 +374,7 @@ def luminance_by_hand(colour: str) -> float:
     return total
 
 
-def test_systems_differ_in_grey_in_dash_and_in_marker() -> None:
+def test_models_differ_in_grey_in_dash_and_in_marker() -> None:
     greys = sorted(luminance_by_hand(colour) + 0.05 for colour in COLOURS.values())
     assert min(b / a for a, b in pairwise(greys)) >= 1.2
     main = [luminance_by_hand(COLOURS[system]) + 0.05 for system in SYSTEMS]

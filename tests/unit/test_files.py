@@ -7,7 +7,7 @@ import pytest
 from convttlstm.files import UserError, atomic_path, read_json, write_json
 
 
-def test_an_error_while_writing_leaves_the_earlier_file_and_no_other(tmp_path: Path):
+def test_an_error_while_writing_keeps_the_earlier_file(tmp_path: Path):
     path = tmp_path / "value.json"
     write_json(path, 1)
     with pytest.raises(ZeroDivisionError), atomic_path(path) as temporary:
@@ -16,7 +16,7 @@ def test_an_error_while_writing_leaves_the_earlier_file_and_no_other(tmp_path: P
     assert [(entry.name, entry.read_text()) for entry in tmp_path.iterdir()] == [("value.json", "1\n")]
 
 
-def test_a_full_device_is_one_line_that_says_what_to_do(tmp_path: Path):
+def test_a_full_device_gives_one_line_with_a_remedy(tmp_path: Path):
     """/dev/full answers every write as a full disk does."""
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full, which Linux has")
@@ -30,14 +30,14 @@ def test_a_full_device_is_one_line_that_says_what_to_do(tmp_path: Path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_cannot_be_made(tmp_path: Path):
+def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"file/value\.json: cannot be written"):
         write_json(tmp_path / "file" / "value.json", 1)
 
 
 @pytest.mark.parametrize("content", ["{", ""])
-def test_damaged_json_is_one_line(tmp_path: Path, content: str):
+def test_damaged_and_missing_json_is_refused(tmp_path: Path, content: str):
     (tmp_path / "value.json").write_text(content)
     with pytest.raises(UserError, match="not valid JSON"):
         read_json(tmp_path / "value.json")

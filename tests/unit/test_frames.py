@@ -48,7 +48,7 @@ def frames_of(path: Path, **how: Any) -> np.ndarray:
 
 
 @pytest.mark.parametrize("colour", [False, True])
-def test_pictures_follow_their_numbers(tmp_path: Path, colour: bool) -> None:
+def test_pictures_are_ordered_by_their_numbers(tmp_path: Path, colour: bool) -> None:
     frames = noise(12, SIZE, 0, colour)
     write_pictures(tmp_path / "clip", frames)
     expected = frames.transpose(0, 3, 1, 2) if colour else frames[:, None]
@@ -62,7 +62,7 @@ def test_pictures_of_16_bits_keep_their_brightness(tmp_path: Path) -> None:
     np.testing.assert_allclose(frames_of(tmp_path / "clip")[0, 0], values[0] / 257, atol=0.5)
 
 
-def test_jpeg_is_read_and_grey_from_colour(tmp_path: Path) -> None:
+def test_jpeg_pictures_are_read_in_grey_and_in_colour(tmp_path: Path) -> None:
     flat = np.full((2, SIZE, SIZE, 3), (200, 30, 60), np.uint8)
     write_pictures(tmp_path / "clip", flat, ".JPG")
     grey = 0.299 * 200 + 0.587 * 30 + 0.114 * 60
@@ -221,19 +221,19 @@ def test_frames_keep_the_height_and_width_of_the_settings(tmp_path: Path, kind: 
 
 
 @pytest.mark.parametrize("size", [0, -3, [8], [8, 0], [8, 12, 3], "8", [8.5, 4], True, None, [[8, 8], 8]])
-def test_a_size_that_is_none_is_refused_in_one_line(size: Any) -> None:
+def test_an_invalid_size_is_refused_in_one_line(size: Any) -> None:
     with pytest.raises(ValidationError) as error:
         Videos.model_validate(SETTINGS | {"folder": "x", "size": size})
     (only,) = error.value.errors()
     assert only["loc"] == ("size",) and "neither a number of pixels nor [height, width]" in only["msg"]
 
 
-def test_equal_sides_are_one_size() -> None:
+def test_two_equal_sides_equal_one_number() -> None:
     assert settings(Path("x"), size=[SIZE, SIZE]) == settings(Path("x"))
     assert settings(Path("x"), size=[8, 12]).frame_shape == (8, 12)
 
 
-def test_cropping_is_a_setting_and_has_arrays_of_its_own(tmp_path: Path) -> None:
+def test_cropped_frames_have_arrays_of_their_own(tmp_path: Path) -> None:
     for number, split in enumerate(SPLITS):
         path = tmp_path / f"raw/{split}/x.avi"
         write_video(path, np.concatenate([noise(5, SIZE, number)] * 2, axis=2))
@@ -267,13 +267,13 @@ def spoil(path: Path) -> None:
         (lambda path: (np.save(path, noise(4, SIZE, 0)), spoil(path)), "no array of numbers"),
     ],
 )
-def test_arrays_that_are_none_are_refused_in_one_line(tmp_path: Path, made: Any, said: str) -> None:
+def test_unusable_arrays_are_refused_in_one_line(tmp_path: Path, made: Any, said: str) -> None:
     made(tmp_path / "x.npy")
     with pytest.raises(UserError, match=said):
         frames_of(tmp_path / "x.npy")
 
 
-def test_hdf5_files_that_hold_no_single_array_are_refused_in_one_line(tmp_path: Path) -> None:
+def test_unusable_hdf5_files_are_refused_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "x.h5"
     for names, said in (((), "holds 0 arrays; keep one"), ("ab", r"holds 2 arrays \(a, b\); keep one")):
         with h5py.File(path, "w") as file:
@@ -310,7 +310,7 @@ def test_hdf5_without_its_library_is_refused_in_one_line(
     assert "pip install 'convttlstm[hdf5]'" in said and said.count("\n") == 1
 
 
-def test_pictures_that_are_none_are_refused_in_one_line(tmp_path: Path) -> None:
+def test_unusable_pictures_are_refused_in_one_line(tmp_path: Path) -> None:
     write_pictures(tmp_path / "clip", noise(4, SIZE, 0))
     spoil(tmp_path / "clip/frame3.png")
     with pytest.raises(UserError, match=r"frame3\.png cannot be read"):
@@ -323,7 +323,7 @@ def test_pictures_that_are_none_are_refused_in_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("axes", ["hw", "thwt", "xthw", ""])
-def test_axes_that_are_none_are_refused(tmp_path: Path, axes: str) -> None:
+def test_invalid_axes_are_refused(tmp_path: Path, axes: str) -> None:
     with pytest.raises(ValidationError, match="must be t, h, w"):
         settings(tmp_path, axes=axes)
 

@@ -29,7 +29,7 @@ def values_and_gradients(update, gates: Tensor, cell: Tensor) -> list[Tensor]:
 @pytest.mark.parametrize(
     "dtype, tolerance", [(torch.float64, 1e-10), (torch.float32, 1e-5), (torch.bfloat16, 0.03)]
 )
-def test_equals_the_plain_update(dtype, tolerance, channels_last):
+def test_the_fused_update_equals_the_plain_one(dtype, tolerance, channels_last):
     """The plain one in float64; relative to the largest value. bf16: only inputs and results are rounded."""
     gates, cell = random_state(dtype, channels_last)
     expected = values_and_gradients(lstm_update, gates.double(), cell.double())

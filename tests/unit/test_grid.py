@@ -58,7 +58,7 @@ def test_hours_are_those_of_the_given_speed(paper: Settings) -> None:
     assert evaluating.hours == pytest.approx(5000 / 10_000 * 7.4 / 60 * 2.681 / 8.284 * 39 / 19, rel=1e-3)
 
 
-def test_of_other_configurations_hours_and_storage_follow_the_parameters(paper: Settings) -> None:
+def test_hours_and_storage_are_proportional_to_parameters(paper: Settings) -> None:
     grid = {"system": "conv_tt_lstm", "order": [1], "steps": [1], "rank": [4]}
     found = estimate(only(paper, table=["conv_tt_lstm"], grid=[grid]), "paper", TIMES)
     plain, other = (stage for stage in found.stages if stage.name.startswith("train"))
@@ -99,7 +99,7 @@ def test_estimate_names_its_device_and_what_it_leaves_out(paper: Settings) -> No
 
 
 @pytest.mark.parametrize("content, reason", [(None, "no such file"), ("device,size\nx,64\n", "not a table")])
-def test_times_that_cannot_be_used_are_one_line(tmp_path: Path, paper: Settings, content, reason) -> None:
+def test_unusable_times_are_refused(tmp_path: Path, paper: Settings, content, reason) -> None:
     path = tmp_path / "times.csv"
     if content:
         path.write_text(content)
@@ -121,14 +121,14 @@ def held(tmp_path: Path) -> Iterator[Path]:
     process.communicate()
 
 
-def test_a_run_that_is_being_trained_is_not_forgotten(held: Path) -> None:
+def test_a_run_in_training_cannot_be_archived(held: Path) -> None:
     (held / "config.json").write_text("{}")
     with pytest.raises(UserError, match="a process is training this run; stop it first"):
         archive(held)
     assert held.is_dir()
 
 
-def test_digests_tell_which_stage_a_setting_concerns(paper: Settings) -> None:
+def test_a_setting_changes_only_the_digests_of_its_stages(paper: Settings) -> None:
     """The test horizon is the evaluation's, the learning rate of one system that system's training's."""
     before = digests(paper, "paper")
     content = paper.model_dump(mode="json")
@@ -150,7 +150,7 @@ def test_digests_tell_which_stage_a_setting_concerns(paper: Settings) -> None:
     assert before["evaluate"] == after["evaluate"] and before["data"] == after["data"]
 
 
-def test_status_tells_runs_apart(held: Path, tmp_path: Path, paper: Settings, monkeypatch) -> None:
+def test_status_shows_the_state_of_each_run(held: Path, tmp_path: Path, paper: Settings, monkeypatch) -> None:
     """Trained; not judged; under way with 4 of 500 epochs of an hour; failed, twice; begun; queued."""
     monkeypatch.chdir(tmp_path)
     runs = ["conv_lstm", "conv_tt_lstm", "predrnn_pp", "conv_lstm_ttd", "e3d_lstm", "vpn", "conv_lstm_shi"]
@@ -225,7 +225,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Path, 
     return settings, results, losses
 
 
-def test_the_grid_s_table_holds_every_point_best_first(searched) -> None:
+def test_the_grids_table_holds_every_point_best_first(searched) -> None:
     settings, results, losses = searched
     with (results / f"tables/grid_{DATASET}.csv").open() as file:
         rows = list(csv.DictReader(file))

@@ -113,7 +113,7 @@ def count(**hyper: Any) -> int:
 
 @pytest.mark.parametrize("size, order, rank", [(5, 3, 8), (3, 1, 4), (3, 4, 2)])
 @pytest.mark.parametrize("transition", ["equal", "growing", "reduce", "tube", "raw"])
-def test_parameters_add_up(transition, size, order, rank):
+def test_parameters_equal_the_sum_over_layers(transition, size, order, rank):
     steps = order + 2 if transition == "tube" else order
     layers = (layer_weights(transition, x, h, size, order, steps, rank) for x, h in LAYERS)
     found = count(transition=transition, kernel_size=size, order=order, steps=steps, rank=rank)

@@ -78,7 +78,7 @@ GOOD = {encoded("results/tiny/a.csv"): {"endtime": 1.5, "input_checksums": {}}}
         None,
     ],
 )
-def test_records_that_are_none_are_set_aside_and_write_nothing(
+def test_invalid_records_are_set_aside_and_write_nothing(
     tmp_path: Path, records: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = tmp_path / "inside/project"
@@ -131,7 +131,7 @@ def test_a_lock_of_an_earlier_process_is_taken_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["/dev/null", "/dev/full", "/tmp"])
-def test_a_device_or_folder_is_no_output(path: str) -> None:
+def test_devices_and_folders_are_refused_as_outputs(path: str) -> None:
     before = os.stat(path)
     with pytest.raises(UserError, match="name a file to write to"), atomic_path(Path(path)):
         pass
@@ -202,9 +202,7 @@ def settings_file(folder: Path, text: str) -> Path:
         ("- a\n- b\n", "expected settings"),
     ],
 )
-def test_settings_that_would_be_lost_or_break_figures_are_refused(
-    tmp_path: Path, text: str, says: str
-) -> None:
+def test_duplicate_and_unusable_settings_are_refused(tmp_path: Path, text: str, says: str) -> None:
     path = settings_file(tmp_path, text)
     with pytest.raises(UserError) as error:
         load_settings(path)
@@ -219,19 +217,19 @@ def test_a_merge_key_is_no_duplicate(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("scale", ["../esc/tiny", "a b", "/etc/passwd", "$(touch P)", ".hidden", ""])
-def test_a_scale_is_a_plain_name(scale: str) -> None:
+def test_unsafe_scale_names_are_refused(scale: str) -> None:
     with pytest.raises(UserError, match="a scale's name has letters"):
         settings_of_scale(scale)
 
 
-def test_settings_with_random_faults_load_or_are_one_line(tmp_path: Path) -> None:
+def test_settings_with_random_faults_load_or_are_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "paper.yaml").write_text((ROOT / "config/paper.yaml").read_text())
     faults = [fault for content in islice(mutants(seed=1), 200) if (fault := fault_of(content, tmp_path))]
     assert faults == []
 
 
 @pytest.mark.slow
-def test_damaged_files_of_every_kind_are_read_or_one_line(
+def test_damaged_files_are_read_or_refused_in_one_line(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(project.folder)
@@ -292,7 +290,7 @@ def _description(path: Path) -> None:
         ("splits.csv", b"video,split\na\0b,train\n", lambda path: _read_split_file(path.parent, path)),
     ],
 )
-def test_a_damaged_file_is_one_line(tmp_path: Path, name: str, write: Any, read: Any) -> None:
+def test_a_damaged_file_is_refused_in_one_line(tmp_path: Path, name: str, write: Any, read: Any) -> None:
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)
     write(path) if callable(write) else path.write_bytes(write)
@@ -304,7 +302,7 @@ def test_a_damaged_file_is_one_line(tmp_path: Path, name: str, write: Any, read:
 # Text that is shown
 
 
-def test_a_dollar_in_a_title_is_a_dollar(tmp_path: Path) -> None:
+def test_a_dollar_in_a_title_starts_no_formula(tmp_path: Path) -> None:
     with styled({}):
         figure = Figure((2, 1))
         figure.subplots().set_title(r"$\notacommand$")
@@ -312,7 +310,7 @@ def test_a_dollar_in_a_title_is_a_dollar(tmp_path: Path) -> None:
     assert r"$\notacommand$" in (tmp_path / "figure.svg").read_text()
 
 
-def test_markdown_keeps_no_element_and_no_link_of_a_title() -> None:
+def test_markdown_escapes_elements_and_links_in_titles() -> None:
     title = '<img src=x onerror="alert(1)"> [x](javascript:alert(1))'
     table = Table(title, "note", [("", "Model"), ("", "MSE")], "lr", [Row([title, "1 < 2"], ours=True)])
     text = Document([table], title=title, lead=f"**{title}**").to_markdown()
@@ -320,7 +318,7 @@ def test_markdown_keeps_no_element_and_no_link_of_a_title() -> None:
     assert "1 < 2" in text
 
 
-def test_an_empty_text_has_no_first_letter() -> None:
+def test_an_empty_text_can_be_capitalized() -> None:
     assert capital("") == ""
 
 
@@ -335,13 +333,13 @@ def test_an_empty_text_has_no_first_letter() -> None:
         (["report", "table2"], "report table2 is made"),
     ],
 )
-def test_arguments_that_name_nothing_are_one_line(project: Project, arguments: list[str], says: str) -> None:
+def test_wrong_arguments_are_refused_in_one_line(project: Project, arguments: list[str], says: str) -> None:
     done = project.call(arguments[0], *arguments[1:], "--config", project.config)
     assert done.returncode == 1 and says in done.stderr and done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("option", ["--rung", "--place"])
-def test_a_negative_place_is_a_wrong_argument(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_negative_place_is_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = {"--config": "c", "--dataset": "d", "--data": "d", "--runs": "r", "--role": "r", "-o": "o"}
     places = {"--rung": "0", "--place": "0"} | {option: "-1"}
     with pytest.raises(SystemExit) as stopped:
@@ -351,7 +349,7 @@ def test_a_negative_place_is_a_wrong_argument(option: str, capsys: pytest.Captur
 
 
 @pytest.mark.parametrize(("rung", "place"), [(9, 0), (0, 99), (10**30, 10**30)])
-def test_a_place_that_no_search_has_is_one_line(
+def test_a_place_outside_the_search_is_refused_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], rung: int, place: int
 ) -> None:
     arguments = {"--config": ROOT / "config/paper.yaml", "--dataset": "moving_mnist_2", "--data": tmp_path}
@@ -364,7 +362,7 @@ def test_a_place_that_no_search_has_is_one_line(
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])
-def test_a_report_s_files_lie_where_it_says(tmp_path: Path, elsewhere: bool) -> None:
+def test_a_reports_files_are_written_below_its_folder(tmp_path: Path, elsewhere: bool) -> None:
     """With --output they lie below that folder, and nothing of the scale's own changes."""
     results = make_results(tmp_path / "demo")
     before = {path: path.read_bytes() for path in results.rglob("*") if path.is_file()}
@@ -377,7 +375,7 @@ def test_a_report_s_files_lie_where_it_says(tmp_path: Path, elsewhere: bool) -> 
     assert (after == before) == elsewhere
 
 
-def test_a_fault_of_ours_is_one_line_that_names_a_log(
+def test_an_internal_error_gives_one_line_that_names_a_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -406,7 +404,7 @@ class Short(torch.nn.Module):
 
 
 @pytest.mark.slow
-def test_a_model_of_ones_own_is_refused_before_it_is_trained(project: Project) -> None:
+def test_a_faulty_model_is_refused_before_training(project: Project) -> None:
     project.prepare()
     for name, code, says in (("quitter:Model", QUITTER, "SystemExit(3)"), ("short:Short", SHORT, "returned")):
         file, _, kind = name.partition(":")
@@ -420,7 +418,7 @@ def test_a_model_of_ones_own_is_refused_before_it_is_trained(project: Project) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize("change", ["a missing key", "an unknown key", "another shape", "no dictionary"])
-def test_a_checkpoint_of_another_layout_falls_back_to_the_one_before(project: Project, change: str) -> None:
+def test_a_checkpoint_of_another_layout_falls_back_to_the_previous_one(project: Project, change: str) -> None:
     project.prepare()
     folder = project.run_folder()
     assert project.train(folder).returncode == 0
@@ -451,16 +449,14 @@ def test_a_checkpoint_of_another_layout_falls_back_to_the_one_before(project: Pr
         (["scales=tiny"], "--config scales: unknown"),
     ],
 )
-def test_a_configuration_runs_no_command_and_is_not_ignored(
-    project: Project, options: list[str], says: str
-) -> None:
+def test_unsafe_and_unknown_configuration_is_refused(project: Project, options: list[str], says: str) -> None:
     done = project.run("snakemake", "-n", "--config", *options)
     assert done.returncode != 0 and says in done.stdout
     assert "Traceback" not in done.stdout and not (project.folder / "pwned").exists()
 
 
 @pytest.mark.slow
-def test_a_model_s_path_is_no_command(project: Project) -> None:
+def test_a_models_path_is_not_run_as_a_command(project: Project) -> None:
     folder = project.folder / "my models; touch pwned"
     folder.mkdir()
     (folder / "x.py").write_text(SHORT.replace("frames[:, :2]", "frames[:, 1:]"))

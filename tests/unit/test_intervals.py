@@ -23,7 +23,7 @@ def each(count: int) -> np.ndarray:
     return np.arange(count)
 
 
-def test_one_seed_of_single_sequences_is_students_interval() -> None:
+def test_the_interval_of_one_seed_is_students() -> None:
     values = np.random.default_rng(0).exponential(2.0, size=30)
     expected = stats.t.interval(0.95, 29, values.mean(), stats.sem(values))
     assert mean(values[None], each(30)).interval == pytest.approx(expected)
@@ -74,7 +74,7 @@ def test_the_variance_is_that_of_a_two_level_cluster_bootstrap(seeds: int) -> No
     assert seeds > 1 or (high - low) / 2 / 1.96 < 0.6 * error
 
 
-def test_one_group_says_nothing_of_others() -> None:
+def test_one_group_has_no_interval() -> None:
     found = mean(np.array([[1.0, 2.0, 3.0]]), ["a", "a", "a"])
     assert found.value == 2.0 and all(map(math.isnan, found.interval))
     assert found.as_json() == {"mean": 2.0, "low": None, "high": None}
@@ -86,7 +86,7 @@ def test_values_without_a_mean_are_refused(values: np.ndarray) -> None:
         mean(values, each(values.shape[1]))
 
 
-def test_other_sequences_are_no_pairs() -> None:
+def test_unequal_numbers_of_sequences_are_refused() -> None:
     with pytest.raises(ValueError, match="3 sequences, but groups of 4"):
         difference(np.zeros((1, 4)), np.zeros((1, 3)), each(4))
 
@@ -110,7 +110,7 @@ def test_newcombes_paired_interval_is_the_published_one() -> None:
     assert found.interval == pytest.approx((0.0569, 0.3404), abs=5e-5)
 
 
-def test_seeds_that_differ_widen_a_share() -> None:
+def test_differing_seeds_widen_the_interval_of_a_share() -> None:
     random = np.random.default_rng(4)
     chances = np.array([0.2, 0.4, 0.6])[:, None]
     apart = (random.random((3, 200)) < chances).astype(float)
@@ -119,7 +119,7 @@ def test_seeds_that_differ_widen_a_share() -> None:
     assert widths[0] > 4 * widths[1]
 
 
-def test_independent_estimates_add_their_squares() -> None:
+def test_squared_errors_of_independent_estimates_add_up() -> None:
     first, second = Estimate(10, lambda tail: (7, 13)), Estimate(4, lambda tail: (0, 8))
     found = independent_difference(first, second)
     assert (found.value, *found.interval) == (6, 1, 11)  # 3, 4 and 5 are a right-angled triangle
@@ -137,13 +137,13 @@ def test_a_gap_is_the_difference_of_two_differences() -> None:
         gap_difference(worse, (test, training), (each(80), each(80)))
 
 
-def test_units_and_directions() -> None:
+def test_estimates_can_be_scaled_and_shifted() -> None:
     found = Estimate(2.0, lambda tail: (1.0, 4.0))
     assert found.times(-1_000).interval == (-4_000, -1_000)
     assert found.less(1.5).interval == (-0.5, 2.5) and found.less(1.5).value == 0.5
 
 
-def test_holms_procedure_is_that_of_its_definition() -> None:
+def test_holms_procedure_follows_its_definition() -> None:
     """p-values sorted, compared with tail / m, tail / (m - 1), ..., up to the first that is greater."""
     random = np.random.default_rng(6)
     for _ in range(200):

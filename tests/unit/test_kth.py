@@ -69,7 +69,7 @@ def decoded(archives: Path, name: str) -> np.ndarray:
         ("test", 40, {17}, 50),
     ],
 )
-def test_windows_are_those_of_the_split_s_persons(archives, data, split, horizon, persons, stride):
+def test_windows_are_those_of_the_splits_persons(archives, data, split, horizon, persons, stride):
     source = open_clips(settings(evaluation_size=None), data, split, horizon)
     assert set(source.labels["person"]) == persons and set(source.labels["action"]) == set(ACTIONS)
     length, expected = 10 + (horizon or 10), []
@@ -145,14 +145,14 @@ FIRST = "person01_boxing_d1_uncomp.avi"
         ({FIRST: "person01_boxing_d2_uncomp.avi"}, "1 of 8 videos are missing: person01_boxing_d1; "),
     ],
 )
-def test_archives_that_are_not_kths_are_one_line(raw, rename, said):
+def test_archives_that_are_not_kths_are_refused_in_one_line(raw, rename, said):
     edit(raw / "boxing.zip", rename)
     with pytest.raises(UserError, match=said) as caught:
         kth_sources(settings(), raw)
     assert "\n" not in str(caught.value)
 
 
-def test_other_faults_are_one_line(raw, tmp_path):
+def test_missing_and_damaged_files_are_refused(raw, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"empty: neither KTH's archives \(boxing\.zip, walking\.zip\)"):
         kth_sources(settings(), tmp_path / "empty")
@@ -215,7 +215,7 @@ def test_no_person_is_in_two_splits():
         settings(train_persons=[1, 17])
 
 
-def test_archives_on_record_are_compared_and_others_recorded(tmp_path):
+def test_known_archives_are_compared_and_new_ones_recorded(tmp_path):
     lock, path = tmp_path / "lock.json", tmp_path / "boxing.zip"
     path.write_bytes(b"abc")
     sha1 = "a9993e364706816aba3e25717850c26c9cd0d89d"  # of "abc", from FIPS 180
@@ -236,7 +236,7 @@ def test_archives_on_record_are_compared_and_others_recorded(tmp_path):
         verify(path, "kth/boxing.zip", lock)
 
 
-def test_files_put_there_by_hand_are_taken(tmp_path, monkeypatch):
+def test_files_placed_by_hand_are_used(tmp_path, monkeypatch):
     """Archives, or extracted videos in their place; nothing is downloaded."""
 
     def refuse(*arguments):
@@ -254,7 +254,7 @@ def test_files_put_there_by_hand_are_taken(tmp_path, monkeypatch):
     assert receipt["walking.zip"] == sha256_of(tmp_path / "walking.zip")
 
 
-def test_the_demo_s_stand_in_is_called_synthetic_everywhere(monkeypatch):
+def test_the_demos_stand_in_is_called_synthetic(monkeypatch):
     monkeypatch.chdir(ROOT)
     dataset = settings_of_scale("demo").datasets["kth"]
     assert "synthetic" in dataset.title and "synthetic" in dataset.stand_in

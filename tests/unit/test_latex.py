@@ -53,7 +53,7 @@ def assert_fits(folder: Path, text: str, tables: int) -> None:
 
 
 @pytest.mark.parametrize("lpips", [True, False])
-def test_table2_of_single_and_repeated_trainings(
+def test_table2_with_one_and_several_seeds_fits_the_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lpips: bool
 ) -> None:
     for seed in (1, 2):
@@ -65,7 +65,7 @@ def test_table2_of_single_and_repeated_trainings(
     assert_fits(tmp_path, (tmp_path / "table2.tex").read_text(), tables=4)
 
 
-def test_table4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_table4_fits_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load_settings(ROOT / "config/demo.yaml")
     own = settings.experiments[DATASET].ablations[:2]
     systems = list(dict.fromkeys(row.system for row in own))
@@ -79,7 +79,7 @@ def test_table4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert_fits(tmp_path, (tmp_path / "table4.tex").read_text(), tables=1)
 
 
-def test_recognition_complexity_and_grid(tmp_path: Path) -> None:
+def test_recognition_complexity_and_grid_tables_fit_the_page(tmp_path: Path) -> None:
     """From a demo's own figures, whose tables are the widest, and from a search of one point."""
     scale = Scale.load(ROOT / "config/demo.yaml", DEMO.parent)
     scale = replace(scale, benchmarks=ROOT / "benchmarks/results")
@@ -94,7 +94,7 @@ def test_recognition_complexity_and_grid(tmp_path: Path) -> None:
     assert_fits(tmp_path, text, len(tables))
 
 
-def test_what_latex_could_misread(tmp_path: Path) -> None:
+def test_special_characters_are_escaped(tmp_path: Path) -> None:
     marks = r"""& % $ # _ { } ~ ^ < > | \ " ' [I] *, → ↓ ↑ ± ≤ ≥ ≈ — … − × – é ü"""  # noqa: RUF001
     header = [("", "[a]"), ("a, b → c", "* of b"), ("a, b → c", "c")]
     rows = [Row(["[27, 28]", "*", "1.0 [0.9, 1.1]"], ours=False), Row(["*", marks, marks], ours=True)]

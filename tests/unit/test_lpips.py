@@ -78,7 +78,7 @@ def reference(weights: dict, heads: dict, x: torch.Tensor, y: torch.Tensor) -> t
 
 
 @pytest.mark.parametrize("size", [(32, 32), (64, 64), (40, 57)], ids=str)
-def test_equals_an_independent_computation(
+def test_lpips_equals_an_independent_computation(
     lpips: Lpips, alexnet_weights: Path, size: tuple[int, int]
 ) -> None:
     import lpips as package
@@ -112,7 +112,7 @@ def test_small_frames_are_enlarged_as_pillow_does(lpips: Lpips, alexnet_weights:
         torch.testing.assert_close(distance, expected[name], rtol=1e-4, atol=1e-6)
 
 
-def test_invariants(lpips: Lpips) -> None:
+def test_lpips_is_symmetric_and_grows_with_the_difference(lpips: Lpips) -> None:
     x, y = torch.rand(2, 2, 3, 1, 32, 32, generator=torch.Generator().manual_seed(1))
     forward, backward, same = lpips(x, y), lpips(y, x), lpips(x, x)
     closer = lpips(x, 0.9 * x + 0.1 * y)
@@ -138,14 +138,14 @@ def test_published_distances_of_the_authors_example_images(lpips: Lpips, name: s
     assert lpips(*frames)["lpips_standard"].item() == pytest.approx(published, abs=5e-4)
 
 
-def test_refuses_frames_too_small_for_the_network(lpips: Lpips) -> None:
+def test_frames_too_small_for_the_network_are_refused(lpips: Lpips) -> None:
     smallest = torch.rand(1, 1, LPIPS_SIZE, LPIPS_SIZE)
     assert lpips(smallest, 1 - smallest)["lpips_paper"] > 0
     with pytest.raises(UserError, match="30x40"):
         lpips(torch.zeros(1, 1, 30, 40), torch.zeros(1, 1, 30, 40))
 
 
-def test_says_what_is_wrong_with_the_weights(tmp_path: Path) -> None:
+def test_unusable_weights_are_refused_with_the_reason(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     with pytest.raises(UserError, match="no such file"):
         Lpips(path)
@@ -194,7 +194,7 @@ def test_fetching_gives_the_same_file_every_time(tmp_path: Path, alexnet_weights
     assert sha256_of(tmp_path / "alexnet.safetensors") == sha256_of(alexnet_weights)
 
 
-def test_arrays_are_read_whatever_numpy_wrote_them() -> None:
+def test_arrays_of_old_and_new_numpy_are_read() -> None:
     nested = {"AlexNet_0": {"Conv_0": {"kernel": np.arange(6, dtype=np.float32).reshape(2, 3)}}}
     content = pickle.dumps(nested, protocol=3)
     assert b"numpy._core.multiarray" in content
@@ -235,7 +235,9 @@ def test_a_damaged_archive_is_refused(tmp_path: Path, damage: str) -> None:
     assert not (tmp_path / "alexnet.safetensors").exists()
 
 
-def test_an_unreachable_index_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_index_is_reported_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "nowhere"))
     with pytest.raises(UserError, match=r"evaluation\.lpips: false") as caught:

@@ -51,12 +51,12 @@ def test_a_cuda_device_is_chosen_unless_the_cpu_is_asked_for(monkeypatch: pytest
         (OSError(errno.EIO, "Input/output error", "x"), ""),
     ],
 )
-def test_what_users_can_mend_is_said(error: BaseException, says: str) -> None:
+def test_errors_that_users_can_fix_say_how(error: BaseException, says: str) -> None:
     assert says in remedy(error) and bool(says) == bool(remedy(error))
 
 
 @pytest.mark.slow
-def test_a_model_that_needs_more_memory_than_there_is_gives_one_line(project: Project) -> None:
+def test_a_lack_of_memory_is_reported_in_one_line(project: Project) -> None:
     project.prepare()
     (project.folder / "x.py").write_text(HUNGRY)
     arguments = project.run_arguments(project.run_folder("hungry-seed0"), "hungry-seed0")
@@ -66,7 +66,7 @@ def test_a_model_that_needs_more_memory_than_there_is_gives_one_line(project: Pr
 
 
 @pytest.mark.slow
-def test_a_job_of_several_tasks_around_a_run_is_none_of_its_business(
+def test_a_run_ignores_the_tasks_of_a_surrounding_job(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.prepare()
@@ -76,7 +76,7 @@ def test_a_job_of_several_tasks_around_a_run_is_none_of_its_business(
     assert (project.run_folder() / "best.safetensors").is_file()
 
 
-def test_a_flipped_bit_is_noticed_once_and_whole_arrays_are_read_once(
+def test_arrays_are_verified_once_and_again_after_changes(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.prepare()
@@ -100,7 +100,7 @@ def test_a_flipped_bit_is_noticed_once_and_whole_arrays_are_read_once(
         Clips(project.data, "train")
 
 
-def test_a_folder_that_cannot_be_written_is_read_all_the_same(project: Project) -> None:
+def test_data_are_read_where_no_record_can_be_written(project: Project) -> None:
     project.prepare()
     (project.data / ".train.npy.verified").mkdir()
     assert len(Clips(Path(project.data), "train")) == 24

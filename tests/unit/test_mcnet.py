@@ -59,7 +59,7 @@ def test_layers_have_the_published_widths(part):
     assert found == [(inputs, outputs, size, size) for inputs, outputs, size in PUBLISHED[part]]
 
 
-def test_nothing_but_those_layers_has_weights():
+def test_only_the_published_layers_have_weights():
     with torch.device("meta"):
         model = Mcnet()
     layers = [layer for part in PUBLISHED.values() for layer in part]
@@ -190,7 +190,7 @@ def test_first_predictions_are_dark_but_not_saturated():
     assert 0.02 < predictions.min() < 0.0474 < predictions.max() < 0.2  # (tanh(-1.5) + 1) / 2
 
 
-def test_motion_is_in_the_differences_alone():
+def test_the_motion_path_sees_only_differences():
     """Brighter frames that move alike look alike to the motion path, though not to the content path."""
     model, frames = small_model(), random_frames(time=3) / 2
     motion, content = record(model.motion_lstm), record(model.content)
@@ -202,7 +202,7 @@ def test_motion_is_in_the_differences_alone():
     torch.testing.assert_close(content[1], content[0] + 1)  # 0.5 in [0, 1] is 1 in [-1, 1]
 
 
-def test_content_is_in_the_last_frame_alone():
+def test_the_content_path_sees_only_the_last_frame():
     model, frames = small_model(), random_frames().requires_grad_()
     content, motion = record(model.content), record(model.motion_lstm)
     model(frames, 4, 1)

@@ -142,7 +142,7 @@ def test_every_parameter_gets_a_finite_gradient(name):
 
 
 @pytest.mark.parametrize("name", list_models())
-def test_sequences_of_a_batch_do_not_meet(name):
+def test_sequences_of_a_batch_are_independent(name):
     model, frames = tiny_model(name), random_frames(batch=3)
     together = model(frames, 3, 3)
     alone = torch.cat([model(frames[i : i + 1], 3, 3) for i in range(3)])
@@ -211,7 +211,7 @@ def test_checkpointing_changes_nothing_but_memory(name, choice, most):
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_weights_survive_a_file(name, tmp_path):
+def test_weights_are_saved_and_loaded_exactly(name, tmp_path):
     model, frames = tiny_model(name), random_frames()
     weights = {key: value.contiguous() for key, value in model.state_dict().items()}
     save_file(weights, tmp_path / "weights.safetensors")
@@ -279,7 +279,7 @@ class Outputs(nn.Module):
         return outputs(self.model, frames, 3, 3, MIXED[:1])
 
 
-def test_skips_join_the_first_block_to_the_fourth_and_the_second_to_the_output():
+def test_skips_lead_from_block_1_to_4_and_from_2_to_the_output():
     """Cutting a skip's weights leaves the output unmoved by a change that only travels through it."""
     model = tiny_model("conv_lstm")
     stack = model.stack
@@ -301,7 +301,7 @@ def test_naive_predictions():
     assert create_model("black")(frames, 3, 2).abs().sum() == 0
 
 
-def test_orders_are_counted_as_the_catalogue_counts_its_systems(
+def test_orders_are_counted_like_the_catalogues_models(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("convttlstm.evaluation.complexity.ORDERS", [3])

@@ -73,7 +73,9 @@ def retell(dataset: MovingMnist, split: str, digits: np.ndarray, index: int) -> 
         {"digit_size": 7, "size": 9, "digits_per_frame": 3, "step": 0.99, "seed": 5},
     ],
 )
-def test_same_bytes_as_the_retelling(changes: dict[str, object], split: str, digits: np.ndarray) -> None:
+def test_bytes_equal_a_slow_reimplementation(
+    changes: dict[str, object], split: str, digits: np.ndarray
+) -> None:
     dataset, indices = settings(**changes), [0, 3, 10**6]
     found = generate(dataset, split, digits, np.array(indices))
     assert found.dtype == np.uint8
@@ -81,7 +83,7 @@ def test_same_bytes_as_the_retelling(changes: dict[str, object], split: str, dig
         assert sequence.tobytes() == retell(dataset, split, digits, index).tobytes()
 
 
-def test_order_and_company_do_not_matter(digits: np.ndarray) -> None:
+def test_a_sequence_does_not_depend_on_the_others(digits: np.ndarray) -> None:
     dataset = settings()
     everything = generate(dataset, "train", digits, np.arange(9))
     order = np.array([7, 0, 7, 3])

@@ -19,14 +19,14 @@ def test_all_results_in_git_are_described() -> None:
     assert files and undescribed(files) == []
 
 
-def test_reports_and_lines_correspond() -> None:
+def test_every_report_has_a_line_and_every_line_a_report() -> None:
     reports = [report for report in find_reports().values() if report.folder]
     stems = {f"results/<scale>/{report.stem('<dataset>')}" for report in reports}
     lines = {path.removesuffix(".*") for path in described() if path.endswith(".*")}
     assert lines == stems
 
 
-def test_each_line_is_of_a_file_that_the_source_names() -> None:
+def test_the_source_names_each_listed_file() -> None:
     sources = [
         *ROOT.glob("lib/**/*.py"),
         *ROOT.glob("workflow/**/*.smk"),

@@ -162,7 +162,7 @@ def sensitivity(output: Tensor, source: Tensor) -> float:
     return 0.0 if gradient is None else gradient.abs().max().item()
 
 
-def test_the_first_layer_takes_the_top_layers_memory_of_the_step_before():
+def test_the_first_layer_gets_the_top_layers_previous_memory():
     model = random_model()
     layers, memory, z = state_after(model, 2)
     memory = memory.requires_grad_()
@@ -174,7 +174,7 @@ def test_the_first_layer_takes_the_top_layers_memory_of_the_step_before():
     assert sensitivity(new_memory, memory) > 0
 
 
-def test_memory_climbs_through_the_layers_even_if_hidden_states_do_not():
+def test_memory_reaches_the_top_layer_without_hidden_states():
     """With all inputs X from below cut off, the first layer's M still reaches the top."""
     model = random_model()
     for cell in model.cells[1:]:
@@ -186,7 +186,7 @@ def test_memory_climbs_through_the_layers_even_if_hidden_states_do_not():
     assert sensitivity(new[1][1], x) == 0
 
 
-def test_the_second_layer_sees_the_first_ones_hidden_state_through_the_highway_alone():
+def test_the_first_hidden_state_reaches_layer_2_only_by_the_highway():
     """A closed switch, S = 0, keeps Z: C of layer 2, which sees X and not M, then ignores the frame."""
     model = random_model()
     layers, memory, z = state_after(model, 2)
@@ -208,7 +208,7 @@ def close(highway: GradientHighway) -> None:
     highway.from_input[1].bias.data[switches] = -60
 
 
-def test_a_closed_highway_carries_gradients_through_any_number_of_steps():
+def test_a_closed_highway_keeps_gradients_over_many_steps():
     torch.manual_seed(0)
     highway = GradientHighway(3, 3).double()
     start = torch.randn(1, 3, 4, 4, dtype=torch.float64, requires_grad=True)
@@ -225,7 +225,7 @@ def test_a_closed_highway_carries_gradients_through_any_number_of_steps():
     torch.testing.assert_close(gradients[1], torch.ones_like(start))
 
 
-def test_gradients_are_those_of_the_function():
+def test_gradients_are_those_of_finite_differences():
     model = random_model(channels=(1, 2), patch_size=1)
     names = [name for name, _ in model.named_parameters()]
     mask = torch.tensor([[False]])

@@ -44,9 +44,7 @@ def prepared(digits: np.ndarray, tmp_path: Path) -> Path:
     return tmp_path / "bounce"
 
 
-def test_test_sequences_can_be_taken_from_a_file_and_train_nothing_anew(
-    digits: np.ndarray, tmp_path: Path
-) -> None:
+def test_test_sequences_from_a_file_leave_training_data_unchanged(digits: np.ndarray, tmp_path: Path) -> None:
     """As the public one: time comes first."""
     sequences = np.random.default_rng(0).integers(256, size=(CHUNK + 3, 20, 32, 32), dtype=np.uint8)
     path = tmp_path / "mnist_test_seq.npy"
@@ -65,7 +63,7 @@ def test_test_sequences_can_be_taken_from_a_file_and_train_nothing_anew(
         prepare("bounce", other, digits, tmp_path / "other", tmp_path / "checksums.json")
 
 
-def test_a_setting_that_is_null_leaves_what_was_prepared_before_there_was_it_valid() -> None:
+def test_an_unset_test_file_is_left_out_of_the_settings() -> None:
     assert "test_file" not in DATASET.model_dump(mode="json") and "test_file" not in DATASET.model_dump_json()
 
 
@@ -132,18 +130,18 @@ def test_other_bytes_than_recorded_are_refused(prepared: Path, digits: np.ndarra
         {"train": {"sequences": 57, "frames": 21}},
     ],
 )
-def test_whatever_changes_the_frames_changes_the_key(change: dict[str, Any]) -> None:
+def test_settings_that_change_frames_change_the_key(change: dict[str, Any]) -> None:
     changed = MovingMnist.model_validate(DATASET.model_dump() | change)
     assert checksum_key("a", changed, "train") != checksum_key("a", DATASET, "train")
 
 
 @pytest.mark.parametrize("change", [{"title": "Other"}, {"context": 5}, {"test_horizons": [7]}])
-def test_what_leaves_the_frames_alone_leaves_the_key(change: dict[str, Any]) -> None:
+def test_settings_that_keep_frames_keep_the_key(change: dict[str, Any]) -> None:
     changed = MovingMnist.model_validate(DATASET.model_dump() | change)
     assert checksum_key("a", changed, "train") == checksum_key("a", DATASET, "train")
 
 
-def test_the_demo_s_checksums_are_committed_and_right(
+def test_the_demos_checksums_are_committed_and_correct(
     digits: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     record = ROOT / "data" / "checksums.json"
@@ -154,7 +152,7 @@ def test_the_demo_s_checksums_are_committed_and_right(
     assert capsys.readouterr().out.count("as recorded") == 3
 
 
-def test_checksums_of_the_paper_s_sizes_are_committed() -> None:
+def test_checksums_of_the_papers_sizes_are_committed() -> None:
     record = json.loads((ROOT / "data" / "checksums.json").read_text())
     dataset = MovingMnist.model_validate({"digits": "embedded"})
     assert {checksum_key("moving_mnist_2", dataset, split) for split in SPLITS} <= set(record)
@@ -209,7 +207,7 @@ def test_unusable_folders_are_refused(prepared: Path) -> None:
         Clips(prepared, "test")
 
 
-def test_importing_the_room_is_light() -> None:
+def test_importing_the_data_package_loads_no_heavy_library() -> None:
     program = (
         "import sys, convttlstm.data, convttlstm.data.prepare, convttlstm.data.digits\n"
         "print({'torch', 'lpips', 'matplotlib', 'pandas'} & set(sys.modules))"

@@ -41,7 +41,7 @@ def locked() -> dict[str, str]:
     return dict([*pins, *torch])
 
 
-def test_the_versions_that_make_installs_lie_in_the_ranges_of_the_package():
+def test_locked_versions_are_within_the_packages_ranges():
     versions = locked()
     for requirement in [*NEEDED, *brought_by("all")]:
         (bound,) = requirement.specifier
@@ -52,7 +52,7 @@ def test_the_models_need_three_libraries():
     assert [requirement.name for requirement in NEEDED] == ["numpy", "safetensors", "torch"]
 
 
-def test_the_version_is_the_same_wherever_it_stands():
+def test_the_version_is_the_same_in_all_files():
     changes = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.M)
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"]
     assert changes and changes[1] == cited == PROJECT["version"]
@@ -65,7 +65,7 @@ def test_the_lock_names_no_host_and_hashes_everything():
     assert all("--hash=sha256:" in entry for entry in entries if "==" in entry)
 
 
-def test_rules_get_what_their_commands_need_in_the_locked_versions_and_no_more():
+def test_the_rules_environment_pins_only_the_needed_libraries():
     environment = yaml.safe_load((ROOT / "workflow/envs/convttlstm.yml").read_text())
     pip = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
     versions = locked()
@@ -73,7 +73,7 @@ def test_rules_get_what_their_commands_need_in_the_locked_versions_and_no_more()
     assert pip == sorted(f"{name}=={versions[name]}" for name in names)
 
 
-def test_what_to_install_is_known_of_every_library_that_the_package_imports():
+def test_every_imported_library_has_an_installation_hint():
     """By the group whose installation brings it; other names than a distribution's are few."""
     spelled = {"PIL": "pillow", "yaml": "pyyaml", "lightning_fabric": "lightning-fabric"}
     with_another, by_their_names = {"pydantic_core", "markupsafe"}, {"lpips", "torchvision"}
@@ -86,7 +86,7 @@ def test_what_to_install_is_known_of_every_library_that_the_package_imports():
     assert imported - set(sys.stdlib_module_names) - own == known - by_their_names
 
 
-def test_before_a_commit_runs_what_make_lint_runs():
+def test_pre_commit_runs_the_commands_of_make_lint():
     recipe = re.search(r"^lint:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.M)
     assert recipe
     linted = [re.sub(r"^\t@\$\((?:BIN\)/|ACTIVE\) )", "", line) for line in recipe[1].splitlines()]
@@ -97,7 +97,7 @@ def test_before_a_commit_runs_what_make_lint_runs():
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("pre-commit"), reason="pre-commit is not installed")
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no git checkout")
-def test_every_file_passes_what_runs_before_a_commit():
+def test_every_file_passes_pre_commit():
     done = subprocess.run(["pre-commit", "run", "--all-files"], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout.count("Passed")) == (0, 5), done.stdout + done.stderr
 
@@ -116,7 +116,7 @@ def test_every_file_passes_what_runs_before_a_commit():
         ("convttlstm.training.loop", ["snakemake", "lpips", "matplotlib", "torchvision"]),
     ],
 )
-def test_rooms_do_not_pull_in_what_they_do_not_need(module, forbidden):
+def test_packages_do_not_import_unneeded_libraries(module, forbidden):
     code = f"import sys, {module}; print([m for m in {forbidden} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -160,7 +160,7 @@ def module_file(name: str) -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
-def test_rooms_import_only_from_rooms_below_them():
+def test_packages_import_only_from_packages_below_them():
     upward = []
     for path in (ROOT / "lib/convttlstm").rglob("*.py"):
         room = path.relative_to(ROOT / "lib/convttlstm").parts[0].removesuffix(".py")
@@ -172,7 +172,7 @@ def test_rooms_import_only_from_rooms_below_them():
     assert upward == []
 
 
-def test_no_module_imports_itself_by_way_of_others():
+def test_imports_are_not_circular():
     graph = {}
     for path in (ROOT / "lib/convttlstm").rglob("*.py"):
         graph[path] = {module_file(name) for name in imports_of(path)} - {None, path}
@@ -189,6 +189,6 @@ def test_no_module_imports_itself_by_way_of_others():
         visit(path, ())
 
 
-def test_no_file_is_longer_than_a_few_screens():
+def test_only_vpn_is_longer_than_350_lines():
     lengths = {path: len(path.read_text().splitlines()) for path in (ROOT / "lib").rglob("*.py")}
     assert {path.name: length for path, length in lengths.items() if length > 350} == {"vpn.py": 353}

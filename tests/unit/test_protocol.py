@@ -108,7 +108,7 @@ def brute_force() -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("reconstructs", [False, True])
-def test_agrees_with_brute_force(tmp_path: Path, reconstructs: bool) -> None:
+def test_metrics_equal_brute_force(tmp_path: Path, reconstructs: bool) -> None:
     result = judge(tmp_path, model=Drift(reconstructs))
     expected = brute_force()
     per_frame, per_sequence = (columns(tmp_path / f"per_{what}.csv") for what in ("frame", "sequence"))
@@ -126,7 +126,7 @@ def test_agrees_with_brute_force(tmp_path: Path, reconstructs: bool) -> None:
             assert figure["mean"] == pytest.approx(means.mean(), rel=1e-5, abs=1e-6)
 
 
-def test_frames_before_the_first_that_counts_are_in_no_mean(tmp_path: Path) -> None:
+def test_means_leave_out_frames_before_first_frame(tmp_path: Path) -> None:
     run = settings(evaluation=Evaluation(batch_size=3, first_frame=2))
     sets, training = [EvaluationSet(HORIZONS, Bytes())], EvaluationSet([min(HORIZONS)], Bytes())
     result = evaluate(run, Drift(), sets, tmp_path, None, "cpu", PROVENANCE, training)
@@ -141,7 +141,7 @@ def test_frames_before_the_first_that_counts_are_in_no_mean(tmp_path: Path) -> N
     assert len(columns(tmp_path / "per_frame.csv")["frame"]) == max(HORIZONS)
 
 
-def test_all_files_tell_the_same(tmp_path: Path) -> None:
+def test_all_files_agree(tmp_path: Path) -> None:
     result = judge(tmp_path)
     assert json.loads((tmp_path / "metrics.json").read_text()) == result
     assert list(result["horizons"]) == ["2", "5"]
@@ -159,7 +159,7 @@ def test_all_files_tell_the_same(tmp_path: Path) -> None:
             assert (figure["low"], figure["high"]) == pytest.approx(expected, rel=1e-6)
 
 
-def test_training_sequences_are_evaluated_as_test_sequences_are(tmp_path: Path) -> None:
+def test_training_sequences_are_evaluated_like_test_sequences(tmp_path: Path) -> None:
     """As many as there are test sequences, evenly spread; here they are the same ones."""
     sets = [EvaluationSet(HORIZONS, Bytes())]
     training = EvaluationSet([min(HORIZONS)], Bytes())

@@ -72,7 +72,7 @@ def test_gradient_difference_pixel_by_pixel():
     assert found.item() == pytest.approx(expected, rel=1e-12)
 
 
-def test_the_squared_error_is_of_frames_from_minus_one_to_one():
+def test_the_squared_error_is_of_pixels_from_minus_one_to_one():
     true = torch.rand(2, 3, 1, 4, 5, generator=torch.Generator().manual_seed(0))
     brighter = true + 0.1  # the same gradients
     assert image_loss(brighter, true).item() == pytest.approx(0.2**2, rel=1e-4)
@@ -89,7 +89,7 @@ def test_the_discriminators_layers():
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (16, 24), (40, 40), (64, 33)])
-def test_the_discriminator_takes_the_size_it_was_made_for(shape):
+def test_the_discriminator_takes_frames_of_its_size(shape):
     logits = Discriminator(6, shape, channels=2)(torch.rand(3, 2, 3, *shape))
     assert logits.shape == (3, 1)
     assert logits.isfinite().all()
@@ -107,7 +107,7 @@ class Outputs(nn.Module):
 
 
 @pytest.mark.parametrize("one_step_outputs", [0, 2])
-def test_only_the_predictions_are_judged(one_step_outputs):
+def test_only_predictions_enter_the_losses(one_step_outputs):
     """One-step outputs before them change nothing, nor do frames after the horizon."""
     frames = random_batch().frames
     predicted = torch.rand(3, 2, 1, 16, 16, generator=torch.Generator().manual_seed(9))
@@ -127,7 +127,7 @@ def test_only_the_predictions_are_judged(one_step_outputs):
     assert (gradient[:, -2:] != 0).any() and (gradient[:, :-2] == 0).all()
 
 
-def test_each_half_step_changes_its_own_network_alone():
+def test_each_half_step_changes_only_its_own_network():
     recipe = make_recipe()
     given, true = random_batch().frames[:, :3], random_batch().frames[:, 3:5]
     predicted = recipe.model(random_batch().frames, 3, 2)
@@ -184,7 +184,7 @@ def test_the_adversarial_gradient_is_proportional_to_its_weight():
     torch.testing.assert_close(two, 2 * one, rtol=1e-3, atol=1e-5)
 
 
-def test_both_optimizers_take_the_runs_numbers():
+def test_both_optimizers_use_the_runs_learning_rate():
     recipe = make_recipe(make_run(learning_rate=3e-4))
     for optimizer in (recipe.optimizer, recipe.discriminator_optimizer):
         (group,) = optimizer.param_groups
@@ -199,7 +199,7 @@ def test_gradients_are_clipped_if_asked():
         assert norm.item() == pytest.approx(1e-3, rel=1e-3)
 
 
-def test_fresh_discriminators_come_from_the_seed():
+def test_the_seed_decides_the_discriminators_first_weights():
     first, again, other = (weights(make_recipe(seed=seed).discriminator) for seed in (0, 0, 1))
     torch.testing.assert_close(first, again, rtol=0, atol=0)
     assert (first[0] != other[0]).any()
@@ -209,7 +209,7 @@ def go_on(recipe: AdversarialRecipe, steps: range) -> list[float]:
     return [recipe.step(random_batch(seed)).item() for seed in steps]
 
 
-def test_a_run_goes_on_from_its_state_bit_for_bit(tmp_path):
+def test_a_run_resumes_bit_for_bit(tmp_path):
     whole = make_recipe()
     go_on(whole, range(3))
     torch.save({"model": whole.model.state_dict(), "recipe": whole.state_dict()}, tmp_path / "last.ckpt")
@@ -225,7 +225,7 @@ def test_a_run_goes_on_from_its_state_bit_for_bit(tmp_path):
     assert resumed.report() == whole.report()
 
 
-def test_the_discriminators_mean_loss_is_the_epochs():
+def test_the_discriminators_loss_is_the_mean_of_the_epoch():
     recipe = make_recipe()
     given, true = random_batch().frames[:, :3], random_batch().frames[:, 3:5]
     losses = []

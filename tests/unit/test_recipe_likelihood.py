@@ -69,7 +69,7 @@ def test_the_likelihood_of_levels():
     assert found.item() == pytest.approx(total / frames.size, rel=1e-12)
 
 
-def test_a_network_that_knows_nothing_is_worth_one_bit_a_pixel():
+def test_equal_logits_cost_the_logarithm_of_the_levels():
     assert negative_log_likelihood(torch.zeros(1, 2, 1, 3, 3), torch.rand(1, 2, 1, 3, 3)).item() == (
         pytest.approx(math.log(2))
     )
@@ -79,7 +79,7 @@ def test_a_network_that_knows_nothing_is_worth_one_bit_a_pixel():
 
 
 @pytest.mark.parametrize("clip", [None, 0.01])
-def test_a_step_is_rmsprops(clip):
+def test_a_step_equals_rmsprop_by_hand(clip):
     """The first update, by hand: g / (sqrt(0.01 g^2) + 1e-8), after the clipping of the gradient's norm."""
     recipe, batch = make_recipe(gradient_clip=clip), make_batch()
     before = weights(recipe.model)
@@ -127,7 +127,7 @@ def test_the_loss_falls():
     assert losses[-1] < math.log(2)
 
 
-def test_it_goes_on_bit_for_bit():
+def test_a_run_resumes_bit_for_bit():
     whole = make_recipe()
     for seed in range(5):
         whole.step(make_batch(seed))
@@ -154,7 +154,7 @@ def test_mixed_precision_reaches_the_network_but_not_the_loss():
     assert loss.item() == pytest.approx(make_recipe().step(make_batch()).item(), rel=0.02)
 
 
-def test_it_reports_no_sampling_ratio_for_nothing_is_fed_back():
+def test_no_sampling_ratio_is_reported():
     recipe = make_recipe()
     recipe.finish_epoch(0.5)
     assert recipe.report() == {"learning_rate": 3e-3}

@@ -61,14 +61,14 @@ def make_batch(epoch: int = 1, size: int = 4, frames: int = 9) -> Batch:
     return Batch(pixels, np.arange(size), epoch)
 
 
-def test_a_model_s_own_term_is_added_in_training_alone():
+def test_a_models_own_loss_is_added_only_in_training():
     plain, pulled, batch = make_recipe(), make_recipe(model=Pulled), make_batch()
     assert pulled.validate(batch) == plain.validate(batch)
     assert pulled.step(batch) > 100 * 3.4**2 > plain.step(batch)
     assert pulled.model.factor < 0.5 < plain.model.factor
 
 
-def test_the_share_of_true_frames_falls_evenly_to_nothing():
+def test_the_share_of_true_frames_falls_linearly_to_zero():
     recipe, shares = make_recipe(updates=4), []
     for _ in range(6):
         recipe.step(make_batch())
@@ -76,7 +76,7 @@ def test_the_share_of_true_frames_falls_evenly_to_nothing():
     assert shares == [0.75, 0.5, 0.25, 0.0, 0.0, 0.0]
 
 
-def test_masks_have_that_share_and_both_updates_the_same_mask():
+def test_both_updates_use_one_mask_with_that_share():
     recipe = make_recipe(updates=4)
     batch = make_batch(size=2000)
     found = []
@@ -114,7 +114,7 @@ def test_validation_feeds_nothing_back_and_changes_nothing():
     assert recipe.model.module.factor.item() == 0.5 and recipe.batches == 0
 
 
-def test_it_goes_on_bit_for_bit():
+def test_a_run_resumes_bit_for_bit():
     whole, first, second = make_recipe(), make_recipe(), make_recipe()
     for epoch in range(1, 7):
         whole.step(make_batch(epoch))

@@ -37,7 +37,7 @@ def test_shapes(cell, context, horizon):
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_frames_after_those_seen_change_nothing_unless_fed_back(cell):
+def test_later_frames_matter_only_if_fed_back(cell):
     model, frames = tiny(cell).eval(), torch.rand(2, 7, 3, 16, 16)
     other = frames.clone()
     other[:, 4:] = 0
@@ -85,7 +85,7 @@ def test_the_classifier_sees_the_last_outputs_only():
     assert (seen[0][:, :6] == 0).all() and (seen[0][:, 6:] != 0).any()
 
 
-def test_what_cannot_be_built_is_refused_with_the_reason():
+def test_unusable_cells_are_refused_with_the_reason():
     with pytest.raises(UserError, match="keeps 47 GB"):
         create_recognizer("e3d_lstm", 41)
     with pytest.raises(UserError, match="known are conv_lstm, conv_tt_lstm, cnn3d"):
@@ -137,7 +137,7 @@ def answers(**columns: list) -> pd.DataFrame:
     return table
 
 
-def test_groups_are_counted_in_both_readings():
+def test_groups_have_exact_and_group_accuracies():
     """Of A's four clips one is named rightly and two fall into the group; of B's two, one and one."""
     table = answers(
         label=[0, 0, 1, 1, 2, 2], predicted=[0, 1, 2, 2, 2, 0], confidence=[0.9] * 6, rank=[1, 2, 6, 3, 1, 9]
@@ -157,7 +157,7 @@ def test_the_calibration_error_by_hand():
     assert calibration_error(confidence, right) == pytest.approx(3 / 4 * (0.55 - 1 / 3))
 
 
-def test_a_recogniser_and_its_data_set_belong_together():
+def test_recognizers_and_data_sets_must_match():
     settings = load_settings(ROOT / "config/demo.yaml")
     with pytest.raises(UserError, match="names activities, and these sequences have none"):
         resolve_run(settings, "demo", "kth", "recognizer_conv_tt-seed0")
@@ -165,7 +165,7 @@ def test_a_recogniser_and_its_data_set_belong_together():
         resolve_run(settings, "demo", "something", "conv_tt_lstm-seed0")
 
 
-def test_the_papers_recogniser_is_two_layers_a_block_at_56_pixels():
+def test_the_papers_recognizer_has_eight_layers_at_56_pixels():
     settings = load_settings(ROOT / "config/paper.yaml")
     run = resolve_run(settings, "paper", "something_50", "recognizer_conv_tt-seed0")
     assert isinstance(run.dataset, Something)

@@ -60,7 +60,7 @@ def test_copied_files_get_their_records_and_times(project: Path, tmp_path_factor
     assert times(copy) == [MADE[WEIGHTS], MADE[METRICS]]
 
 
-def test_what_is_no_longer_the_same_keeps_its_time(project: Path) -> None:
+def test_changed_files_keep_their_times(project: Path) -> None:
     (project / WEIGHTS).write_text("tampered with")
     (project / METRICS).touch()
     restore(project, *TRAVELS)
@@ -68,7 +68,7 @@ def test_what_is_no_longer_the_same_keeps_its_time(project: Path) -> None:
     assert weights > MADE[TABLE] and metrics == MADE[METRICS]
 
 
-def test_weights_trained_anew_stay_newer_than_what_the_old_ones_reached(project: Path) -> None:
+def test_new_weights_stay_newer_than_the_old_ones_metrics(project: Path) -> None:
     """What DVC has copied meanwhile would else look newer than the weights."""
     (project / WEIGHTS).write_text("trained anew")
     (project / METRICS).touch()
@@ -77,7 +77,7 @@ def test_weights_trained_anew_stay_newer_than_what_the_old_ones_reached(project:
     assert weights > metrics == MADE[METRICS]
 
 
-def test_a_link_gets_the_time_too(project: Path) -> None:
+def test_links_and_their_targets_get_the_time(project: Path) -> None:
     cached = project / "cached"
     (project / METRICS).replace(cached)
     cached.touch()
@@ -86,7 +86,7 @@ def test_a_link_gets_the_time_too(project: Path) -> None:
     assert (project / METRICS).stat().st_mtime == (project / METRICS).lstat().st_mtime == MADE[METRICS]
 
 
-def test_records_from_elsewhere_replace_those_here_and_own_ones_stay(project: Path) -> None:
+def test_only_records_from_elsewhere_replace_local_ones(project: Path) -> None:
     keep(project, *TRAVELS)
     kept = project / KEPT
     write_record(project, TABLE, [METRICS], params=["changed since, by a job of a killed Snakemake"])
@@ -99,7 +99,7 @@ def test_records_from_elsewhere_replace_those_here_and_own_ones_stay(project: Pa
     assert record_path(project, OTHER).exists()
 
 
-def test_nothing_new_leaves_the_kept_file_alone(project: Path) -> None:
+def test_unchanged_records_are_not_written_again(project: Path) -> None:
     keep(project, *TRAVELS)
     before = (project / KEPT).stat().st_mtime_ns
     keep(project, *TRAVELS)

@@ -19,7 +19,7 @@ def demo_run(**compute: object) -> Run:
     return resolve_run(changed, "demo", "moving_mnist_2", "conv_lstm-seed0")
 
 
-def test_conditions_name_all_that_decides_the_bits() -> None:
+def test_conditions_name_device_threads_versions_and_precision() -> None:
     found = conditions(demo_run(threads=3), "cpu", processes=2)
     assert found == {
         "device": device_name("cpu"),
@@ -37,13 +37,13 @@ def test_conditions_name_all_that_decides_the_bits() -> None:
     "name, before",
     [("device", "Another CPU"), ("devices", 2), ("threads", 7), ("torch", "2.9.0"), ("driver", "580.1")],
 )
-def test_every_condition_that_changes_is_said(name: str, before: object) -> None:
+def test_every_changed_condition_is_reported(name: str, before: object) -> None:
     now = conditions(demo_run(), "cpu", processes=1)
     assert differences(now, now) == []
     assert differences(now | {name: before}, now) == [f"{name} is {now[name]} now and was {before}"]
 
 
-def test_determinism_changes_no_identity() -> None:
+def test_determinism_does_not_change_a_runs_digest() -> None:
     assert demo_run(deterministic=True).digest() == demo_run().digest()
 
 

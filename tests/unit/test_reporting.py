@@ -260,7 +260,7 @@ def metrics_of(results: Path, run: str) -> dict[str, Any]:
     return dict(json.loads(path.read_text()))
 
 
-def test_csv_holds_the_figures_of_metrics_json(results: Path) -> None:
+def test_csv_holds_the_numbers_of_metrics_json(results: Path) -> None:
     table = pd.read_csv(results / f"tables/table2_{DATASET}.csv").set_index("run")
     for run in RUNS:
         for horizon, metrics in metrics_of(results, run)["horizons"].items():
@@ -272,7 +272,7 @@ def test_csv_holds_the_figures_of_metrics_json(results: Path) -> None:
                 np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_markdown_holds_the_figures_of_metrics_json(results: Path) -> None:
+def test_markdown_holds_the_numbers_of_metrics_json(results: Path) -> None:
     lines = [x for x in table2(results, ".md").splitlines() if x.startswith("| Conv-TT-LSTM, seed 0")]
     paper_protocol, standard = ([c.strip() for c in x.strip("|").split("|")] for x in lines[:2])
     metrics = metrics_of(results, "conv_tt_lstm-seed0")["horizons"]
@@ -311,7 +311,7 @@ def test_differences_are_to_the_baseline_on_the_same_sequences(results: Path) ->
     assert int(table.loc["conv_lstm-seed0", "multiplications"]) == 348_000_000 // 4
 
 
-def test_a_demo_says_that_it_does_not_compare(results: Path) -> None:
+def test_a_demo_says_that_it_is_not_comparable(results: Path) -> None:
     for suffix in (".md", ".tex"):
         assert "Demo scale: shows nothing about the paper." in table2(results, suffix)
         assert "they are not comparable" in table2(results, suffix)
@@ -326,7 +326,7 @@ def test_rows_name_commit_sequences_and_commands(results: Path) -> None:
     assert "seed 0; commit 0123456789; test sequences: 200" in markdown
 
 
-def test_paper_scale_compares(tmp_path: Path) -> None:
+def test_paper_scale_says_that_it_is_comparable(tmp_path: Path) -> None:
     results = make_results(tmp_path / "paper", scale="paper")
     write_all(results, scale="paper")
     assert "Paper scale. The paper's rows are at the same scale." in table2(results, ".md")
@@ -342,7 +342,7 @@ def test_without_lpips_tables_and_figures_say_so(tmp_path: Path) -> None:
         assert table2(results, suffix).count("not computed") == 2 * 2 * len(RUNS)
 
 
-def test_seeds_and_settings_are_told_apart(tmp_path: Path) -> None:
+def test_rows_name_settings_and_seeds(tmp_path: Path) -> None:
     runs = ["black", "conv_tt_lstm-seed0", "conv_tt_lstm-N2-seed1"]
     results = make_results(tmp_path / "demo", runs)
     write_report("table2", results, DATASET, runs, results / f"tables/table2_{DATASET}")
@@ -364,7 +364,7 @@ def test_seeds_and_settings_are_told_apart(tmp_path: Path) -> None:
         (lambda folder: (folder / "provenance.json").unlink(), "provenance.json: no such file"),
     ],
 )
-def test_a_bad_run_is_one_line_and_writes_nothing(tmp_path: Path, spoil: Any, says: str) -> None:
+def test_a_bad_run_gives_one_line_and_no_output(tmp_path: Path, spoil: Any, says: str) -> None:
     spoil(make_run(tmp_path, "conv_lstm-seed0"))
     with pytest.raises(UserError) as error:
         write_report("table2", tmp_path, DATASET, ["conv_lstm-seed0"], tmp_path / "out/t")
@@ -393,7 +393,7 @@ def test_the_page_needs_its_figures(tmp_path: Path) -> None:
         write_page(results)
 
 
-def test_everything_comes_out_byte_for_byte_the_same(results: Path, tmp_path: Path) -> None:
+def test_reports_are_the_same_byte_for_byte(results: Path, tmp_path: Path) -> None:
     again = make_results(tmp_path / "demo")
     write_all(again)
     written = [p.relative_to(again) for p in again.rglob("*") if p.suffix != ".npz" and p.is_file()]
@@ -426,7 +426,7 @@ def test_markup_escapes_in_every_form() -> None:
     assert r"a\textbar{}b & \textless{}1\textgreater{}\&2 \\" in to_latex(table)
 
 
-def test_complexity_shows_counts_beside_the_papers_arithmetic(results: Path) -> None:
+def test_complexity_shows_counts_next_to_the_papers_arithmetic(results: Path) -> None:
     rows = [x for x in (results / "tables/complexity.md").read_text().splitlines() if "3,973,201" in x]
     cells = [cell.strip() for cell in rows[0].strip("|").split("|")]
     assert cells[3:6] == ["16.27 G", "61 MiB", "15.88 G"]
@@ -469,7 +469,7 @@ def test_headline_follows_the_intervals(results: Path) -> None:
     assert headline(loaded).startswith("Not every trained model's MSE interval")
 
 
-def test_standouts_are_the_lowest_mse_and_what_needs_no_training(results: Path) -> None:
+def test_standouts_are_the_lowest_mse_and_the_naive_predictions(results: Path) -> None:
     table = read_table(results / f"tables/table2_{DATASET}.csv", ["run"])
     run = load_results(results, DATASET, RUNS)[0].config
     for line, horizon in zip(standouts(table, run), (10, 30), strict=True):
@@ -482,7 +482,7 @@ def test_standouts_are_the_lowest_mse_and_what_needs_no_training(results: Path) 
         assert f"All black: {black}" in line and f"Copy last frame: {copied}" in line
 
 
-def test_standouts_leave_out_what_was_cut_short(short_results: tuple[Path, list[str]]) -> None:
+def test_standouts_leave_out_shortened_runs(short_results: tuple[Path, list[str]]) -> None:
     results, runs = short_results
     write_report("table2", results, DATASET, [*runs, "ctt_1x1-seed0"], results / "t")
     table = read_table(results / "t.csv", ["run"])
@@ -500,7 +500,7 @@ def short_results(tmp_path: Path) -> tuple[Path, list[str]]:
     return results, [*RUNS, "vpn-seed0"]
 
 
-def test_rows_cut_short_say_so_and_prove_nothing(short_results: tuple[Path, list[str]]) -> None:
+def test_shortened_runs_are_marked_and_left_out_of_figures(short_results: tuple[Path, list[str]]) -> None:
     results, runs = short_results
     write_all(results, runs)
     assert "| here, 20 updates only, 8 sequences only |" in table2(results, ".md")
@@ -515,7 +515,7 @@ def test_rows_cut_short_say_so_and_prove_nothing(short_results: tuple[Path, list
     assert "few updates only: VPN (baseline)." in (results / "curves.txt").read_text()
 
 
-def test_table4_puts_runs_beneath_the_papers_rows(short_results: tuple[Path, list[str]]) -> None:
+def test_table4_puts_runs_below_the_papers_rows(short_results: tuple[Path, list[str]]) -> None:
     results, _ = short_results
     config = results.parent / "config/demo.yaml"
     shutil.copytree(ROOT / "config", config.parent)
@@ -545,7 +545,7 @@ def test_table4_puts_runs_beneath_the_papers_rows(short_results: tuple[Path, lis
     assert found[5][5].startswith(f"{mean * 1e3:.2f} [")
 
 
-def test_times_measured_on_a_part_are_marked(results: Path, tmp_path: Path) -> None:
+def test_times_measured_on_some_of_the_steps_are_marked(results: Path, tmp_path: Path) -> None:
     times = tmp_path / "system_times-epyc.csv"
     times.write_text(
         "device,torch,title,size,forward_seconds,training_seconds,steps,sequence_steps\n"
@@ -577,7 +577,7 @@ def test_page_links_lead_to_files(results: Path) -> None:
         assert without.count(f'id="{target}"') == 1, target
 
 
-def test_page_shows_every_figure_and_asks_nobody_else(results: Path) -> None:
+def test_page_shows_every_figure_and_loads_nothing_from_elsewhere(results: Path) -> None:
     page = (results / "index.html").read_text()
     assert not re.findall(r"https?://(?!www\.w3\.org/|arxiv\.org/abs/)", page)
     shown = set(re.findall(r'src="(?!data:)([^"]*)"', page))
@@ -608,7 +608,7 @@ def test_page_shows_each_verdict_as_a_word_with_its_basis(results: Path) -> None
     assert "The paper: 2 comparisons</summary><ul><li>28.36 &gt; 27.58</li><li>0.907 &gt; 0.903</li>" in page
 
 
-def test_the_page_answers_what_a_reader_asks_first(results: Path) -> None:
+def test_the_page_answers_a_readers_first_questions(results: Path) -> None:
     page = " ".join((results / "index.html").read_text().split())
     answers = page[page.index('<dl class="answers">') : page.index('<h3 id="claims">')]
     for question, said in {
@@ -624,7 +624,7 @@ def test_the_page_answers_what_a_reader_asks_first(results: Path) -> None:
     assert re.search(r"Trained <[^>]*>on 2026-11-05<", page)
 
 
-def test_a_scale_that_judges_nothing_has_no_plot_of_training(results: Path) -> None:
+def test_a_scale_without_verdicts_has_no_plot_of_training(results: Path) -> None:
     settings = load_settings(ROOT / "config/laptop.yaml")
     replication = find_reports()["replication"]
     assert replication.made_for(settings) == [""]
@@ -632,7 +632,7 @@ def test_a_scale_that_judges_nothing_has_no_plot_of_training(results: Path) -> N
     assert not (results / "figures/replication.svg").exists()
 
 
-def test_the_replication_plot_has_a_line_a_claim_and_the_papers_hollow(results: Path) -> None:
+def test_the_replication_plot_shows_claims_and_the_papers_values(results: Path) -> None:
     table = read_table(results / "tables/claims.csv", COLUMNS)
     table.loc[table["claim"] == "mse", "effect_paper"] = "5"
     figure = draw_claims(table[table["group"] == "training"], "margins")
@@ -649,7 +649,7 @@ def test_the_replication_plot_has_a_line_a_claim_and_the_papers_hollow(results: 
 
 
 @pytest.mark.parametrize("axis", ["margins", "ratio"])
-def test_the_pages_marks_are_where_the_plot_has_them(results: Path, axis: str) -> None:
+def test_the_pages_marks_are_at_the_plots_positions(results: Path, axis: str) -> None:
     table = read_table(results / "tables/claims.csv", COLUMNS)
     table = table[table["effect"] != ""].assign(effect_paper="0.5", effect_others="0.2 400")
     (axes,) = draw_claims(table, axis).axes
@@ -669,7 +669,7 @@ def test_the_pages_marks_are_where_the_plot_has_them(results: Path, axis: str) -
     assert {label for _, label in plot["ticks"]} > {"1", "10"}
 
 
-def test_the_article_and_its_manifest_name_what_is_there(results: Path) -> None:
+def test_the_article_and_its_manifest_name_existing_files(results: Path) -> None:
     text = (results / "report.md").read_text()
     for head in ("Scope", "What was claimed", "Method", "Results", "What was easy", "What was hard"):
         assert f"\n## {head}\n" in text
@@ -691,7 +691,7 @@ def test_the_article_and_its_manifest_name_what_is_there(results: Path) -> None:
 
 @pytest.mark.skipif(not shutil.which("pdftotext"), reason="needs pdftotext: `tests/install.sh`")
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex: `tests/install.sh`")
-def test_the_article_is_a_pdf_too_the_same_each_time(results: Path) -> None:
+def test_the_articles_pdf_is_the_same_each_time(results: Path) -> None:
     pdf = results / "report.pdf"
     before = pdf.read_bytes()
     write_pdf(results)
@@ -706,7 +706,7 @@ def test_the_article_is_a_pdf_too_the_same_each_time(results: Path) -> None:
         assert said in text
 
 
-def test_latex_that_fails_is_one_line_and_no_pdf(
+def test_failing_latex_gives_one_line_and_no_pdf(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     compiler = tmp_path / "bin/pdflatex"
@@ -721,7 +721,7 @@ def test_latex_that_fails_is_one_line_and_no_pdf(
     assert not (tmp_path / "report.pdf").exists()
 
 
-def test_captions_stand_beside_figures_and_on_the_page(results: Path) -> None:
+def test_captions_are_next_to_figures_and_on_the_page(results: Path) -> None:
     page = (results / "index.html").read_text()
     captions = list((results / "figures").glob("*.txt"))
     assert len(captions) == len(list((results / "figures").glob("*.svg")))
@@ -740,7 +740,7 @@ def test_captions_stand_beside_figures_and_on_the_page(results: Path) -> None:
         (lambda path: path.write_text(path.read_text().replace("lacking", "what")), "group 'what'"),
     ],
 )
-def test_the_page_needs_sound_claims(tmp_path: Path, spoil: Any, says: str) -> None:
+def test_the_page_needs_a_valid_claims_table(tmp_path: Path, spoil: Any, says: str) -> None:
     results = make_results(tmp_path / "demo")
     write_all(results)
     (results / "index.html").unlink()
@@ -762,7 +762,7 @@ def test_sheets_hold_every_pixel(channels: int) -> None:
         np.testing.assert_array_equal(shown, np.broadcast_to(frame, (3, 5, 7)))
 
 
-def test_of_several_trainings_the_animation_shows_the_first(tmp_path: Path) -> None:
+def test_the_animation_shows_the_first_of_several_seeds(tmp_path: Path) -> None:
     runs = ["copy_last", "conv_lstm-seed1", "conv_lstm-seed0"]
     for run in runs:
         make_run(tmp_path, run)

@@ -87,7 +87,7 @@ def interrupt(project: Project, folder: Path, run: str = RUN) -> None:
 
 
 @pytest.mark.slow
-def test_killed_at_random_moments_ends_with_identical_weights(trained):
+def test_a_run_killed_at_random_moments_ends_with_identical_weights(trained):
     project, undisturbed, folder = trained
     moments = random.Random(0)
     kills = 0
@@ -107,7 +107,7 @@ def test_killed_at_random_moments_ends_with_identical_weights(trained):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("system", ["predrnn_pp", "mcnet", "vpn"])
-def test_every_recipe_goes_on_with_identical_weights(project, system):
+def test_every_recipe_resumes_with_identical_weights(project, system):
     """The paper's is tested above; these are PredRNN++'s, the adversarial one and the likelihood's."""
     run = f"{system}-seed0"
     project.configure(**LONG)
@@ -142,7 +142,7 @@ def test_a_signal_saves_and_exits_with_75(trained, number):
 
 
 @pytest.mark.slow
-def test_a_truncated_checkpoint_falls_back_to_the_one_before(trained):
+def test_a_truncated_checkpoint_falls_back_to_the_previous_one(trained):
     project, undisturbed, folder = trained
     process = start(project, folder)
     while not (folder / "previous.ckpt").exists():
@@ -172,7 +172,7 @@ def test_flipped_bits_are_noticed(trained):
 
 
 @pytest.mark.slow
-def test_a_full_disk_leaves_the_checkpoint_before_intact(trained):
+def test_a_full_disk_leaves_the_previous_checkpoint_intact(trained):
     """A file-size limit makes writing fail as a full disk does, in the middle of the checkpoint."""
     project, undisturbed, folder = trained
     interrupt(project, folder)
@@ -193,7 +193,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_intact(trained):
 
 
 @pytest.mark.slow
-def test_a_full_disk_while_weights_are_published_is_one_line(trained):
+def test_a_full_disk_while_publishing_weights_gives_one_line(trained):
     """safetensors has an error of its own for it."""
     project, undisturbed, folder = trained
     shutil.copytree(undisturbed, folder)
@@ -212,7 +212,7 @@ def test_a_full_disk_while_weights_are_published_is_one_line(trained):
 
 
 @pytest.mark.slow
-def test_a_finished_run_is_published_again_and_other_settings_start_anew(trained):
+def test_a_finished_run_is_published_again_or_restarted_by_new_settings(trained):
     project, undisturbed, folder = trained
     shutil.copytree(undisturbed, folder)
     first = weights(folder)
@@ -236,7 +236,7 @@ def with_epochs(epochs: int) -> dict:
 
 
 @pytest.mark.slow
-def test_more_epochs_go_on_to_the_weights_of_one_long_training(trained):
+def test_more_epochs_give_the_weights_of_one_long_run(trained):
     """What a finished run had found is not taken for the longer one's, nor trained twice."""
     project, undisturbed, folder = trained
     project.configure(**with_epochs(2))
@@ -255,7 +255,7 @@ def test_more_epochs_go_on_to_the_weights_of_one_long_training(trained):
 
 
 @pytest.mark.slow
-def test_fewer_epochs_than_a_run_has_had_are_refused(trained):
+def test_fewer_epochs_than_already_trained_are_refused(trained):
     project, undisturbed, folder = trained
     shutil.copytree(undisturbed, folder)
     project.configure(**with_epochs(4))
@@ -284,7 +284,7 @@ def test_another_number_of_threads_is_reported(trained):
 @pytest.mark.parametrize(
     "recorded, exact", [({}, True), ({"torch": "2.9.0"}, False), ({"deterministic": False}, False)]
 )
-def test_what_a_checkpoint_records_decides_whether_the_bits_are_the_same(trained, recorded, exact):
+def test_a_run_is_bit_exact_if_its_conditions_stay_the_same(trained, recorded, exact):
     """As if another version had trained the first steps, or a GPU without deterministic algorithms."""
     project, _, folder = trained
     interrupt(project, folder)
@@ -298,7 +298,7 @@ def test_what_a_checkpoint_records_decides_whether_the_bits_are_the_same(trained
 
 
 @pytest.mark.slow
-def test_two_processes_that_stop_within_an_epoch_lose_no_loss(project):
+def test_two_interrupted_processes_keep_the_epochs_loss(project):
     """Each has seen other samples by then; the epoch's mean loss is over those of both."""
     plain = {"model": {"channels": [2, 2, 2, 2]}}
     two = {"accelerator": "cpu", "threads": 1, "devices": 2, "checkpoint_minutes": 0.1 / 60}
@@ -331,7 +331,7 @@ def test_two_processes_that_stop_within_an_epoch_lose_no_loss(project):
 
 
 @pytest.mark.slow
-def test_what_killed_processes_had_begun_is_removed(trained):
+def test_temporary_files_of_killed_processes_are_removed(trained):
     project, undisturbed, folder = trained
     shutil.copytree(undisturbed, folder)
     left = [folder / name for name in (".last.ckpt.x1.tmp", ".history.partial.csv.x2.tmp")]
@@ -343,7 +343,7 @@ def test_what_killed_processes_had_begun_is_removed(trained):
 
 
 @pytest.mark.slow
-def test_two_writers_never_meet(trained):
+def test_only_one_process_trains_a_run(trained):
     """The second waits, and goes on where the first was killed."""
     project, undisturbed, folder = trained
     first = start(project, folder)
@@ -359,7 +359,7 @@ def test_two_writers_never_meet(trained):
     assert_same_run(folder, undisturbed)
 
 
-def test_missing_data_is_one_line(project):
+def test_missing_data_are_refused_in_one_line(project):
     done = project.train(project.run_folder())
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1 and "manifest.json: no such file" in done.stderr

@@ -47,7 +47,7 @@ def authors_first_falls(losses: list[float]) -> int | None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_sampling_starts_in_the_epoch_of_the_authors_rule(seed: int):
+def test_sampling_starts_in_the_same_epoch_as_the_authors(seed: int):
     random = np.random.default_rng(seed)
     falling = np.maximum(1 / np.arange(1, 301) ** 0.5, 0.15)
     losses = list(falling + 0.02 * random.exponential(size=300))
@@ -62,19 +62,19 @@ def test_an_improving_loss_keeps_true_frames():
     assert set(used) == {(1.0, 1e-3)}
 
 
-def test_an_improvement_puts_the_plateau_off():
+def test_an_improvement_delays_the_plateau():
     losses = [1.0] * 15 + [0.9] + [1.0] * 30
     ratios = [ratio for ratio, _ in run(Training(), losses)]
     assert ratios.index(0.996) == 38  # epoch 16 was best, epoch 38 ends the plateau
 
 
-def test_earliest_holds_sampling_back():
+def test_earliest_delays_sampling():
     training = Training(scheduled_sampling=ScheduledSampling(earliest=10, patience=2, rate=0.5))
     ratios = [ratio for ratio, _ in run(training, [1.0] * 14)]
     assert ratios == [1.0] * 10 + [0.5, 0.0, 0.0, 0.0]
 
 
-def test_an_improvement_during_sampling_puts_the_decay_off():
+def test_an_improvement_during_sampling_delays_the_decay():
     training = Training(
         scheduled_sampling=ScheduledSampling(earliest=0, patience=1, rate=0.1),
         learning_rate_decay=LearningRateDecay(patience=3, factor=0.5, interval=1),
@@ -84,7 +84,7 @@ def test_an_improvement_during_sampling_puts_the_decay_off():
     assert rates == pytest.approx([1e-3] * 8 + [0.5e-3, 0.25e-3])
 
 
-def test_a_schedule_goes_on_from_its_state():
+def test_a_schedule_resumes_from_its_state():
     losses = list(np.random.default_rng(0).uniform(size=80))
     training = Training(scheduled_sampling=ScheduledSampling(earliest=3, patience=2, rate=0.01))
     whole = Plateau(training)
@@ -100,7 +100,7 @@ def test_a_schedule_goes_on_from_its_state():
     assert second == whole
 
 
-def test_sampling_masks_follow_the_ratio_and_the_sample_alone():
+def test_sampling_masks_depend_on_ratio_epoch_and_sample():
     samples = np.arange(2000)
     mask = sampling_mask(0, Batch(None, samples, 3), 0.7, 10)
     assert mask.shape == (2000, 9)
@@ -113,7 +113,7 @@ def test_sampling_masks_follow_the_ratio_and_the_sample_alone():
     assert not sampling_mask(0, Batch(None, samples, 3), 0.0, 10).any()
 
 
-def test_an_epoch_draws_each_sequence_once_and_every_epoch_anew():
+def test_each_epoch_draws_every_sequence_once_in_a_new_order():
     first, second = epoch_order(0, 1, 50, 50), epoch_order(0, 2, 50, 50)
     assert sorted(first) == sorted(second) == list(range(50))
     assert list(first) != list(second)

@@ -57,7 +57,7 @@ def test_a_row_is_the_mean_over_seeds_and_sequences(results: Path, values: np.nd
     assert 2 * 3 * spread < width < 2 * 4.31 * spread
 
 
-def test_each_training_keeps_a_row_that_names_its_run(results: Path) -> None:
+def test_each_seed_keeps_a_row_that_names_its_run(results: Path) -> None:
     table = rows(results)
     single = table[table["part_of"] != ""]
     assert list(single["run"]) == SEEDS
@@ -76,7 +76,7 @@ def test_the_main_table_shows_the_mean_alone(results: Path) -> None:
     assert all(f"| ConvLSTM (baseline), seed {seed} " in each for seed in range(3))
 
 
-def test_every_training_has_its_origin(results: Path) -> None:
+def test_every_seed_has_its_origin(results: Path) -> None:
     origins = (results / "tables/table2.md").read_text().split("Where the reproduced rows come from")[1]
     assert all(f"**ConvLSTM (baseline), seed {seed}**" in origins for seed in range(3))
     assert "**ConvLSTM (baseline)**" not in origins
@@ -106,7 +106,7 @@ def test_ablations_are_trained_with_every_seed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("scale, seeds", [("laptop", 5), ("h100", 3)])
-def test_a_scales_systems_are_trained_equally(scale: str, seeds: int) -> None:
+def test_a_scales_models_are_trained_equally(scale: str, seeds: int) -> None:
     settings = load_settings(ROOT / f"config/{scale}.yaml")
     assert settings.decides_claims
     systems = settings.experiments[DATASET].systems()

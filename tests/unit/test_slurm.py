@@ -36,11 +36,11 @@ def paper() -> Settings:
         ("", None),
     ],
 )
-def test_times_left_as_squeue_prints_them(text, seconds):
+def test_durations_are_read_as_squeue_prints_them(text, seconds):
     assert parse_duration(text) == seconds
 
 
-def test_outside_slurm_there_is_no_limit_no_queue_and_no_orphan(monkeypatch, tmp_path):
+def test_outside_slurm_there_is_no_time_limit_and_no_job(monkeypatch, tmp_path):
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert seconds_left() is None and not requeue() and jobs_of(tmp_path) == []
@@ -51,7 +51,7 @@ def test_a_job_that_slurm_does_not_know_is_not_requeued(monkeypatch):
     assert not requeue()
 
 
-def test_winners_bear_their_roles_and_resolve_to_the_run_that_won(paper):
+def test_winners_are_named_by_role_and_resolve_to_their_runs(paper):
     runs = selected_runs(paper, "kth")
     assert runs == [
         f"{role}-selected-seed{seed}" for role in ("conv_tt_lstm", "conv_lstm") for seed in (0, 1, 2)
@@ -67,7 +67,7 @@ def test_winners_bear_their_roles_and_resolve_to_the_run_that_won(paper):
         resolve_run(paper, "paper", "kth", runs[1])
 
 
-def test_lambdas_compete_for_one_role(paper):
+def test_lambdas_are_searched_for_one_role(paper):
     assert selected_runs(paper, "something_50") == ["recognizer_conv_tt-selected-seed0"]
     assert len(grid_runs(paper, "something_50", "recognizer_conv_tt")) == 3
 

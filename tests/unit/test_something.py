@@ -115,12 +115,12 @@ def activities(raw: Path, split: str = "train", **changes: object) -> Activities
         (30, 0.1, 3),
     ],
 )
-def test_never_more_than_the_fraction_is_seen_and_at_least_one_frame(frames, fraction, seen):
+def test_at_most_the_fraction_and_at_least_one_frame_is_seen(frames, fraction, seen):
     assert frames_seen(frames, fraction) == seen
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-8", "latin-1", "utf-16"])
-def test_lists_of_activities_of_spreadsheets_are_read_or_refused(tmp_path, encoding):
+def test_lists_of_activities_must_be_utf_8(tmp_path, encoding):
     path = tmp_path / "activities.csv"
     path.write_bytes("group,template\r\nä,Pushing something\r\nb,Poking something\r\n".encode(encoding))
     if encoding.startswith("utf-8"):
@@ -149,12 +149,12 @@ def test_clips_are_labelled_and_split_by_their_ids_alone(raw):
     assert all(splits[clip] == split for clip, split in again.items())
 
 
-def test_about_a_tenth_of_many_clips_validates():
+def test_about_a_tenth_of_clips_is_for_validation():
     share = sum(validates(str(clip), 0.1) for clip in range(20_000)) / 20_000
     assert share == pytest.approx(0.1, abs=0.01)
 
 
-def test_parts_are_the_frames_that_they_should_be(raw):
+def test_parts_hold_the_expected_frames(raw):
     clips = activities(raw)
     for clip in range(len(clips)):
         number = int(clips.names[clip])
@@ -200,7 +200,7 @@ def test_training_batches_share_a_context_and_use_every_clip_once(raw):
         assert fractions[clip] == clips.part(clip, 0.25 if draw < 0.5 else 0.5).seen
 
 
-def test_judging_sees_exactly_the_fraction_of_every_clip(raw):
+def test_evaluation_sees_exactly_the_fraction_of_every_clip(raw):
     clips = activities(raw, "test")
     parts = [part for batch in evaluation_plan(clips, 0.5, 3) for part in batch]
     assert sorted(part.clip for part in parts) == list(range(10))
@@ -245,7 +245,7 @@ class Undecided(nn.Module):
         return frames[:, -1:].repeat(1, horizon, 1, 1, 1), torch.zeros(len(frames), 2)
 
 
-def test_a_clip_that_changed_after_it_was_listed_is_one_line(raw):
+def test_a_clip_changed_after_listing_is_refused(raw):
     clips = activities(raw)
     path = raw / CLIPS / f"{clips.names[0]}.webm"
     path.write_bytes(b"no video")
@@ -320,7 +320,7 @@ def test_parts_of_an_archive_are_read_as_one(raw, tmp_path):
         ("last cut", r"does not end with it; fetch \S+-02(\.zip)? and what follows it again"),
     ],
 )
-def test_the_part_that_is_missing_or_damaged_is_named(raw, tmp_path, zipped, damage, says):
+def test_missing_and_damaged_parts_are_named(raw, tmp_path, zipped, damage, says):
     parts = parts_of(raw, [f"{CLIPS}/{clip}.webm" for clip in range(1, 41)])
     if "cut" in damage:
         part = parts[1 if "second" in damage else 2]
@@ -347,7 +347,7 @@ def in_package(path: Path, name: str = "") -> Path:
 
 @pytest.mark.parametrize("clips", ["in parts", "in packages of parts", "in a package"])
 @pytest.mark.parametrize("labels", ["short names", "in a folder", "in a package", "names of one's own"])
-def test_every_layout_that_is_handed_out_is_known(raw, clips, labels):
+def test_every_official_layout_is_read(raw, clips, labels):
     """What is read is the same as of the extracted folder and the official names."""
     expected = labelled_clips(settings(raw), raw)
     names = {"train_labels": "something-something-v2-train.json"}
@@ -381,7 +381,7 @@ def test_every_layout_that_is_handed_out_is_known(raw, clips, labels):
     assert {path.name: path.read_bytes() for path in (raw / CLIPS).iterdir()} == wanted
 
 
-def test_files_of_labels_of_ones_own_are_what_is_checked(raw):
+def test_your_own_label_files_replace_the_official_ones(raw):
     """Official ones are not asked for then, nor is their number of clips."""
     for name in ("train", "validation"):
         path = raw / f"something-something-v2-{name}.json"
@@ -399,17 +399,17 @@ def test_an_archive_that_points_outside_is_refused(raw, tmp_path):
     assert not (tmp_path / "1.webm").exists()
 
 
-def test_what_is_missing_for_the_licensed_data_is_said(tmp_path):
+def test_missing_licensed_labels_are_named(tmp_path):
     with pytest.raises(UserError, match=r"no labels .*train\.json.*; register for the data set"):
         fetch_something(tmp_path)
 
 
-def test_labels_of_another_size_than_the_official_ones_are_refused(raw):
+def test_labels_with_another_number_of_clips_are_refused(raw):
     with pytest.raises(UserError, match="lists 31 clips, the official file 168,913"):
         fetch_something(raw)
 
 
-def test_the_manifest_says_what_serves(raw):
+def test_the_manifest_lists_clips_and_their_frames(raw):
     activities(raw)
     manifest = read_json(raw.parent / "data/manifest.json")
     assert sum(split["clips"] for split in manifest["splits"].values()) == 40

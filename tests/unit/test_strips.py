@@ -69,7 +69,7 @@ def sequences_of(strips: list[Strip]) -> list[int]:
     ],
 )
 @pytest.mark.parametrize("kept", [KEPT, KEPT[:4], KEPT[2:3]])
-def test_sequences_are_those_that_a_plain_sort_gives(
+def test_best_median_and_worst_sequences_equal_a_plain_sort(
     tmp_path: Path, runs: list[str], reference: str, why: str, kept: list[int]
 ) -> None:
     for run in runs:
@@ -99,7 +99,7 @@ def shown_in(figure: Figure, axes: int) -> dict[float, dict[int, np.ndarray]]:
     return dict(sorted(rows.items()))
 
 
-def test_frames_stand_beneath_their_time_and_beside_their_run(tmp_path: Path) -> None:
+def test_frames_are_below_their_time_and_next_to_their_run(tmp_path: Path) -> None:
     runs = ["copy_last", BASELINE, OURS]
     for run in runs:
         make_judged(tmp_path, run)
@@ -140,7 +140,7 @@ def test_colour_and_proportions_are_kept() -> None:
 
 
 @pytest.mark.parametrize(("frames", "strips"), [(40, 1), (50, 1), (50, 3)])
-def test_nothing_overlaps_with_ten_systems(frames: int, strips: int) -> None:
+def test_nothing_overlaps_with_ten_models(frames: int, strips: int) -> None:
     titles = sorted({s.title for s in load_settings(ROOT / "config/paper.yaml").systems.values()}, key=len)
     truth = np.zeros((frames, 1, 8, 8), np.uint8)
     rows = [(f"{title}, N2, seed 1 *", truth[CONTEXT:]) for title in titles[-10:]]
@@ -159,7 +159,7 @@ def test_nothing_overlaps_with_ten_systems(frames: int, strips: int) -> None:
 
 
 @pytest.mark.parametrize(("systems", "height", "width"), [(4, 8, 8), (2, 12, 8), (6, 8, 12)])
-def test_a_gallery_fills_a_page_no_more(systems: int, height: int, width: int) -> None:
+def test_a_gallery_fits_on_one_page(systems: int, height: int, width: int) -> None:
     truth = np.zeros((40, 1, height, width), np.uint8)
     strip = Strip("", truth, [("Model", truth[CONTEXT:])] * systems)
     assert draw_strips([strip] * 3, CONTEXT).get_figheight() == pytest.approx(9)
@@ -248,7 +248,7 @@ def no_line(path: Path) -> None:
         ("per_sequence.csv", no_line, "no sequence 74 at horizon 30"),
     ],
 )
-def test_a_bad_file_is_one_line_and_writes_nothing(
+def test_a_bad_file_gives_one_line_and_no_output(
     tmp_path: Path, file: str, spoil: Callable[[Path], None], says: str
 ) -> None:
     path = make_judged(tmp_path, OURS) / file
@@ -261,7 +261,7 @@ def test_a_bad_file_is_one_line_and_writes_nothing(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_missing_label_is_one_line_and_writes_nothing(tmp_path: Path) -> None:
+def test_a_missing_label_gives_one_line_and_no_output(tmp_path: Path) -> None:
     labelled, plain = make_judged(tmp_path, OURS), make_judged(tmp_path, BASELINE, labelled=False)
     for folder, label, says in ((labelled, "scenario", "action"), (plain, "action", "none")):
         [result] = load_results(tmp_path, DATASET, [folder.name])
@@ -299,7 +299,7 @@ def test_group_means_are_those_of_groupby(tmp_path: Path) -> None:
             assert (low < mean).all() and (mean < high).all()
 
 
-def test_groups_are_drawn_at_their_means_side_by_side(tmp_path: Path) -> None:
+def test_groups_are_drawn_at_their_means_without_overlap(tmp_path: Path) -> None:
     runs = ["copy_last", BASELINE, OURS]
     for run in runs:
         make_judged(tmp_path, run, lpips=run != "copy_last")
@@ -329,7 +329,7 @@ def test_groups_are_drawn_at_their_means_side_by_side(tmp_path: Path) -> None:
     assert [label.get_text() for label in figure.axes[-1].get_xticklabels()] == ACTIONS
 
 
-def test_everything_comes_out_byte_for_byte_the_same(tmp_path: Path) -> None:
+def test_reports_are_the_same_byte_for_byte(tmp_path: Path) -> None:
     runs = [BASELINE, OURS]
     for run in runs:
         make_judged(tmp_path, run, KEPT[:3])

@@ -48,7 +48,7 @@ def read_archives(folder: Path) -> dict[str, bytes]:
     return content
 
 
-def test_archives_and_list_hold_what_was_asked_for(tmp_path: Path) -> None:
+def test_archives_and_list_hold_the_requested_videos(tmp_path: Path) -> None:
     paths = write_archives([13, 2], ["handclapping", "running"], [3, 4], 50, 0, tmp_path)
     assert {path.name for path in paths} == {"handclapping.zip", "running.zip", "00sequences.txt"}
     assert set(tmp_path.iterdir()) == set(paths)
@@ -121,7 +121,7 @@ def test_ranges_are_in_order_and_in_the_video(action: str, frames: int) -> None:
 
 @pytest.mark.parametrize("scenario", [1, 2, 3, 4])
 @pytest.mark.parametrize("action", CROSSING)
-def test_a_figure_crosses_in_each_range_and_is_gone_between_them(action: str, scenario: int) -> None:
+def test_persons_cross_in_each_range_and_are_absent_between_them(action: str, scenario: int) -> None:
     video, ranges = cached(2, action, scenario, 120, 0)
     performed, figure = inside(ranges, len(video)), silhouettes(video, ranges)
     size = figure.sum((1, 2))
@@ -135,7 +135,7 @@ def test_a_figure_crosses_in_each_range_and_is_gone_between_them(action: str, sc
         assert np.diff(forward).min() > -2  # a limb may swing back further than the body moves
 
 
-def test_running_is_faster_than_jogging_than_walking() -> None:
+def test_running_is_faster_than_jogging_and_jogging_than_walking() -> None:
     for person in range(1, 6):
         walk, jog, run = (
             cached(person, action, 1, 120, 0)[1][0] for action in ("walking", "jogging", "running")
@@ -144,7 +144,7 @@ def test_running_is_faster_than_jogging_than_walking() -> None:
         assert jog[1] - jog[0] > 1.2 * (run[1] - run[0])
 
 
-def test_standing_actions_move_what_they_should() -> None:
+def test_standing_actions_move_the_arms_and_not_the_legs() -> None:
     for person in (1, 2, 3):
         moving = {}
         for action in STANDING:
@@ -158,7 +158,7 @@ def test_standing_actions_move_what_they_should() -> None:
         assert max(rows(found)[-1] for found in moving.values()) < 90  # legs stand still
 
 
-def test_boxing_goes_one_way_and_clapping_both() -> None:
+def test_boxing_moves_to_one_side_and_clapping_to_both() -> None:
     for person in (1, 2, 3):
         for action, same in (("handclapping", True), ("handwaving", True), ("boxing", False)):
             video, _ = cached(person, action, 1, 120, 0)
@@ -172,7 +172,7 @@ def test_boxing_goes_one_way_and_clapping_both() -> None:
             assert max(left, right) > 20
 
 
-def test_fists_take_turns() -> None:
+def test_fists_alternate() -> None:
     """The far arm is drawn darker than the near one."""
     for person in (1, 2, 3):
         video, _ = cached(person, "boxing", 1, 120, 0)
@@ -221,7 +221,7 @@ def test_scenarios_differ_in_zoom_clothes_and_light() -> None:
     assert indoors[0].mean() < outdoors[0].mean() - 30
 
 
-def test_a_failing_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_error_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"file/folder/boxing\.zip: cannot be written"):
         write_archives([1], ["boxing"], [1], 2, 0, tmp_path / "file" / "folder")

@@ -97,7 +97,7 @@ def all_of(source: ClipSource) -> np.ndarray:
     return (source.batch(range(len(source)))[:, :, 0] * 255).round().numpy().astype(np.uint8)
 
 
-def test_windows_are_all_that_there_are(folder: Path, tmp_path: Path) -> None:
+def test_all_windows_are_found(folder: Path, tmp_path: Path) -> None:
     """In training at every frame; in validation and test without a common frame."""
     dataset = settings(folder)
     data = prepared(dataset, tmp_path / "out")
@@ -114,7 +114,7 @@ def test_windows_are_all_that_there_are(folder: Path, tmp_path: Path) -> None:
     assert len(open_clips(dataset, data, "test", 6)) == 2 + 1
 
 
-def test_a_batch_is_any_windows_as_fractions(folder: Path, tmp_path: Path) -> None:
+def test_a_batch_holds_any_windows_as_fractions(folder: Path, tmp_path: Path) -> None:
     source = open_clips(settings(folder), prepared(settings(folder), tmp_path / "out"), "train")
     batch = source.batch([3, 0, 3])
     assert batch.shape == (3, 7, 1, SIZE, SIZE) and batch.dtype == torch.float32
@@ -135,7 +135,7 @@ def test_no_test_window_shares_a_frame_with_training(folder: Path, tmp_path: Pat
         assert judged_on and not trained_on & judged_on
 
 
-def test_evaluation_resizes(folder: Path, tmp_path: Path) -> None:
+def test_evaluation_resizes_frames(folder: Path, tmp_path: Path) -> None:
     dataset = settings(folder, evaluation_size=32)
     data = prepared(dataset, tmp_path / "out")
     larger = open_clips(dataset, data, "test", 6).batch([0, 2])
@@ -148,7 +148,7 @@ def test_evaluation_resizes(folder: Path, tmp_path: Path) -> None:
     torch.testing.assert_close(larger[..., 2:-2:2, 2:-2:2], expected)
 
 
-def test_the_authors_loader_saw_the_first_windows_only(folder: Path, tmp_path: Path, monkeypatch) -> None:
+def test_training_may_use_only_the_first_windows(folder: Path, tmp_path: Path, monkeypatch) -> None:
     dataset = settings(folder)
     data = prepared(dataset, tmp_path / "out")
     monkeypatch.setattr(clips, "FIRST", 3)
@@ -157,7 +157,7 @@ def test_the_authors_loader_saw_the_first_windows_only(folder: Path, tmp_path: P
     assert torch.equal(few.batch([0, 2]), open_clips(dataset, data, "train").batch([0, 2]))
 
 
-def test_colour_and_frame_step(tmp_path: Path) -> None:
+def test_colour_and_frame_step_are_settings(tmp_path: Path) -> None:
     frames = noise(30, SIZE, 0, colour=True)
     for split in ("train", "validation", "test"):
         write_video(tmp_path / f"raw/{split}/a.mkv", frames)
@@ -187,7 +187,7 @@ def test_a_split_file_names_the_videos(folder: Path, tmp_path: Path) -> None:
             folder_sources(settings(folder, split_file=str(table)))
 
 
-def test_what_cannot_be_used_is_one_line_that_names_it(folder: Path, tmp_path: Path) -> None:
+def test_unusable_videos_are_named_in_one_line(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nowhere: no such folder"):
         folder_sources(settings(tmp_path / "nowhere"))
     (tmp_path / "empty").mkdir()
@@ -216,7 +216,7 @@ def test_videos_too_short_for_a_window_are_refused(folder: Path, tmp_path: Path)
         open_clips(settings(folder), data, "test", 40)
 
 
-def test_other_settings_or_files_are_decoded_anew_and_the_old_arrays_go(folder: Path, tmp_path: Path) -> None:
+def test_changed_inputs_are_decoded_again_and_old_arrays_deleted(folder: Path, tmp_path: Path) -> None:
     def arrays() -> dict[str, int]:
         return {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out/videos").iterdir()}
 
@@ -232,7 +232,7 @@ def test_other_settings_or_files_are_decoded_anew_and_the_old_arrays_go(folder: 
 
 
 @pytest.mark.parametrize("start", [None, 4, 5, 30, 40, 41])
-def test_of_a_long_video_only_what_is_shown_is_kept(start: int | None) -> None:
+def test_only_shown_frames_of_a_long_video_are_kept(start: int | None) -> None:
     """Three frames are seen and four predicted, the first of them is number `start`."""
     frames = np.arange(40)
     kept, count = _kept((frame for frame in frames), 3, 4, start)
@@ -250,7 +250,7 @@ def test_names_of_any_length_and_kind_are_prepared(folder: Path, tmp_path: Path,
 
 
 @pytest.mark.slow
-def test_a_killed_preparation_goes_on_and_ends_with_the_same_bytes(project: Project) -> None:
+def test_a_killed_preparation_resumes_with_the_same_bytes(project: Project) -> None:
     raw = project.folder / "raw"
     for split, count in [("train", 6), ("validation", 1), ("test", 1)]:
         for number in range(count):

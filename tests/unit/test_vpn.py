@@ -153,7 +153,7 @@ def test_a_logit_sees_what_the_masks_leave_and_earlier_frames(levels, kernel_siz
         assert not moved[now + 1 :].any()
 
 
-def test_the_blind_spot_is_the_triangle_at_the_upper_right_and_nothing_more():
+def test_the_blind_spot_is_only_a_triangle_at_the_upper_right():
     """With layers enough, only pixels n rows up and more than n columns to the right stay unseen."""
     model = network(decoder_blocks=4)
     frames = random_frames(batch=1, time=2).requires_grad_()
@@ -165,7 +165,7 @@ def test_the_blind_spot_is_the_triangle_at_the_upper_right_and_nothing_more():
 
 
 @pytest.mark.parametrize("levels, kernel_size, horizon", [(2, 3, 3), (5, 3, 2), (2, 5, 2)])
-def test_the_sampler_has_the_networks_logits_at_every_position(levels, kernel_size, horizon):
+def test_the_samplers_logits_equal_the_networks(levels, kernel_size, horizon):
     model = network(gain=2.0, levels=levels, kernel_size=kernel_size)
     given = random_frames(batch=3, time=2)
     frames, used = (torch.stack(part, dim=1) for part in zip(*model.sample(given, horizon), strict=True))
@@ -177,7 +177,7 @@ def test_the_sampler_has_the_networks_logits_at_every_position(levels, kernel_si
 
 
 @pytest.mark.parametrize("levels, height, width", [(2, 2, 2), (3, 1, 3)])
-def test_frames_are_drawn_as_often_as_they_are_probable(levels, height, width):
+def test_frames_are_drawn_with_their_probability(levels, height, width):
     """Each frame that there is gets its probability from the network, pixel by pixel."""
     model, draws = network(gain=3.0, levels=levels), 20_000
     given = random_frames(batch=1, time=1, height=height, width=width)
@@ -203,7 +203,7 @@ def test_frames_are_drawn_as_often_as_they_are_probable(levels, height, width):
     assert ((counts - draws * chances[:, 0]).abs() < deviation[:, 0]).all()
 
 
-def test_a_number_selects_the_intensity_whose_share_it_falls_into():
+def test_random_numbers_select_intensities_by_probability():
     softmax = torch.tensor([[0.2, 0.5, 0.3]]).log().expand(6, 3)
     numbers = torch.tensor([[0.0], [0.19], [0.21], [0.69], [0.71], [0.99999]])
     assert draw_level(softmax, numbers).flatten().tolist() == [0, 0, 0.5, 0.5, 1, 1]
@@ -211,7 +211,7 @@ def test_a_number_selects_the_intensity_whose_share_it_falls_into():
     assert draw_level(sigmoid_of, numbers[[0, 3, 4, 5]]).flatten().tolist() == [0, 0, 1, 1]
 
 
-def test_a_clip_gets_its_own_sample_whatever_shares_its_batch():
+def test_a_clips_sample_does_not_depend_on_its_batch():
     model, frames = network(), random_frames(batch=4)
     together = model(frames, 3, 2)
     again = model(frames[[2, 0]], 3, 2)
@@ -262,7 +262,7 @@ def test_bf16_is_near_float32():
     assert (rounded.float() - exact).abs().max() < 0.02 * exact.abs().max()
 
 
-def test_it_is_counted_without_computing():
+def test_the_network_works_on_the_meta_device():
     with torch.device("meta"):
         model = VideoPixelNetwork(levels=4, **SMALL)
         logits = model.teacher_forced(torch.zeros(2, 4, 1, 8, 9), 2, 2)
@@ -278,13 +278,13 @@ def test_it_is_counted_without_computing():
         ({"levels": 1}, "levels >= 2"),
     ],
 )
-def test_what_cannot_be_built_is_refused(wrong, message):
+def test_impossible_settings_are_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
         VideoPixelNetwork(**SMALL | wrong)
 
 
 @pytest.mark.slow
-def test_it_learns_four_sequences_by_heart():
+def test_the_network_learns_four_sequences_by_heart():
     """Pixels are made black or white, so that nothing but the network's ignorance is left in the loss."""
     torch.set_num_threads(1)
     torch.manual_seed(0)

@@ -25,7 +25,7 @@ def assert_one_line(done, said: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_is_judged_alike_every_time_and_says_how_it_came_about(trained):
+def test_evaluation_is_repeatable_and_runs_record_their_origin(trained):
     folder = trained.run_folder()
     assert trained.evaluate(folder).returncode == 0
     first = json.loads((folder / "metrics.json").read_text())
@@ -44,7 +44,7 @@ def test_a_run_is_judged_alike_every_time_and_says_how_it_came_about(trained):
 
 
 @pytest.mark.slow
-def test_trained_weights_are_judged_on_a_test_file_as_they_are(trained: Project):
+def test_trained_weights_are_evaluated_on_a_test_file_unchanged(trained: Project):
     """As docs/moving_mnist_public.md tells; copying the last frame is judged as computed here."""
     frames = np.random.default_rng(0).integers(256, size=(8, 5, 16, 16), dtype=np.uint8)
     np.save(trained.folder / "seq.npy", frames)
@@ -62,7 +62,7 @@ def test_trained_weights_are_judged_on_a_test_file_as_they_are(trained: Project)
 
 
 @pytest.mark.slow
-def test_weights_are_refused_where_they_do_not_belong(trained):
+def test_damaged_and_mismatched_weights_are_refused(trained):
     folder = trained.run_folder()
     trained.configure(training={"epochs": 2})
     assert_one_line(trained.evaluate(folder), "trained to epoch 1, but training.epochs is 2; train the run")
@@ -76,7 +76,7 @@ def test_weights_are_refused_where_they_do_not_belong(trained):
 
 
 @pytest.mark.slow
-def test_what_is_missing_is_named(project):
+def test_missing_files_are_named(project):
     folder = project.run_folder()
     assert_one_line(project.train(folder), "manifest.json: no such file")
     project.prepare()

@@ -20,7 +20,7 @@ def losses(project: Project, name: str, run: str = RUN, **compute: object) -> pd
 
 
 @pytest.mark.slow
-def test_two_processes_train_what_one_does(project: Project):
+def test_two_processes_train_like_one(project: Project):
     """Each takes half of every batch; the losses differ by rounding only."""
     project.prepare()
     one, two = losses(project, "one"), losses(project, "two", devices=2)
@@ -32,7 +32,7 @@ def test_two_processes_train_what_one_does(project: Project):
 @pytest.mark.skipif(
     not shutil.which("c++"), reason="torch.compile on the CPU needs a C++ compiler: install g++"
 )
-def test_compiled_cells_train_what_plain_ones_do(project: Project, monkeypatch, tmp_path: Path):
+def test_compiled_cells_train_like_plain_ones(project: Project, monkeypatch, tmp_path: Path):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "inductor"))
     project.prepare()
     plain = losses(project, "plain", "conv_lstm-seed0")

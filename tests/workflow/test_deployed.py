@@ -37,7 +37,7 @@ def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, cwd=folder, env=preloaded(), capture_output=True, text=True)
 
 
-def test_a_deployed_workflow_plans_what_a_clone_does(deployed: Path, project) -> None:
+def test_a_deployed_workflow_plans_the_jobs_of_a_clone(deployed: Path, project) -> None:
     done = snakemake(deployed, "-n", "--", "all")
     assert done.returncode == 0, done.stdout + done.stderr
     here = jobs(done.stdout)
@@ -52,13 +52,13 @@ def test_a_deployed_workflow_plans_the_paper_on_a_cluster(deployed: Path, projec
 
 
 @pytest.mark.slow
-def test_a_deployed_workflow_prepares_data_from_what_the_package_brings(deployed: Path) -> None:
+def test_a_deployed_workflow_prepares_data_from_the_package(deployed: Path) -> None:
     done = snakemake(deployed, "--", "data/processed/demo/moving_mnist_2/manifest.json")
     assert done.returncode == 0, done.stdout + done.stderr
     assert (deployed / "data/processed/demo/moving_mnist_2/train.npy").is_file()
 
 
-def test_what_is_there_stays(deployed: Path) -> None:
+def test_existing_files_are_not_replaced(deployed: Path) -> None:
     (deployed / "data/paper").mkdir(parents=True)
     (deployed / "data/paper/table2.csv").write_text("mine")
     snakemake(deployed, "-n", "--", "prepared")

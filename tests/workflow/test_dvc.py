@@ -193,7 +193,7 @@ def test_metrics_and_plots_are_shown(pushed):
     assert "vega-lite" in curves and "DVC_METRIC" not in curves
 
 
-def test_results_alone_are_enough_to_be_idle(pushed, tmp_path):
+def test_results_alone_leave_nothing_to_do(pushed, tmp_path):
     """Data, weights and checkpoints were not pulled."""
     project = pulled(pushed, tmp_path / "here")
     shutil.rmtree(project.folder / "data/processed")
@@ -203,7 +203,7 @@ def test_results_alone_are_enough_to_be_idle(pushed, tmp_path):
     assert "Nothing to be done" in project.snakemake("-n", "all").stdout
 
 
-def test_what_was_not_pulled_is_all_that_is_planned(pushed, tmp_path):
+def test_only_results_that_were_not_pulled_are_planned(pushed, tmp_path):
     project = clone(pushed, tmp_path / "here")
     run = f"{RUNS}/conv_tt_lstm-seed0"
     dvc(project, "pull", "results/tiny/records.json", "data/processed/tiny", run)
@@ -213,7 +213,7 @@ def test_what_was_not_pulled_is_all_that_is_planned(pushed, tmp_path):
 
 
 @pytest.mark.parametrize("first", ["dvc", "snakemake"])
-def test_one_setting_redoes_its_run_in_either_engine_and_in_the_other_nothing(pushed, tmp_path, first):
+def test_a_changed_setting_redoes_its_run_in_one_engine_only(pushed, tmp_path, first):
     """Weights are linked to DVC's cache, which must not change either."""
     project = pulled(pushed, tmp_path / "here", "hardlink")
     before = weights(project)
@@ -249,7 +249,7 @@ def test_a_comment_redoes_nothing(pushed, tmp_path):
     assert "Running stage" not in output.replace("Running stage 'settings@tiny'", "")
 
 
-def test_a_changed_checkpoint_is_noticed_by_both(pushed, tmp_path):
+def test_changed_weights_are_noticed_by_both_engines(pushed, tmp_path):
     project = pulled(pushed, tmp_path / "here")
     path = project.folder / RUNS / "conv_lstm-seed0/best.safetensors"
     content = bytearray(path.read_bytes())
@@ -280,7 +280,7 @@ def test_changed_data_are_noticed(pushed, tmp_path):
     assert done.returncode != 0 and "test.npy: SHA-256" in done.stdout
 
 
-def test_a_run_by_other_source_is_kept_until_it_is_forgotten(pushed, tmp_path):
+def test_a_run_by_other_source_is_kept_until_it_is_archived(pushed, tmp_path):
     project = pulled(pushed, tmp_path / "here")
     with (project.folder / "lib/convttlstm/models/conv_lstm.py").open("a") as file:
         file.write("# another version\n")

@@ -74,7 +74,7 @@ def test_a_command_says_in_one_line_what_to_install(alone: Path) -> None:
         )
 
 
-def test_the_package_brings_what_the_workflow_reads(alone: Path) -> None:
+def test_the_package_contains_the_files_that_the_workflow_reads(alone: Path) -> None:
     code = "from pathlib import Path; from convttlstm.deployment import supply; supply(Path.cwd())"
     done = call(alone, "python", "-c", code)
     assert done.returncode == 0, done.stderr

@@ -66,7 +66,7 @@ def sequences(tmp_path_factory: pytest.TempPathFactory) -> Project:
         ("e3d_lstm-seed0", 12_898_832),
     ],
 )
-def test_a_full_size_model_trains_two_steps_and_is_judged(sequences: Project, run: str, parameters: int):
+def test_a_full_size_model_trains_two_steps_and_is_evaluated(sequences: Project, run: str, parameters: int):
     folder = sequences.run_folder(run)
     done = sequences.train(folder, run)
     assert done.returncode == 0, done.stderr
@@ -110,7 +110,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_full_size_recogniser_takes_a_joint_step_below_16_gib(clips: Project, cell: str):
+def test_a_full_size_recognizer_takes_a_joint_step_below_16_gib(clips: Project, cell: str):
     """The paper's eight layers."""
     run = f"recognizer_{cell}-seed0"
     folder = clips.run_folder(run)

@@ -122,7 +122,7 @@ def test_a_misspelt_setting_stops_before_any_job(project):
     ("run", "says"),
     [("conv_ltsm-seed0", "did you mean 'conv_lstm'"), (f"conv_lstm-seed{2**64}", "must be less than")],
 )
-def test_a_misspelt_run_is_one_line(project, run, says):
+def test_a_misspelt_run_is_refused_in_one_line(project, run, says):
     done = project.snakemake("-n", "--quiet", "all", "--", f"{RUNS}/{run}/metrics.json")
     assert done.returncode == 1 and "Traceback" not in done.stdout
     assert next(line for line in done.stdout.splitlines() if "rror" in line).startswith("Error: ")
@@ -130,7 +130,7 @@ def test_a_misspelt_run_is_one_line(project, run, says):
 
 
 @pytest.mark.slow
-def test_from_digits_to_the_page_and_then_nothing_to_do(project):
+def test_digits_become_a_page_and_then_nothing_is_to_be_done(project):
     done = project.snakemake("--cores", "2")
     assert done.returncode == 0, done.stdout
     results = project.folder / "results/tiny"
@@ -207,7 +207,7 @@ KTH = {
 
 
 @pytest.mark.slow
-def test_kth_goes_from_archives_to_tables_figures_and_a_prediction(project):
+def test_kth_archives_become_tables_figures_and_a_prediction(project):
     """Through the real zip files, decoder and rules; everything made of drawn videos says so."""
     experiment = {"table": ["copy_last", "conv_lstm"], "grid": []}
     project.configure(datasets={"kth": KTH}, experiments={"moving_mnist_2": None, "kth": experiment})
@@ -239,7 +239,7 @@ def test_kth_goes_from_archives_to_tables_figures_and_a_prediction(project):
 
 
 @pytest.mark.slow
-def test_videos_may_move_or_go_and_more_epochs_train_on(project):
+def test_videos_may_be_moved_or_deleted_and_more_epochs_resume(project):
     """What counts is which videos there are, by their checksums, and what was made from them."""
     places = {name: project.folder / name for name in ("here", "there")}
     for number, split in enumerate(("train", "validation", "test")):
@@ -282,7 +282,7 @@ def test_videos_may_move_or_go_and_more_epochs_train_on(project):
 
 
 @pytest.mark.slow
-def test_a_killed_job_loses_nothing_and_the_same_command_goes_on(project):
+def test_a_killed_job_is_resumed_by_the_same_command(project):
     """The training process dies by SIGKILL under Snakemake; the next call ends with the same weights."""
     project.configure(
         training={"epochs": 30},
@@ -340,7 +340,7 @@ def test_a_signal_to_all_processes_of_a_job_saves_and_is_logged(project):
 
 
 @pytest.mark.slow
-def test_halving_gives_points_up_and_a_full_search_takes_them_up_again(project):
+def test_a_full_search_resumes_points_that_halving_dropped(project):
     """Three points for an epoch, the best one for two more; then all, from where they are."""
     grid = [{"system": "conv_tt_lstm", "order": [3], "rank": [2, 4, 8]}]
     searches = [{"epochs": 1, "factor": 3}, None]

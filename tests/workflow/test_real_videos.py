@@ -159,7 +159,7 @@ def test_every_kind_of_video_is_prepared_trained_on_and_predicted_in(project: Pr
 
 
 @pytest.mark.parametrize("name", ENCODED)
-def test_a_cut_is_refused_whatever_the_kind(clips: Path, tmp_path: Path, name: str) -> None:
+def test_truncated_videos_of_every_kind_are_refused(clips: Path, tmp_path: Path, name: str) -> None:
     """But for MPEG program streams, which state no length: there a cut between two packets is not noticed."""
     content = (clips / name).read_bytes()
     for kept in np.random.default_rng(0).random(3):

@@ -101,7 +101,7 @@ def test_an_interrupted_run_leaves_no_process_and_ends_with_the_same_weights(pre
 
 
 @pytest.mark.slow
-def test_from_drawn_clips_to_tables_and_figures(project):
+def test_drawn_clips_become_tables_and_figures(project):
     configure(project)
     done = project.snakemake()
     assert done.returncode == 0, done.stdout

@@ -80,9 +80,7 @@ def project(folder: Path) -> Path:
     return folder
 
 
-def test_results_that_are_copied_are_not_made_again_and_changed_ones_are(
-    snakemake: Path, tmp_path: Path
-) -> None:
+def test_copied_results_are_not_made_again_and_changed_ones_are(snakemake: Path, tmp_path: Path) -> None:
     here, there = project(tmp_path / "here"), project(tmp_path / "there")
     assert planned(run(snakemake, here)) == {"train", "table"}
     (there / "results").mkdir()
@@ -100,7 +98,7 @@ def test_results_that_are_copied_are_not_made_again_and_changed_ones_are(
     assert "Nothing to be done" in run(snakemake, there, "-n")
 
 
-def test_without_the_records_all_of_it_would_be_taken_for_outdated(snakemake: Path, tmp_path: Path) -> None:
+def test_copied_results_without_records_look_outdated(snakemake: Path, tmp_path: Path) -> None:
     """What the test above would show if nothing was restored."""
     here, there = project(tmp_path / "here"), project(tmp_path / "there")
     run(snakemake, here)

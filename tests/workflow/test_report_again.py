@@ -86,7 +86,7 @@ def judge_again(made: Project, run: Path, command: str, folder: Path) -> dict[st
     return metrics
 
 
-def test_a_printed_figure_is_what_its_run_gives_again(made: Project, tmp_path: Path) -> None:
+def test_a_printed_metric_is_reproduced_from_its_run(made: Project, tmp_path: Path) -> None:
     results = made.folder / "results/tiny"
     table = pd.read_csv(results / f"tables/table2_{DATASET}.csv", dtype=str, keep_default_na=False)
     row = table[table["run"] == "conv_tt_lstm-seed1"].iloc[0]
@@ -101,7 +101,7 @@ def test_a_printed_figure_is_what_its_run_gives_again(made: Project, tmp_path: P
             assert f" {mean} [{low}, {high}] |" in printed
 
 
-def test_a_printed_accuracy_is_what_its_run_gives_again(made: Project, tmp_path: Path) -> None:
+def test_a_printed_accuracy_is_reproduced_from_its_run(made: Project, tmp_path: Path) -> None:
     results = made.folder / "results/tiny"
     table = pd.read_csv(results / "tables/table3.csv", dtype=str, keep_default_na=False)
     row = table[table["origin"] == "reproduced"].iloc[0]

@@ -22,7 +22,7 @@ def dependencies(graph: str) -> set[tuple[str, str]]:
 
 
 @pytest.mark.slow
-def test_the_graph_is_snakemakes() -> None:
+def test_the_graph_equals_snakemakes() -> None:
     command = ["snakemake", "--config", "scale=demo", "--rulegraph", "dot"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     page = (ROOT / "docs/rules.md").read_text()

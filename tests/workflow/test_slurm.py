@@ -163,7 +163,7 @@ def assert_nothing_lost(project: Project, run: str) -> str:
     return log
 
 
-def test_jobs_that_end_early_go_on(project: Project):
+def test_jobs_that_end_early_are_resumed(project: Project):
     """One is cancelled, one killed; then both are preempted, and then their node fails."""
     snakemake = Snakemake(project, *published(*RUNS))
     snakemake.until_trained_further(*RUNS)
@@ -195,7 +195,7 @@ def test_jobs_that_end_early_go_on(project: Project):
     assert all("stopped by SIGTERM" in log for log in logs)
 
 
-def test_time_and_memory_that_do_not_suffice(project: Project):
+def test_jobs_short_of_time_or_memory_are_resumed(project: Project):
     """The first job is killed for its memory; of the second's 144 seconds the limit leaves 108 at most."""
     limits = ["train:mem_mb=150*attempt**4", "train:runtime=2"]
     snakemake = Snakemake(project, *published(RUN), "--set-resources", *limits)
@@ -220,7 +220,7 @@ def test_a_job_that_always_fails_is_submitted_once_and_for_each_retry(project: P
     assert not snakemake.jobs()
 
 
-def test_jobs_of_a_killed_snakemake_are_ended_first(project: Project):
+def test_jobs_of_a_killed_snakemake_are_cancelled_first(project: Project):
     """The second Snakemake's job runs on a node that is drained then: it is finished there."""
     snakemake = Snakemake(project, *published(RUN))
     snakemake.until_trained_further(RUN)
@@ -246,7 +246,7 @@ def test_jobs_of_a_killed_snakemake_are_ended_first(project: Project):
     assert output.count("has been submitted") == 1 + 2, output
 
 
-def test_two_tasks_of_a_job_train_what_one_process_does(project: Project):
+def test_two_tasks_of_a_job_train_like_one_process(project: Project):
     project.configure(training={"epochs": 2})
     one = project.run_folder("conv_lstm-seed0", "one")
     assert project.train(one, "conv_lstm-seed0").returncode == 0
@@ -284,7 +284,7 @@ def test_a_grid_runs_to_its_tables(project: Project):
     assert_only_what_changed_is_made_again(project, trainings=12 + 1 + 2, evaluations=3)
 
 
-def test_dvc_drives_the_cluster(tmp_path: Path):
+def test_dvc_submits_its_jobs_to_the_cluster(tmp_path: Path):
     """Its stages submit their jobs where Snakemake's own variable says so, and end with all results."""
     experiment = {"table": ["copy_last", "conv_lstm"], "ablations": [], "grid": []}
     project = repository(tmp_path / "project", experiments={"moving_mnist_2": experiment})
