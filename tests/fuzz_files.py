@@ -415,20 +415,20 @@ def _of_others(folder: Path) -> dict[str, tuple[Path, Read]]:
 def faults(project: Project, count: int, seed: int = 0, only: str = "") -> Iterator[tuple[str, bytes, str]]:
     """Yield each kind, content and traceback that was neither read nor refused in one line."""
     for name, (path, read) in kinds(project).items():
-        whole, chance = {file: file.read_bytes() for file in _beside(path)}, random.Random(f"{seed} {name}")
+        whole, chance = {file: file.read_bytes() for file in _near(path)}, random.Random(f"{seed} {name}")
         read(path) if name not in ("release", "a weights file as a release", "clips' archive") else None
         for _ in range(count if only in name else 0):
             content = damaged(whole[path], chance)
             path.write_bytes(content)
             if said := _fault(path, read, project.folder):
                 yield name, content, said
-            for file in set(_beside(path)) - whole.keys():
+            for file in set(_near(path)) - whole.keys():
                 file.unlink()
             for file, before in whole.items():
                 file.write_bytes(before)
 
 
-def _beside(path: Path) -> list[Path]:
+def _near(path: Path) -> list[Path]:
     return [file for file in path.parent.iterdir() if file.is_file()]
 
 

@@ -48,7 +48,7 @@ RUNS = {
 }
 WINNER = {"conv_tt_lstm": "conv_tt_lstm-N2-seed0"}
 WORKFLOW = "workflow/Snakefile"
-JUDGED = 1_700_000_000  # 2023-11-14T22:13:20+00:00
+EVALUATED_AT = 1_700_000_000  # 2023-11-14T22:13:20+00:00
 SELECTION = "results/tiny/selection/moving_mnist_2.json"
 RUN = "results/tiny/runs/moving_mnist_2/conv_lstm-seed0"
 
@@ -103,7 +103,7 @@ def make_run(root: Path, dataset: str, name: str) -> None:
     origin: dict[str, Any] = {"commit": "c0ffee", "uncommitted_changes": False, "device": "A CPU"}
     origin["versions"] = {"python": "3.11.7", "convttlstm": "0.1.0", "torch": "2.13.0"}
     (folder / "metrics.json").write_text(json.dumps({"run": name, "evaluated_by": origin}))
-    os.utime(folder / "metrics.json", (JUDGED, JUDGED))
+    os.utime(folder / "metrics.json", (EVALUATED_AT, EVALUATED_AT))
     (folder / "per_frame.csv").write_text("frame,mse\n1,0.5\n")
     if run.trained:
         (folder / "provenance.json").write_text(json.dumps(origin))

@@ -125,15 +125,15 @@ def test_printed_values_agree_or_contradict_as_read_by_hand() -> None:
 def test_printed_values_are_shown_with_notes_on_the_optimized_code() -> None:
     claims = catalogue()
     paper = Paper(PAPER, claims)
-    figures = {claim.id: paper.printed_values(claim) for claim in claims.claims.claims}
-    assert "LPIPS, 30 frames: 90.38 < 140.1 of ConvLSTM (baseline)" in figures["mnist-beats-baseline"].text
-    note = figures["mnist-beats-baseline"].note
+    printed = {claim.id: paper.printed_values(claim) for claim in claims.claims.claims}
+    assert "LPIPS, 30 frames: 90.38 < 140.1 of ConvLSTM (baseline)" in printed["mnist-beats-baseline"].text
+    note = printed["mnist-beats-baseline"].note
     assert "28.15 > 27.21" in note and "99.83" not in note
-    assert all(pair in figures["kth-beats-baseline"].note for pair in ("150.5 > 123.9", "211.8 > 169.5"))
+    assert all(pair in printed["kth-beats-baseline"].note for pair in ("150.5 > 123.9", "211.8 > 169.5"))
     # (30 x 139.9 - 10 x 59.51) / 20 and (30 x 90.38 - 10 x 40.54) / 20
-    assert figures["mnist-others-blurry"].text.endswith("115.3 < 180.1 of PredRNN++ [6]")
-    assert "by 4.94 and not 8" in figures["recognition-8-percent"].text
-    assert figures["mnist-beats-ttd"].text == ""
+    assert printed["mnist-others-blurry"].text.endswith("115.3 < 180.1 of PredRNN++ [6]")
+    assert "by 4.94 and not 8" in printed["recognition-8-percent"].text
+    assert printed["mnist-beats-ttd"].text == ""
 
 
 # A made-up scale: the laptop's, with two systems whose values are known.
@@ -527,7 +527,7 @@ def test_a_ratio_of_timings_spans_all_pairs_and_the_noise() -> None:
 
 # Recognition
 
-RECOGNISERS = ["recognizer_cnn3d", "recognizer_conv_tt"]
+RECOGNIZERS = ["recognizer_cnn3d", "recognizer_conv_tt"]
 
 
 def recognition_scale() -> Settings:
@@ -535,11 +535,11 @@ def recognition_scale() -> Settings:
     content["decides_claims"] = True
     content["datasets"]["something"]["source"] = "licensed"
     content["experiments"] = {"something": content["experiments"]["something"]}
-    content["experiments"]["something"] |= {"table": RECOGNISERS, "seeds": [0, 1]}
+    content["experiments"]["something"] |= {"table": RECOGNIZERS, "seeds": [0, 1]}
     return Settings.model_validate(content)
 
 
-def make_recogniser(folder: Path, settings: Settings, run: str, right: dict[str, int]) -> None:
+def make_recognizer(folder: Path, settings: Settings, run: str, right: dict[str, int]) -> None:
     """Write a run that names the first so many of each group's ten clips right, at both shares."""
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(resolve_run(settings, "demo", "something", run).model_dump_json())
@@ -566,8 +566,8 @@ def make_recogniser(folder: Path, settings: Settings, run: str, right: dict[str,
 
 
 def test_a_recognizer_in_another_runs_folder_is_refused(tmp_path: Path) -> None:
-    made, folder = (f"{RECOGNISERS[0]}-seed{seed}" for seed in (0, 1))
-    make_recogniser(tmp_path / "runs/something" / folder, recognition_scale(), made, {"Tearing": 2})
+    made, folder = (f"{RECOGNIZERS[0]}-seed{seed}" for seed in (0, 1))
+    make_recognizer(tmp_path / "runs/something" / folder, recognition_scale(), made, {"Tearing": 2})
     with pytest.raises(UserError, match="evaluate the run again"):
         load_recognition(tmp_path, "something", folder)
 
@@ -576,10 +576,10 @@ def test_accuracies_are_compared_clip_by_clip(tmp_path: Path) -> None:
     """Of ten clips ours names 9 right and theirs 2 where it moves, and both the same where it does not."""
     settings, results = recognition_scale(), tmp_path / "demo"
     theirs, ours = {"Tearing": 2, "Holding": 5}, {"Tearing": 9, "Holding": 5}
-    for run, right in zip(RECOGNISERS, (theirs, ours), strict=True):
+    for run, right in zip(RECOGNIZERS, (theirs, ours), strict=True):
         for seed in (0, 1):
             name = f"{run}-seed{seed}"
-            make_recogniser(results / "runs/something" / name, settings, name, right)
+            make_recognizer(results / "runs/something" / name, settings, name, right)
     (results / "complexity.csv").write_text(COUNTS)
     accuracy = {
         "kind": "accuracy",

@@ -22,7 +22,7 @@ MSE = "MSE x 1000, 30 frames"
 COUNTS = "scale,system,multiplications_64\ndemo,conv_lstm,64\n"
 
 
-def judged(results: Path, run: str, mse: np.ndarray) -> Path:
+def make_evaluated(results: Path, run: str, mse: np.ndarray) -> Path:
     """Make a run with these errors, one a test sequence, at both horizons."""
     folder = make_run(results, run)
     others = {
@@ -64,7 +64,7 @@ def errors() -> tuple[np.ndarray, np.ndarray]:
 @pytest.fixture
 def sides(tmp_path: Path, errors: tuple[np.ndarray, np.ndarray]) -> tuple[Path, Path]:
     for name, values in zip("ab", errors, strict=True):
-        judged(tmp_path / name, "conv_lstm-seed0", values)
+        make_evaluated(tmp_path / name, "conv_lstm-seed0", values)
     return tmp_path / "a", tmp_path / "b"
 
 
@@ -108,9 +108,9 @@ def test_a_folder_does_not_differ_from_itself(sides) -> None:
 
 
 def test_seeds_of_one_model_are_compared_together(tmp_path: Path, errors) -> None:
-    judged(tmp_path / "a", "conv_lstm-seed0", errors[0])
+    make_evaluated(tmp_path / "a", "conv_lstm-seed0", errors[0])
     for seed in range(3):
-        judged(tmp_path / "b", f"conv_lstm-seed{seed}", errors[0] + 0.001 * seed)
+        make_evaluated(tmp_path / "b", f"conv_lstm-seed{seed}", errors[0] + 0.001 * seed)
     found = line(tmp_path / "a", tmp_path / "b")
     assert found.b - found.a == pytest.approx(1.0)
     half = 4.3027 * (1 / 3) ** 0.5  # Student's for two degrees of freedom; the seeds' variance is 1
@@ -121,7 +121,7 @@ def test_seeds_of_one_model_are_compared_together(tmp_path: Path, errors) -> Non
 
 def test_tables_alone_say_whether_intervals_overlap(tmp_path: Path, errors) -> None:
     for name in "ab":
-        judged(tmp_path / name, "conv_lstm-seed0", errors[0])
+        make_evaluated(tmp_path / name, "conv_lstm-seed0", errors[0])
         make_run(tmp_path / name, "black")
     path = tmp_path / "b" / "runs" / DATASET / "conv_lstm-seed0/metrics.json"
     edit(path, "horizons", "30", "mse", value={"mean": 0.011, "low": 0.0105, "high": 0.012})
@@ -149,8 +149,8 @@ def test_a_table_and_runs_are_compared_by_both_intervals(sides, errors) -> None:
 
 
 def test_seeds_evaluated_on_different_sequences_are_refused(tmp_path: Path, errors) -> None:
-    judged(tmp_path / "a", "conv_lstm-seed0", errors[0])
-    judged(tmp_path / "a", "conv_lstm-seed1", errors[0][:-1])
+    make_evaluated(tmp_path / "a", "conv_lstm-seed0", errors[0])
+    make_evaluated(tmp_path / "a", "conv_lstm-seed1", errors[0][:-1])
     with pytest.raises(
         UserError, match="conv_lstm-seed0: its seeds were evaluated on different test sequences"
     ):

@@ -37,7 +37,7 @@ TESTED = 200  # all that there are, or names would have a star
 CHARTS = ["figure2", "loss", "per_frame", "seeds", "protocols"]
 
 
-def make_trainings(results: Path, scale: str = "demo") -> Path:
+def make_runs(results: Path, scale: str = "demo") -> Path:
     """Make a run for each system and seed, each judged on the same sequences with figures of its own."""
     for i, run in enumerate(RUNS):
         name, _, seed = run.partition("-seed")
@@ -84,7 +84,7 @@ def more_counts() -> str:
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_trainings(tmp_path_factory.mktemp("three") / "demo")
+    return make_runs(tmp_path_factory.mktemp("three") / "demo")
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +207,7 @@ def test_names_in_figure2_do_not_overlap(results: Path) -> None:
 
 @pytest.mark.parametrize("scale", ["demo", "paper"])
 def test_seeds_are_dots_next_to_the_papers_values_at_its_scale(tmp_path: Path, scale: str) -> None:
-    results = make_trainings(tmp_path / scale, scale)
+    results = make_runs(tmp_path / scale, scale)
     settings = load_settings(ROOT / f"config/{scale}.yaml")
     trained = series_of(load_results(results, DATASET, RUNS[1:]))
     write_report("seeds", results, DATASET, RUNS, tmp_path / "seeds", settings)
@@ -266,7 +266,7 @@ def test_ranks_and_swaps_are_those_of_a_plain_sort(results: Path, drawn: list[Se
 
 
 def test_pairs_that_swap_ranks_are_counted(tmp_path: Path) -> None:
-    results = make_trainings(tmp_path / "demo")
+    results = make_runs(tmp_path / "demo")
     for seed in SEEDS:
         path = results / "runs" / DATASET / f"conv_tt_lstm-seed{seed}" / "per_sequence.csv"
         table = pd.read_csv(path)

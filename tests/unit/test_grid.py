@@ -162,12 +162,12 @@ def test_status_shows_the_state_of_each_run(held: Path, tmp_path: Path, paper: S
     whole = pd.DataFrame({"epoch": range(1, 501), "validation_loss": 2.0, "seconds": 3600.0})
     whole.to_csv(done / "history.csv", index=False)
     (done / "best.safetensors").touch()
-    unjudged = folder / "conv_lstm_shi-seed0"
-    unjudged.mkdir()
-    (unjudged / "best.safetensors").touch()
-    judging = tmp_path / f"logs/evaluate/{DATASET}/conv_lstm_shi-seed0.log"
-    judging.parent.mkdir(parents=True)
-    judging.write_text("convttlstm: error: LPIPS needs AlexNet's weights\n")
+    unevaluated = folder / "conv_lstm_shi-seed0"
+    unevaluated.mkdir()
+    (unevaluated / "best.safetensors").touch()
+    evaluation_log = tmp_path / f"logs/evaluate/{DATASET}/conv_lstm_shi-seed0.log"
+    evaluation_log.parent.mkdir(parents=True)
+    evaluation_log.write_text("convttlstm: error: LPIPS needs AlexNet's weights\n")
     begun = folder / "e3d_lstm-seed0"
     begun.mkdir()
     (begun / "history.partial.csv").write_text(pd.DataFrame([]).to_csv(index=False))

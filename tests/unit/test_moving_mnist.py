@@ -24,7 +24,7 @@ def settings(**changes: object) -> MovingMnist:
     return MovingMnist.model_validate({"train": SHORT, "validation": SHORT, "test": SHORT_TEST} | changes)
 
 
-def retell(dataset: MovingMnist, split: str, digits: np.ndarray, index: int) -> np.ndarray:
+def generate_slowly(dataset: MovingMnist, split: str, digits: np.ndarray, index: int) -> np.ndarray:
     """One sequence as the fact sheet tells it, without NumPy's arithmetic."""
     stream = {"train": 0, "validation": 1, "test": 2}[split]
     side, number = dataset.digit_size, dataset.digits_per_frame
@@ -80,7 +80,7 @@ def test_bytes_equal_a_slow_reimplementation(
     found = generate(dataset, split, digits, np.array(indices))
     assert found.dtype == np.uint8
     for sequence, index in zip(found, indices, strict=True):
-        assert sequence.tobytes() == retell(dataset, split, digits, index).tobytes()
+        assert sequence.tobytes() == generate_slowly(dataset, split, digits, index).tobytes()
 
 
 def test_a_sequence_does_not_depend_on_the_others(digits: np.ndarray) -> None:

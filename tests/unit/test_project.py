@@ -132,9 +132,9 @@ def test_every_rule_states_its_environment_log_cost_and_reason():
 
 
 # From top to bottom: a room imports from those below it and, within itself, in no circle.
-ROOMS = ["__main__", "cli", "forecast", "sharing", "reporting", "claims", "planning", "results"]
-ROOMS += ["evaluation", "training", "repeatability", "hub", "models", "data", "config", "animation", "markup"]
-ROOMS += ["deployment", "faults", "metrics", "records", "slurm", "provenance", "randomness", "files"]
+ORDER = ["__main__", "cli", "forecast", "sharing", "reporting", "claims", "planning", "results"]
+ORDER += ["evaluation", "training", "repeatability", "hub", "models", "data", "config", "animation", "markup"]
+ORDER += ["deployment", "faults", "metrics", "records", "slurm", "provenance", "randomness", "files"]
 
 
 def all_imports_of(path: Path) -> set[str]:
@@ -163,11 +163,11 @@ def module_file(name: str) -> Path | None:
 def test_packages_import_only_from_packages_below_them():
     upward = []
     for path in (ROOT / "lib/convttlstm").rglob("*.py"):
-        room = path.relative_to(ROOT / "lib/convttlstm").parts[0].removesuffix(".py")
-        if room != "__init__":
+        package = path.relative_to(ROOT / "lib/convttlstm").parts[0].removesuffix(".py")
+        if package != "__init__":
             for name in imports_of(path):
                 other = [*name.split("."), "__init__"][1]
-                if other != "__init__" and ROOMS.index(other) < ROOMS.index(room):
+                if other != "__init__" and ORDER.index(other) < ORDER.index(package):
                     upward.append((str(path.relative_to(ROOT)), name))
     assert upward == []
 

@@ -69,11 +69,13 @@ def settings(**changes: Any) -> Run:
     return run.model_copy(update={"dataset": dataset, "evaluation": evaluation} | changes)
 
 
-def judge(output: Path, lpips: Lpips | None = None, model: nn.Module | None = None) -> dict[str, Any]:
-    return judge_run(settings(), output, lpips, model)
+def evaluate_default(
+    output: Path, lpips: Lpips | None = None, model: nn.Module | None = None
+) -> dict[str, Any]:
+    return evaluate_run(settings(), output, lpips, model)
 
 
-def judge_run(
+def evaluate_run(
     run: Run, output: Path, lpips: Lpips | None = None, model: nn.Module | None = None
 ) -> dict[str, Any]:
     sets = [EvaluationSet(run.dataset.test_horizons, Bytes())]
@@ -109,7 +111,7 @@ def brute_force() -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("reconstructs", [False, True])
 def test_metrics_equal_brute_force(tmp_path: Path, reconstructs: bool) -> None:
-    result = judge(tmp_path, model=Drift(reconstructs))
+    result = evaluate_default(tmp_path, model=Drift(reconstructs))
     expected = brute_force()
     per_frame, per_sequence = (columns(tmp_path / f"per_{what}.csv") for what in ("frame", "sequence"))
     assert list(per_frame) == ["frame", *PLAIN]
@@ -122,8 +124,8 @@ def test_metrics_equal_brute_force(tmp_path: Path, reconstructs: bool) -> None:
             np.testing.assert_array_equal(per_sequence["sequence"][rows], range(SEQUENCES))
             means = values[:, :horizon].mean(axis=1)
             np.testing.assert_allclose(per_sequence[name][rows], means, rtol=1e-5, atol=1e-6)
-            figure = result["horizons"][str(horizon)][name]
-            assert figure["mean"] == pytest.approx(means.mean(), rel=1e-5, abs=1e-6)
+            interval = result["horizons"][str(horizon)][name]
+            assert interval["mean"] == pytest.approx(means.mean(), rel=1e-5, abs=1e-6)
 
 
 def test_means_leave_out_frames_before_first_frame(tmp_path: Path) -> None:
@@ -142,7 +144,7 @@ def test_means_leave_out_frames_before_first_frame(tmp_path: Path) -> None:
 
 
 def test_all_files_agree(tmp_path: Path) -> None:
-    result = judge(tmp_path)
+    result = evaluate_default(tmp_path)
     assert json.loads((tmp_path / "metrics.json").read_text()) == result
     assert list(result["horizons"]) == ["2", "5"]
     assert result["sequences"] == result["available"] == {"2": SEQUENCES, "5": SEQUENCES}
@@ -150,13 +152,13 @@ def test_all_files_agree(tmp_path: Path) -> None:
     assert result["run"] == "conv_lstm-seed0" and result["label"] == "demo scale"
     assert result["lpips_weights"] is None and result["evaluated_by"] == PROVENANCE
     per_sequence = columns(tmp_path / "per_sequence.csv")
-    for horizon, figures in result["horizons"].items():
-        assert list(figures) == PLAIN
-        for name, figure in figures.items():
+    for horizon, metrics in result["horizons"].items():
+        assert list(metrics) == PLAIN
+        for name, interval in metrics.items():
             values = per_sequence[name][per_sequence["horizon"] == int(horizon)]
-            assert figure["mean"] == pytest.approx(values.mean(), rel=1e-8)
+            assert interval["mean"] == pytest.approx(values.mean(), rel=1e-8)
             expected = stats.t.interval(0.95, SEQUENCES - 1, values.mean(), stats.sem(values))
-            assert (figure["low"], figure["high"]) == pytest.approx(expected, rel=1e-6)
+            assert (interval["low"], interval["high"]) == pytest.approx(expected, rel=1e-6)
 
 
 def test_training_sequences_are_evaluated_like_test_sequences(tmp_path: Path) -> None:
@@ -168,7 +170,7 @@ def test_training_sequences_are_evaluated_like_test_sequences(tmp_path: Path) ->
     shortest = on_test["horizon"] == min(HORIZONS)
     np.testing.assert_array_equal(on_training["sequence"], range(SEQUENCES))
     np.testing.assert_array_equal(on_training["mse"], on_test["mse"][shortest])
-    judge(tmp_path / "without")
+    evaluate_default(tmp_path / "without")
     assert (tmp_path / "without/training_sequences.csv").read_text() == "horizon,sequence,group,mse\n"
 
 
@@ -185,25 +187,25 @@ def test_windows_of_one_video_share_their_group(tmp_path: Path) -> None:
 
 
 def test_the_first_horizon_equals_that_of_a_shorter_test(tmp_path: Path) -> None:
-    both = judge(tmp_path / "both")["horizons"]["2"]
+    both = evaluate_default(tmp_path / "both")["horizons"]["2"]
     dataset = settings().dataset.model_copy(update={"test_horizons": [2]})
     run = settings(dataset=dataset)
-    short = judge_run(run, tmp_path / "short")
+    short = evaluate_run(run, tmp_path / "short")
     assert short["horizons"] == {"2": both}
 
 
 def test_the_size_of_a_batch_changes_nothing(tmp_path: Path) -> None:
-    three = judge(tmp_path / "three")["horizons"]
+    three = evaluate_default(tmp_path / "three")["horizons"]
     evaluation = settings().evaluation.model_copy(update={"batch_size": 100})
     run = settings(evaluation=evaluation)
-    all_at_once = judge_run(run, tmp_path / "all")
-    for horizon, figures in all_at_once["horizons"].items():
-        for name, figure in figures.items():
-            assert figure == pytest.approx(three[horizon][name], rel=1e-9)
+    all_at_once = evaluate_run(run, tmp_path / "all")
+    for horizon, metrics in all_at_once["horizons"].items():
+        for name, interval in metrics.items():
+            assert interval == pytest.approx(three[horizon][name], rel=1e-9)
 
 
 def test_examples_are_spread_over_the_sequences(tmp_path: Path) -> None:
-    judge(tmp_path)
+    evaluate_default(tmp_path)
     examples = np.load(tmp_path / "examples.npz")
     length = CONTEXT + max(HORIZONS)
     assert examples["truth"].dtype == examples["prediction"].dtype == np.uint8
@@ -217,7 +219,7 @@ def test_examples_are_spread_over_the_sequences(tmp_path: Path) -> None:
 
 def test_lpips_has_columns_of_its_own(tmp_path: Path, alexnet_weights: Path) -> None:
     lpips = Lpips(alexnet_weights)
-    result = judge(tmp_path, lpips)
+    result = evaluate_default(tmp_path, lpips)
     assert result["lpips_weights"] == lpips.sha256
     frames = Bytes().batch(range(SEQUENCES))
     predicted = Drift().eval()(frames, CONTEXT, 1).clamp(0, 1)
@@ -238,14 +240,14 @@ class Diverged(Drift):
 
 def test_a_prediction_that_is_not_finite_is_named_and_nothing_is_written(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="sequence 5"):
-        judge(tmp_path, model=Diverged())
+        evaluate_default(tmp_path, model=Diverged())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_sequences_that_are_too_short_are_refused(tmp_path: Path) -> None:
     run = settings(dataset=settings().dataset.model_copy(update={"test_horizons": [2, 8]}))
     with pytest.raises(UserError, match="11 frames"):
-        judge_run(run, tmp_path)
+        evaluate_run(run, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -255,7 +257,7 @@ def test_each_horizon_of_videos_has_sequences_of_its_own(tmp_path: Path) -> None
     sets = [EvaluationSet([5], Bytes()), EvaluationSet([2], Subset(Bytes(), np.arange(3)))]
     result = evaluate(run, Drift(), sets, tmp_path, None, "cpu", PROVENANCE)
     assert result["sequences"] == result["available"] == {"5": SEQUENCES, "2": 3}
-    whole = judge(tmp_path / "whole")["horizons"]
+    whole = evaluate_default(tmp_path / "whole")["horizons"]
     assert result["horizons"]["5"] == whole["5"] and result["horizons"]["2"] != whole["2"]
     assert len(columns(tmp_path / "per_frame.csv")["frame"]) == 5
     assert np.load(tmp_path / "examples.npz")["sequence"].tolist() == [0, 2, 4, 6]

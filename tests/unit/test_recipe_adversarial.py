@@ -205,21 +205,21 @@ def test_the_seed_decides_the_discriminators_first_weights():
     assert (first[0] != other[0]).any()
 
 
-def go_on(recipe: AdversarialRecipe, steps: range) -> list[float]:
+def train(recipe: AdversarialRecipe, steps: range) -> list[float]:
     return [recipe.step(random_batch(seed)).item() for seed in steps]
 
 
 def test_a_run_resumes_bit_for_bit(tmp_path):
     whole = make_recipe()
-    go_on(whole, range(3))
+    train(whole, range(3))
     torch.save({"model": whole.model.state_dict(), "recipe": whole.state_dict()}, tmp_path / "last.ckpt")
     saved = torch.load(tmp_path / "last.ckpt", weights_only=True)
-    losses = go_on(whole, range(3, 6))
+    losses = train(whole, range(3, 6))
 
     resumed = make_recipe(seed=1)
     resumed.model.load_state_dict(saved["model"])
     resumed.load_state_dict(copy.deepcopy(saved["recipe"]))
-    assert go_on(resumed, range(3, 6)) == losses
+    assert train(resumed, range(3, 6)) == losses
     torch.testing.assert_close(weights(resumed.model), weights(whole.model), rtol=0, atol=0)
     torch.testing.assert_close(weights(resumed.discriminator), weights(whole.discriminator), rtol=0, atol=0)
     assert resumed.report() == whole.report()

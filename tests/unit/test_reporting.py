@@ -800,12 +800,12 @@ def test_catalogue_rows_are_in_the_papers_table() -> None:
     table = pd.read_csv(PAPER / "table2.csv")
     assert not table.duplicated(["dataset", "method"]).any()
     settings = load_settings(ROOT / "config/paper.yaml")
-    recognisers = set(pd.read_csv(PAPER / "table1.csv")["method"])
-    assert recognisers < set(pd.read_csv(PAPER / "table3.csv")["method"])
+    recognizers = set(pd.read_csv(PAPER / "table1.csv")["method"])
+    assert recognizers < set(pd.read_csv(PAPER / "table3.csv")["method"])
     named = {settings.systems[name].paper_row for name in settings.experiments["something_25"].table}
-    assert named == recognisers
+    assert named == recognizers
     for system in settings.systems.values():
-        rows = recognisers if system.model.recognizes else set(table["method"])
+        rows = recognizers if system.model.recognizes else set(table["method"])
         assert system.paper_row is None or system.paper_row in rows
     shown = [settings.systems[name].paper_row for name in settings.experiments[DATASET].table]
     printed = table[(table["dataset"] == DATASET) & (table["where"] == "Table 2")]["method"]

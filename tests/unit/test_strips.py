@@ -34,7 +34,7 @@ def frames_of(source: str, sequence: int, count: int) -> np.ndarray:
     return random.integers(0, 256, (count, 1, 32, 32), np.uint8)
 
 
-def make_judged(
+def make_evaluated(
     results: Path, run: str, kept: list[int] = KEPT, lpips: bool = True, labelled: bool = True
 ) -> Path:
     folder = make_run(results, run, lpips=lpips)
@@ -73,7 +73,7 @@ def test_best_median_and_worst_sequences_equal_a_plain_sort(
     tmp_path: Path, runs: list[str], reference: str, why: str, kept: list[int]
 ) -> None:
     for run in runs:
-        make_judged(tmp_path, run, kept)
+        make_evaluated(tmp_path, run, kept)
     strips, note = choose_strips(load_results(tmp_path, DATASET, runs), RANKS)
     table = pd.read_csv(tmp_path / "runs" / DATASET / reference / "per_sequence.csv")
     table = table[(table["horizon"] == HORIZON) & table["sequence"].isin(kept)]
@@ -102,7 +102,7 @@ def shown_in(figure: Figure, axes: int) -> dict[float, dict[int, np.ndarray]]:
 def test_frames_are_below_their_time_and_next_to_their_run(tmp_path: Path) -> None:
     runs = ["copy_last", BASELINE, OURS]
     for run in runs:
-        make_judged(tmp_path, run)
+        make_evaluated(tmp_path, run)
     strips, _ = choose_strips(load_results(tmp_path, DATASET, runs), RANKS)
     figure = draw_strips(strips, CONTEXT)
     assert len(figure.axes) == 3
@@ -166,10 +166,10 @@ def test_a_gallery_fits_on_one_page(systems: int, height: int, width: int) -> No
 
 
 def test_runs_that_kept_other_sequences_are_left_out_and_named(tmp_path: Path) -> None:
-    make_judged(tmp_path, OURS)
+    make_evaluated(tmp_path, OURS)
     [best, median, worst] = sequences_of(choose_strips(load_results(tmp_path, DATASET, [OURS]), RANKS)[0])
-    make_judged(tmp_path, CUT_SHORT, [1, 2, 3])
-    make_judged(tmp_path, BASELINE, [7, median])
+    make_evaluated(tmp_path, CUT_SHORT, [1, 2, 3])
+    make_evaluated(tmp_path, BASELINE, [7, median])
     runs = [CUT_SHORT, BASELINE, OURS]
     strips, note = choose_strips(load_results(tmp_path, DATASET, runs), RANKS)
     shown = [[name for name, _ in strip.predictions] for strip in strips]
@@ -187,8 +187,8 @@ def test_runs_that_kept_other_sequences_are_left_out_and_named(tmp_path: Path) -
 
 
 def test_another_sequence_under_the_same_number_is_refused(tmp_path: Path) -> None:
-    make_judged(tmp_path, OURS)
-    folder = make_judged(tmp_path, BASELINE)
+    make_evaluated(tmp_path, OURS)
+    folder = make_evaluated(tmp_path, BASELINE)
     with np.load(folder / "examples.npz") as arrays:
         changed = dict(arrays) | {"truth": arrays["truth"][::-1] // 2}
     np.savez(folder / "examples.npz", **changed)
@@ -251,7 +251,7 @@ def no_line(path: Path) -> None:
 def test_a_bad_file_gives_one_line_and_no_output(
     tmp_path: Path, file: str, spoil: Callable[[Path], None], says: str
 ) -> None:
-    path = make_judged(tmp_path, OURS) / file
+    path = make_evaluated(tmp_path, OURS) / file
     spoil(path)
     for name in ("figure3", "appendix_gallery"):
         with pytest.raises(UserError) as error:
@@ -262,7 +262,7 @@ def test_a_bad_file_gives_one_line_and_no_output(
 
 
 def test_a_missing_label_gives_one_line_and_no_output(tmp_path: Path) -> None:
-    labelled, plain = make_judged(tmp_path, OURS), make_judged(tmp_path, BASELINE, labelled=False)
+    labelled, plain = make_evaluated(tmp_path, OURS), make_evaluated(tmp_path, BASELINE, labelled=False)
     for folder, label, says in ((labelled, "scenario", "action"), (plain, "action", "none")):
         [result] = load_results(tmp_path, DATASET, [folder.name])
         with pytest.raises(UserError) as error:
@@ -277,8 +277,8 @@ def test_a_missing_label_gives_one_line_and_no_output(tmp_path: Path) -> None:
 
 
 def test_group_means_are_those_of_groupby(tmp_path: Path) -> None:
-    make_judged(tmp_path, OURS)
-    make_judged(tmp_path, BASELINE, lpips=False)
+    make_evaluated(tmp_path, OURS)
+    make_evaluated(tmp_path, BASELINE, lpips=False)
     write_report("groups", tmp_path, DATASET, [BASELINE, OURS], tmp_path / "groups")
     written = pd.read_csv(tmp_path / "groups.csv").set_index(["run", "action"])
     assert len(written) == 6 and set(written["horizon"]) == {HORIZON}
@@ -302,7 +302,7 @@ def test_group_means_are_those_of_groupby(tmp_path: Path) -> None:
 def test_groups_are_drawn_at_their_means_without_overlap(tmp_path: Path) -> None:
     runs = ["copy_last", BASELINE, OURS]
     for run in runs:
-        make_judged(tmp_path, run, lpips=run != "copy_last")
+        make_evaluated(tmp_path, run, lpips=run != "copy_last")
     loaded = load_results(tmp_path, DATASET, runs)
     figure = draw_groups(loaded, [by_label(result, "action") for result in loaded], "action")
     panels = {axes.get_title(loc="left").split(" ")[0]: axes for axes in figure.axes}
@@ -332,7 +332,7 @@ def test_groups_are_drawn_at_their_means_without_overlap(tmp_path: Path) -> None
 def test_reports_are_the_same_byte_for_byte(tmp_path: Path) -> None:
     runs = [BASELINE, OURS]
     for run in runs:
-        make_judged(tmp_path, run, KEPT[:3])
+        make_evaluated(tmp_path, run, KEPT[:3])
     for folder in ("first", "second"):
         for name in ("figure3", "appendix_gallery", "groups"):
             write_report(name, tmp_path, DATASET, runs, tmp_path / folder / name)

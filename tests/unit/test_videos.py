@@ -131,8 +131,8 @@ def test_no_test_window_shares_a_frame_with_training(folder: Path, tmp_path: Pat
 
     trained_on = frames(open_clips(dataset, data, "train"))
     for horizon in TEST_HORIZONS:
-        judged_on = frames(open_clips(dataset, data, "test", horizon))
-        assert judged_on and not trained_on & judged_on
+        evaluated_on = frames(open_clips(dataset, data, "test", horizon))
+        assert evaluated_on and not trained_on & evaluated_on
 
 
 def test_evaluation_resizes_frames(folder: Path, tmp_path: Path) -> None:

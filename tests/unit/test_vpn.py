@@ -39,7 +39,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-x))
 
 
-class Retelling:
+class Reference:
     """The paper's equations for one sequence, in NumPy, on the weights of a network."""
 
     def __init__(self, model: VideoPixelNetwork) -> None:
@@ -89,7 +89,7 @@ def test_logits_are_those_of_the_equations(levels, kernel_size):
     logits = model.teacher_forced(frames, 3, 2)
     assert logits.shape == (2, 2, 1 if levels == 2 else levels, 6, 7)
     for found, sequence in zip(logits.detach().numpy(), frames.numpy(), strict=True):
-        expected = Retelling(model).logits(sequence, 3, 2, kernel_size)
+        expected = Reference(model).logits(sequence, 3, 2, kernel_size)
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
 
 

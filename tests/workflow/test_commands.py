@@ -49,8 +49,8 @@ def test_trained_weights_are_evaluated_on_a_test_file_unchanged(trained: Project
     frames = np.random.default_rng(0).integers(256, size=(8, 5, 16, 16), dtype=np.uint8)
     np.save(trained.folder / "seq.npy", frames)
     weights = (trained.run_folder() / "best.safetensors").read_bytes()
-    judged = {"test_file": "seq.npy", "test": {"sequences": 5, "frames": 8}}
-    trained.configure(training={"epochs": 1}, datasets={"moving_mnist_2": judged})
+    dataset = {"test_file": "seq.npy", "test": {"sequences": 5, "frames": 8}}
+    trained.configure(training={"epochs": 1}, datasets={"moving_mnist_2": dataset})
     trained.prepare()
     done = trained.evaluate(trained.run_folder())
     assert done.returncode == 0, done.stderr

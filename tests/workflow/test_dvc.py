@@ -22,17 +22,17 @@ pytestmark = pytest.mark.slow
 
 RUNS = "results/tiny/runs/moving_mnist_2"
 TRAINED = {"conv_lstm-seed0", "conv_tt_lstm-seed0", "conv_tt_lstm-C2-seed0"}
-JUDGED = {"black", "copy_last", "conv_lstm-seed0", "conv_tt_lstm-seed0"}
+EVALUATED = {"black", "copy_last", "conv_lstm-seed0", "conv_tt_lstm-seed0"}
 DVC = ["dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore"]
 DVC += ["benchmarks/results"]
 REMOTE = "convttlstm-data"  # beside the repository, as .dvc/config says
 
 
-def trainings(output: str) -> list[str]:
+def trained_runs(output: str) -> list[str]:
     return sorted(re.findall(r"Training (\S+) on", output))
 
 
-def evaluations(output: str) -> list[str]:
+def evaluated_runs(output: str) -> list[str]:
     return sorted(re.findall(r"Evaluating (\S+) on", output))
 
 
@@ -94,7 +94,7 @@ def pushed(tmp_path_factory) -> Project:
     kill_when(project, ["dvc", "repro"], f"{RUNS}/*/last.ckpt")
     assert project.snakemake("--unlock").returncode == 0
     output = dvc(project, "repro")
-    assert trainings(output) == sorted(TRAINED)
+    assert trained_runs(output) == sorted(TRAINED)
     assert_idle(project)
     git(project, "add", ".")
     git(project, "commit", "--quiet", "-m", "after")
@@ -187,7 +187,7 @@ def test_a_killed_pull_loses_nothing(pushed, tmp_path):
 
 def test_metrics_and_plots_are_shown(pushed):
     shown = dvc(pushed, "metrics", "show")
-    assert all(f"moving_mnist_2/{run}.json" in shown for run in JUDGED) and "mse.5" in shown
+    assert all(f"moving_mnist_2/{run}.json" in shown for run in EVALUATED) and "mse.5" in shown
     curves = dvc(pushed, "plots", "show", "--show-vega", "results/tiny/plots/loss.csv")
     assert all(f'"run": "{run}"' in curves for run in ("conv_lstm-seed0", "conv_tt_lstm-seed0"))
     assert "vega-lite" in curves and "DVC_METRIC" not in curves
@@ -208,8 +208,8 @@ def test_only_results_that_were_not_pulled_are_planned(pushed, tmp_path):
     run = f"{RUNS}/conv_tt_lstm-seed0"
     dvc(project, "pull", "results/tiny/records.json", "data/processed/tiny", run)
     planned = project.snakemake("-n", "all").stdout
-    assert evaluations(planned) == sorted(JUDGED - {"conv_tt_lstm-seed0"})
-    assert trainings(planned) == sorted(TRAINED - {"conv_tt_lstm-seed0"})
+    assert evaluated_runs(planned) == sorted(EVALUATED - {"conv_tt_lstm-seed0"})
+    assert trained_runs(planned) == sorted(TRAINED - {"conv_tt_lstm-seed0"})
 
 
 @pytest.mark.parametrize("first", ["dvc", "snakemake"])
@@ -220,7 +220,7 @@ def test_a_changed_setting_redoes_its_run_in_one_engine_only(pushed, tmp_path, f
     config = yaml.safe_load(project.config.read_text())
     config = overlay(config, {"systems": {"conv_lstm": {"training": {"learning_rate": 0.002}}}})
     project.config.write_text(yaml.safe_dump(config))
-    assert trainings(project.snakemake("-n").stdout) == ["conv_lstm-seed0"]
+    assert trained_runs(project.snakemake("-n").stdout) == ["conv_lstm-seed0"]
 
     def snakemake() -> str:
         done = project.snakemake()
@@ -229,8 +229,8 @@ def test_a_changed_setting_redoes_its_run_in_one_engine_only(pushed, tmp_path, f
 
     engines = [lambda: dvc(project, "repro"), snakemake]
     done, again = (engine() for engine in (engines if first == "dvc" else reversed(engines)))
-    assert trainings(done) == evaluations(done) == ["conv_lstm-seed0"]
-    assert not trainings(again) and not evaluations(again)
+    assert trained_runs(done) == evaluated_runs(done) == ["conv_lstm-seed0"]
+    assert not trained_runs(again) and not evaluated_runs(again)
     assert_idle(project)
     assert {run for run, content in weights(project).items() if content != before[run]} == {"conv_lstm-seed0"}
 
@@ -265,7 +265,7 @@ def test_changed_weights_are_noticed_by_both_engines(pushed, tmp_path):
     # Snakemake has deleted what the jobs that failed had made: a matter of seconds.
     dvc(project, "checkout", "--force")
     output = dvc(project, "repro")
-    assert not trainings(output) and not evaluations(output)
+    assert not trained_runs(output) and not evaluated_runs(output)
     assert_idle(project)
     assert weights(project) == weights(pushed)
 
@@ -292,7 +292,7 @@ def test_a_run_by_other_source_is_kept_until_it_is_archived(pushed, tmp_path):
     assert "3 trained by other versions of models/conv_lstm.py; kept" in shown
     done = project.call("archive", f"{RUNS}/conv_lstm-seed0")
     assert done.returncode == 0, done.stderr
-    assert trainings(project.snakemake("-n").stdout) == ["conv_lstm-seed0"]
+    assert trained_runs(project.snakemake("-n").stdout) == ["conv_lstm-seed0"]
     assert (project.folder / "results/tiny/archived/moving_mnist_2/conv_lstm-seed0-1/last.ckpt").is_file()
 
 

@@ -49,7 +49,7 @@ def test_the_slurm_profile_plans_the_papers_scale(project):
     baseline with S = 3 and 5 in rounds of 2 and 1; all but the last round are ranked. Both winners have three
     seeds, and one recogniser won. Evaluated are all but the search's, and the predictions without weights.
     """
-    shown, ablations, recognisers, winners = 2 * 7 * 3, (13 - 2) * 3, 2 * 3 * 3, 2 * 2 * 3
+    shown, ablations, recognizers, winners = 2 * 7 * 3, (13 - 2) * 3, 2 * 3 * 3, 2 * 2 * 3
     found = dry_run(project, "--profile", "slurm", "-n", "all")
     assert found == {
         "mnist": 1,
@@ -59,12 +59,12 @@ def test_the_slurm_profile_plans_the_papers_scale(project):
         "prepare_videos": 1,
         "something": 1,
         "index_clips": 2,
-        "train": shown + ablations + winners + recognisers + 2 + 1,
+        "train": shown + ablations + winners + recognizers + 2 + 1,
         "try_place": 2 * (48 + 12 + 3 + 2 + 1),
         "rank": 2 * (2 + 1),
         "select": 3,
         "grid": 3,
-        "evaluate_recognizer": recognisers + 1,
+        "evaluate_recognizer": recognizers + 1,
         "heat_map": 2,
         **dict.fromkeys(["table1", "table3", "figure4", "activities", "confusion"], 1),
         "evaluate": shown + 2 * 2 + ablations + winners,
@@ -164,16 +164,16 @@ def test_digits_become_a_page_and_then_nothing_is_to_be_done(project):
     published = results / "models/moving_mnist_2/conv_tt_lstm-seed0"
     assert hub.load(published).state_dict().keys() == load_file(published / hub.WEIGHTS).keys()
     assert "On the test split:" in (published / "README.md").read_text()
-    judged = {path.parent.name for path in results.rglob("metrics.json")}
-    assert judged == {"black", "copy_last", "conv_lstm-seed0", "conv_tt_lstm-seed0"}
+    evaluated = {path.parent.name for path in results.rglob("metrics.json")}
+    assert evaluated == {"black", "copy_last", "conv_lstm-seed0", "conv_tt_lstm-seed0"}
 
     reported = project.snakemake("--report", "results/tiny/report.html")
     assert reported.returncode == 0, reported.stdout
     assert "SSIM against LPIPS (moving_mnist_2)." in (results / "report.html").read_text()
-    assert_only_what_changed_is_made_again(project, trainings=3, evaluations=4)
+    assert_only_changes_are_made_again(project, trained=3, evaluated=4)
 
 
-def assert_only_what_changed_is_made_again(project: Project, trainings: int, evaluations: int) -> None:
+def assert_only_changes_are_made_again(project: Project, trained: int, evaluated: int) -> None:
     """A comment changes nothing; a setting of the evaluation evaluates; one of training trains."""
     assert "Nothing to be done" in project.snakemake("--cores", "2").stdout
     settings = yaml.safe_load(project.config.read_text())
@@ -182,10 +182,10 @@ def assert_only_what_changed_is_made_again(project: Project, trainings: int, eva
     settings["evaluation"]["examples"] += 1
     project.config.write_text(yaml.safe_dump(settings))
     planned = jobs(project.snakemake("-n").stdout)
-    assert planned["train"] == 0 and planned["evaluate"] == evaluations
+    assert planned["train"] == 0 and planned["evaluate"] == evaluated
     settings["training"]["learning_rate"] = 0.002
     project.config.write_text(yaml.safe_dump(settings))
-    assert jobs(project.snakemake("-n").stdout)["train"] == trainings
+    assert jobs(project.snakemake("-n").stdout)["train"] == trained
 
 
 KTH = {

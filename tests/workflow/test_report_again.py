@@ -72,7 +72,7 @@ def test_another_checkout_makes_the_same_bytes(made: Project, tmp_path: Path) ->
     assert report(other) == report(made)
 
 
-def judge_again(made: Project, run: Path, command: str, folder: Path) -> dict[str, Any]:
+def evaluate_again(made: Project, run: Path, command: str, folder: Path) -> dict[str, Any]:
     """Judge a run's weights by the command that it names, in another folder; return the metrics."""
     folder.mkdir()
     for name in ("config.json", "best.safetensors", "provenance.json"):
@@ -91,13 +91,13 @@ def test_a_printed_metric_is_reproduced_from_its_run(made: Project, tmp_path: Pa
     table = pd.read_csv(results / f"tables/table2_{DATASET}.csv", dtype=str, keep_default_na=False)
     row = table[table["run"] == "conv_tt_lstm-seed1"].iloc[0]
     run = results / "runs" / DATASET / row["run"]
-    again = judge_again(made, run, row["evaluation_command"], tmp_path / "again")
+    again = evaluate_again(made, run, row["evaluation_command"], tmp_path / "again")
     each = (results / f"tables/table2_{DATASET}.md").read_text().split("## Seed by seed")[1]
     printed = next(line for line in each.splitlines() if line.startswith(f"| {row['method']} "))
-    for figures in again["horizons"].values():
+    for metrics in again["horizons"].values():
         # PSNR in place of MSE, as at these horizons the paper prints none.
         for metric, digits in (("psnr", 2), ("ssim_paper", 3)):
-            mean, low, high = (f"{figures[metric][key]:.{digits}f}" for key in ("mean", "low", "high"))
+            mean, low, high = (f"{metrics[metric][key]:.{digits}f}" for key in ("mean", "low", "high"))
             assert f" {mean} [{low}, {high}] |" in printed
 
 
@@ -107,7 +107,7 @@ def test_a_printed_accuracy_is_reproduced_from_its_run(made: Project, tmp_path: 
     row = table[table["origin"] == "reproduced"].iloc[0]
     run = results / "runs" / row["dataset"] / row["run"]
     command = json.loads((run / "metrics.json").read_text())["evaluated_by"]["command"]
-    again = judge_again(made, run, command, tmp_path / "again")
+    again = evaluate_again(made, run, command, tmp_path / "again")
     lines = (results / "tables/table3.md").read_text().splitlines()
     printed = next(line for line in lines if line.startswith(f"| {row['method']} ") and "| here" in line)
     for found in again["fractions"].values():

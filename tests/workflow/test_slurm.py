@@ -20,7 +20,7 @@ from convttlstm.slurm import Job, jobs_of
 from convttlstm.training.locks import is_locked
 from tests.conftest import ENVIRONMENT, Project, make_project
 from tests.workflow.test_dvc import repository
-from tests.workflow.test_pipeline import assert_only_what_changed_is_made_again
+from tests.workflow.test_pipeline import assert_only_changes_are_made_again
 
 SCRIPT = Path(__file__).parent / "slurm.sh"
 # A model whose training takes its time: seconds for each of 6 steps, until a test wants it to end.
@@ -275,13 +275,13 @@ def test_a_grid_runs_to_its_tables(project: Project):
     first, second = (runs / f"conv_tt_lstm-selected-seed{seed}/best.safetensors" for seed in (0, 1))
     assert first.read_bytes() == (runs / grid["run"].iloc[0] / "best.safetensors").read_bytes()
     assert first.read_bytes() != second.read_bytes()
-    judged = {path.parent.name for path in runs.glob("*/metrics.json")}
-    assert judged == {"conv_tt_lstm-seed0", first.parent.name, second.parent.name}
+    evaluated = {path.parent.name for path in runs.glob("*/metrics.json")}
+    assert evaluated == {"conv_tt_lstm-seed0", first.parent.name, second.parent.name}
     table2 = pd.read_csv(results / "tables/table2_moving_mnist_2.csv")
-    assert set(table2["run"].dropna()) == judged and (results / "index.html").is_file()
+    assert set(table2["run"].dropna()) == evaluated and (results / "index.html").is_file()
     assert_idle_elsewhere(project)
     # The grid's 12 points, the table's own run, and the winner's two seeds.
-    assert_only_what_changed_is_made_again(project, trainings=12 + 1 + 2, evaluations=3)
+    assert_only_changes_are_made_again(project, trained=12 + 1 + 2, evaluated=3)
 
 
 def test_dvc_submits_its_jobs_to_the_cluster(tmp_path: Path):
