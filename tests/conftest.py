@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 RUN = "conv_tt_lstm-seed0"
 # The commands of the environment that runs the tests, active or not.
 ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-# Skips that FAIL_ON_SKIP, which CI sets, puts up with: what no package brings.
+# Skips that FAIL_ON_SKIP, which CI sets, allows: these files are in no package.
 MAY_BE_SKIPPED = ("of the LPIPS authors in data/raw/lpips",)
 
 
@@ -226,7 +226,7 @@ class Command:
 
 
 def make_project(folder: Path) -> Project:
-    """Return a copy of what the pipeline needs, with the tiny scale as its own."""
+    """Return a copy of the files that the pipeline needs, with the tiny scale."""
     for name in ("lib", "workflow", "profiles", "config", "data/embedded", "data/paper", "data/categories"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "Snakefile", folder)

@@ -1,6 +1,6 @@
 """Settings files with random faults: each must load, or be refused in one line.
 
-`python -m tests.fuzz 10000 [SEED]` tries so many and prints those that end otherwise.
+`python -m tests.fuzz 10000 [SEED]` tries that many and prints those with another outcome.
 """
 
 import copy
@@ -91,7 +91,7 @@ def _cut(text: str, chance: random.Random) -> str:
 
 
 def fault_of(content: bytes, folder: Path) -> str:
-    """Return what is wrong with how a settings file is taken, "" if nothing is."""
+    """Return the fault in the handling of a settings file, "" if there is none."""
     path = folder / "own.yaml"
     path.write_bytes(content)
     try:
@@ -106,7 +106,7 @@ def fault_of(content: bytes, folder: Path) -> str:
 
 
 def main() -> int:
-    """Try as many mutants as the command line says; return how many kinds were taken wrongly."""
+    """Try as many mutants as the command line says; return the number of kinds of faults."""
     count, seed, kinds = int(sys.argv[1]), int([*sys.argv, "0"][2]), dict[str, bytes]()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -1,6 +1,6 @@
-"""Damaged files of every kind that is read: each is read, or refused in one line, and leaves nothing half.
+"""Damaged files of every kind that is read: each is read, or refused in one line, and leaves no partial file.
 
-`python -m tests.fuzz_files 300 [SEED [KIND]]` damages each kind so often and prints what ends otherwise.
+`python -m tests.fuzz_files 300 [SEED [KIND]]` damages each kind that often and prints other outcomes.
 """
 
 import contextlib
@@ -133,7 +133,7 @@ def _other_value(content: bytes, chance: random.Random) -> bytes:
 
 
 def kinds(project: Project) -> dict[str, tuple[Path, Read]]:
-    """Return a whole file of each kind, and what reads it; `project` is a new one."""
+    """Return an intact file of each kind, and its reader; `project` is a new one."""
     raw = project.folder / "raw"
     found = _of_a_run(project) | _of_data(raw) | _of_pictures_and_arrays(raw) | _of_packages(raw)
     return found | _of_others(project.folder)
@@ -302,7 +302,7 @@ def _of_pictures_and_arrays(raw: Path) -> dict[str, tuple[Path, Read]]:
 
 
 def _of_packages(raw: Path) -> dict[str, tuple[Path, Read]]:
-    """Return the zip packages that Something-Something is handed out in."""
+    """Return the zip packages in which Something-Something is distributed."""
     labels, part, clips = (raw / name for name in ("labels", "part", "clips"))
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w:gz") as archive:
@@ -347,7 +347,7 @@ def _encode(path: Path, codec: str) -> None:
 
 
 def _with_settings_error(read: Read) -> Read:
-    """As settings do: they turn a ValueError into a UserError."""
+    """Allow a ValueError too, which settings turn into a UserError."""
 
     def reading(path: Path) -> None:
         with contextlib.suppress(ValueError):
@@ -357,7 +357,7 @@ def _with_settings_error(read: Read) -> Read:
 
 
 def _of_others(folder: Path) -> dict[str, tuple[Path, Read]]:
-    """Return what people pass on, and what runs leave beside their folders."""
+    """Return files that people pass on, and those that runs leave next to their folders."""
     release, exported = folder / "release.pt", folder / "exported/model.safetensors"
     torch.save({"epoch": 1, "model_state_dict": {"layers.b0l0.conv.weight": torch.zeros(4, 4)}}, release)
     run = read_run(folder / f"results/tiny/runs/{DATASET}/{RUN}")
@@ -448,7 +448,7 @@ def _fault(path: Path, read: Read, folder: Path) -> str:
 
 
 def main() -> int:
-    """Damage each kind so often as the command line says; return how many faults there were."""
+    """Damage each kind as often as the command line says; return 1 if there were faults."""
     count, seed, only = int(sys.argv[1]), int([*sys.argv, "0"][2]), "".join(sys.argv[3:4])
     np.seterr(all="ignore")
     seen: dict[str, int] = {}

@@ -18,7 +18,7 @@ def described() -> list[str]:
 
 
 def pattern(path: str) -> re.Pattern[str]:
-    """What a path of docs/outputs.md stands for: <name> is any, ** any places below, {a,b} either."""
+    """The pattern of a path in docs/outputs.md: <name> is any name, ** any folders below, {a,b} either."""
     escaped = re.escape(path).replace(r"\{", "(").replace(r"\}", ")").replace(",", "|")
     escaped = re.sub(r"<\w+>", "[^/]+", escaped).replace(r"\*\*", ".+")
     return re.compile(escaped.replace(r"\.\*", r"\.(csv|md|tex|svg|pdf|txt)"))

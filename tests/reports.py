@@ -34,7 +34,7 @@ def write_report(
     settings: Settings | None = None,
     benchmarks: Path = NO_BENCHMARKS,
 ) -> None:
-    """Write a report on these runs, whatever the settings say; `output` is its path without suffix."""
+    """Write a report on these runs, in place of the settings' runs; `output` is its path without suffix."""
     scale = Scale(
         results.name,
         settings or load_settings(ROOT / "config/demo.yaml"),

@@ -1,6 +1,6 @@
-"""Every trained model at a size that tests can afford, and what golden.json keeps of it.
+"""Every trained model at a size that tests can afford, and its outputs in golden.json.
 
-`python -m tests.tiny_models` writes golden.json anew, which a change of a model's arithmetic needs.
+`python -m tests.tiny_models` writes golden.json again, which a change of a model's arithmetic needs.
 """
 
 import json
@@ -36,7 +36,7 @@ def random_frames(batch: int = 2, time: int = 6, channels: int = 1) -> Tensor:
 
 
 def outputs(model: nn.Module, frames: Tensor, context: int, horizon: int, sampling: Tensor) -> Tensor:
-    """What training differentiates: the logits where frames are drawn pixel by pixel."""
+    """The outputs that training differentiates: logits where frames are drawn pixel by pixel."""
     if hasattr(model, "teacher_forced"):
         return model.teacher_forced(frames, context, horizon)
     return model(frames, context, horizon, sampling)

@@ -49,7 +49,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Reader:
-    """Opens the page as readers do, and remembers what the browser complained about and asked for."""
+    """Opens the page as readers do, and records the browser's complaints and requests."""
 
     def __init__(self, browser: "playwright.Browser", path: Path):
         self.browser, self.address = browser, path.as_uri()

@@ -16,7 +16,7 @@ PAPER_TABLE = "table.sortable >> nth=0"
 
 pytestmark = pytest.mark.slow
 
-# By way of a second canvas: Chromium has a word to say to those who read one often that is drawn on.
+# Read from a second canvas, as Chromium warns where one that is drawn on is read often.
 PIXELS = """canvas => {
   const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", {willReadFrequently: true});
   copy.drawImage(canvas, 0, 0);
@@ -380,7 +380,7 @@ def test_everything_can_be_read_without_javascript(reader: Reader, results: Path
     facts = page.locator(f"#run-{DATASET}-conv_tt_lstm-seed0")
     assert not facts.is_visible()
     page.locator(PAPER_TABLE).get_by_role("link", name="Conv-TT-LSTM, seed 0").click()
-    assert facts.is_visible()  # the browser opens what the link leads into
+    assert facts.is_visible()  # the browser opens the details that the link leads into
 
 
 def test_print_shows_tables_and_no_controls(reader: Reader) -> None:

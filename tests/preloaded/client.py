@@ -1,5 +1,5 @@
 #!/usr/bin/env -S python3 -ISE
-"""`snakemake`, `dvc` and `python -m convttlstm`, run by the server beside this file.
+"""`snakemake`, `dvc` and `python -m convttlstm`, run by the server next to this file.
 
 bin/ has links of these names to this script. Where it comes first on PATH, so run all jobs of a workflow.
 """

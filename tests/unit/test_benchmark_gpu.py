@@ -1,4 +1,4 @@
-"""The program for a GPU's few minutes, rehearsed on a CPU, and how it and its results are carried."""
+"""The program for a few minutes of a GPU, tried on a CPU, and the archives of it and its results."""
 
 import json
 import os
@@ -205,7 +205,7 @@ def make_runs(folder: Path) -> dict[str, bytes]:
 def test_runs_are_restored_from_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pieces, "SIZE", 100)
     contents = make_runs(tmp_path / "runs")
-    for first in (0, 3):  # in two goes
+    for first in (0, 3):  # in two calls
         assert (
             pieces.main(
                 ["cut", str(tmp_path / "runs"), str(tmp_path / "cut"), f"--first={first}", "--count=3"]

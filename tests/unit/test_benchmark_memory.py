@@ -1,4 +1,4 @@
-"""The count of a training step's memory against what can be worked out by hand."""
+"""The counted memory of a training step against numbers by hand."""
 
 import pytest
 import torch

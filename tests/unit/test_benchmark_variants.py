@@ -40,7 +40,7 @@ def test_all_variants_equal_the_textbook(name, code, context, horizon):
     "option, kinds", [("padded first layer", [PaddedConv]), ("batched weight gradients", [DeferredConv] * 4)]
 )
 def test_an_option_changes_the_convolutions(option, kinds):
-    """A variant that were ours under another name would agree with it, and say nothing."""
+    """A variant that is ours under another name would pass all comparisons."""
     cells = Variant("conv_tt_lstm", "float32", f"ours, {option}").build(TINY).stack.cells()
     assert [type(cell.gates) for cell in cells[: len(kinds)]] == kinds
 
@@ -67,7 +67,7 @@ def test_the_same_seed_gives_the_same_losses():
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_warming_up_changes_nothing(precision):
-    """What a graph is recorded after: three steps that are taken back."""
+    """Three steps are made and undone before a graph is recorded."""
     found = []
     for warm_up in (0, 3):
         step = TrainingStep(Variant("conv_tt_lstm", precision, "ours"), TINY)

@@ -1,4 +1,4 @@
-"""What the benchmarks rest on: equal algorithms, counted costs, receptive fields; no timing."""
+"""Foundations of the benchmarks: equal algorithms, counted costs, receptive fields; no timing."""
 
 from functools import partial
 
@@ -97,7 +97,7 @@ def test_a_wrong_weight_in_the_textbook_is_noticed(monkeypatch):
 STEPS, ORDER, HISTORY, SIZE = 3, 2, 3, 3  # of a sequence, N, M and S
 HIDDEN, RANK = 2, 2
 STEP = 1e-5  # of the central difference
-# Each step carries what padding changes by the reach of a state further from the border.
+# Each step carries the effect of padding further from the border, by the reach of a state.
 MARGIN = STEPS * (oracle.border(SIZE, ORDER) + SIZE // 2)
 SIDE = 2 * MARGIN + 5
 

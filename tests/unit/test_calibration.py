@@ -10,7 +10,7 @@ from benchmarks.calibration import OUTPUT, SETTINGS, TRUTHS, coverage, coverage_
 
 STATISTICS = Path(__file__).parents[2] / "docs/statistics.md"
 REPETITIONS = 800
-# A share of 0.95 of 800 stays above this but for once in 1,000.
+# A share of 0.95 of 800 falls below this once in 1,000 times.
 LEAST = 0.925
 
 

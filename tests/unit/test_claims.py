@@ -1,4 +1,4 @@
-"""The paper's claims: what its own figures say of each, and verdicts on runs whose values are known."""
+"""The paper's claims: its printed numbers on each, and verdicts on runs whose values are known."""
 
 import csv
 import json
@@ -136,7 +136,7 @@ def test_printed_values_are_shown_with_notes_on_the_optimized_code() -> None:
     assert printed["mnist-beats-ttd"].text == ""
 
 
-# A made-up scale: the laptop's, with two systems whose values are known.
+# A made-up scale: the laptop's, with two models whose values are known.
 
 
 def scale(**changes: Any) -> Settings:
@@ -278,7 +278,7 @@ def test_a_verdict_follows_from_the_whole_interval(
     assert line["runs"].split() == names
     assert (line["seeds"], line["sequences"], line["horizon"]) == ("3", str(SEQUENCES), "30")
     assert line["group"] == "training"
-    # Whoever is better, the paper's 25.81 < 33.08 stays what it is.
+    # Whichever model is better here, the paper's 25.81 < 33.08 holds.
     assert (line["paper_holds"], line["needs"]) == ("yes", "")
 
 
@@ -300,7 +300,7 @@ def test_one_of_several_comparisons_can_contradict(tmp_path: Path) -> None:
     reverse = LOWER_MSE | {"metrics": ["ssim_paper"], "better": "conv_lstm", "than": ["conv_tt_lstm"]}
     line = decide(tmp_path, results, settings, [LOWER_MSE | {"metrics": ["lpips_paper"]}, reverse])
     assert line["verdict"] == "contradicted" and "1 of 2 comparisons" in line["why"]
-    # Of which one could not be made, if it stands alone.
+    # A comparison cannot be made: the claim is not tested, unless another one contradicts it.
     absent = LOWER_MSE | {"than": ["predrnn_pp"]}
     line = decide(tmp_path, results, settings, [LOWER_MSE, absent])
     assert (line["verdict"], line["group"]) == ("not tested", "lacking")
@@ -861,7 +861,7 @@ def test_claims_on_time_are_not_tested_without_benchmarks(tmp_path: Path) -> Non
     assert "hours" not in "".join(table["needs"])
 
 
-# Read from what the repository's own demo counted; the estimate counts the models itself.
+# Read from the counts of the repository's demo; the estimate counts the models itself.
 def test_hours_are_those_of_the_estimate() -> None:
     counts = pd.read_csv(ROOT / "results/demo/tables/complexity.csv", dtype=str, keep_default_na=False)
     counts = counts[counts["scale"] == "paper"].set_index("system")

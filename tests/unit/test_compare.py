@@ -1,4 +1,4 @@
-"""Two folders of results beside each other."""
+"""Comparison of two folders of results."""
 
 import json
 import shutil
@@ -55,7 +55,7 @@ def line(a: Path, b: Path, figure: str = MSE, run: str = "conv_lstm") -> Differe
 
 @pytest.fixture
 def errors() -> tuple[np.ndarray, np.ndarray]:
-    """Errors of two trainings on sequences that differ much more than the trainings do."""
+    """Errors of two runs on sequences that differ much more than the runs do."""
     generator = np.random.default_rng(0)
     sequences = generator.gamma(4, 0.01, size=SEQUENCES)
     return sequences, sequences + generator.normal(0.0005, 0.002, size=SEQUENCES)

@@ -1,4 +1,4 @@
-"""Wrong settings stop before any job, in one line that names the file, the setting and what it wants."""
+"""Wrong settings stop before any job, in one line that names the file, the setting and its allowed values."""
 
 import itertools
 import json
@@ -267,7 +267,7 @@ def test_only_settings_that_decide_weights_make_another_run(tmp_path):
 
 
 def videos_run(tmp_path: Path, training: dict | None = None, model: dict | None = None, **dataset: object):
-    """A run on videos of one's own."""
+    """A run on your own videos."""
     own = {"kind": "videos", "title": "Clips", "folder": "raw", "size": 32} | dataset
     names = yaml.safe_load((ROOT / "config/paper.yaml").read_text())["experiments"]
     content = {
@@ -282,7 +282,7 @@ def videos_run(tmp_path: Path, training: dict | None = None, model: dict | None 
 
 
 def test_epochs_folders_and_memory_make_no_other_run(tmp_path):
-    """The weights after all epochs are others, though: their digest tells."""
+    """More epochs give other weights, though, and these have another digest."""
     run = videos_run(tmp_path)
     for same in (
         videos_run(tmp_path, folder="elsewhere", split_file="splits.csv", excluded=["x.mp4"]),

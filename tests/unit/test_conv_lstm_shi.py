@@ -1,4 +1,4 @@
-"""Shi et al.'s encoder-forecaster against their equations in NumPy, what it sees, its counts."""
+"""Shi et al.'s encoder-forecaster against their equations in NumPy, the frames that it sees, its counts."""
 
 import numpy as np
 import pytest
@@ -103,7 +103,7 @@ def test_the_forecaster_knows_only_the_encoders_states():
 @pytest.mark.parametrize("layer", [0, 1])
 @pytest.mark.parametrize("part", [0, 1])
 def test_each_layer_starts_from_the_encoders_last_state(layer, part):
-    """What the encoder's layer returned last is the very tensor that the forecaster's gets first."""
+    """The encoder layer's last state is the same tensor as the forecaster layer's first."""
     model, last, first = small_model(), [], []
     model.encoder[layer].register_forward_hook(lambda _, inputs, state: last.append(state[part]))
     model.forecaster[layer].register_forward_pre_hook(lambda _, inputs: first.append(inputs[1][part]))

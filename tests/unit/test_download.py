@@ -50,7 +50,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 class Served:
-    """What a server has and how it behaves."""
+    """A server's content and behaviour."""
 
     def __init__(self, content: bytes, resumes: bool, drop_after: int | None) -> None:
         self.content, self.resumes, self.drop_after = content, resumes, drop_after

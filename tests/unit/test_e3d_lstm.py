@@ -1,4 +1,4 @@
-"""E3D-LSTM: a layer's step in slow float64 NumPy, what the recall and the memory hand on, the window."""
+"""E3D-LSTM: a layer's step in slow float64 NumPy, its recall, its memory, and the window."""
 
 from itertools import product
 

@@ -1,4 +1,4 @@
-"""The models in examples/: what their papers say, and trained as anybody's model is."""
+"""The models in examples/ agree with their papers, and are trained like your own model."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""A model of one's own: found, trained, judged, and refused in one line where something is wrong."""
+"""Your own model is found, trained and evaluated, or refused in one line where something is wrong."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What figures show, read back from their artists and files; made-up results of three trainings a system."""
+"""Figures, read back from their artists and files; made-up results of three seeds of each model."""
 
 import json
 import re
@@ -38,7 +38,7 @@ CHARTS = ["figure2", "loss", "per_frame", "seeds", "protocols"]
 
 
 def make_runs(results: Path, scale: str = "demo") -> Path:
-    """Make a run for each system and seed, each judged on the same sequences with figures of its own."""
+    """Make a run for each model and seed, each evaluated on the same sequences with numbers of its own."""
     for i, run in enumerate(RUNS):
         name, _, seed = run.partition("-seed")
         MSE.setdefault(run, MSE[f"{name}-seed0" if seed else name])
@@ -93,7 +93,7 @@ def drawn(results: Path) -> list[Series]:
 
 
 def per_frame_of(results: Path, system: str, metric: str) -> np.ndarray:
-    """Return a metric by training and frame, straight from the files."""
+    """Return a metric by run and frame, straight from the files."""
     folder = results / "runs" / DATASET
     return np.stack([pd.read_csv(folder / f"{system}-seed{s}/per_frame.csv")[metric] for s in SEEDS])
 
@@ -183,7 +183,7 @@ def test_figure2_has_one_bubble_per_model_at_the_mean_of_table2(results: Path, t
 
 
 def test_names_in_figure2_do_not_overlap(results: Path) -> None:
-    """Nine systems of similar values, of which no name may cover another's, or a bubble."""
+    """Nine models of similar values, of which no name may cover another's, or a bubble."""
     loaded = load_results(results, DATASET, RUNS)
     published = read_table(PAPER / "table2.csv", ["dataset"])
     look = replace(series_of(loaded)[-1].look, name="ConvLSTM (classic TTD) *")

@@ -1,4 +1,4 @@
-"""Sequences as people have them beside videos: folders of pictures, and arrays of several layouts."""
+"""Sequences other than videos: folders of pictures, and arrays of several layouts."""
 
 import sys
 import tracemalloc
@@ -146,7 +146,7 @@ def test_a_folder_holds_videos_arrays_and_pictures(tmp_path: Path) -> None:
     write_video(tmp_path / "train/film/jump.avi", noise(7, SIZE, 2))
     Image.fromarray(noise(1, SIZE, 3)[0]).save(
         tmp_path / "train/film/poster.png"
-    )  # beside a video: no sequence
+    )  # next to a video: no sequence
     Image.fromarray(noise(1, SIZE, 3)[0]).save(tmp_path / "train/sheet.png")
     for number, split in enumerate(["validation", "test"]):
         write_pictures(tmp_path / split / "walk", noise(5, SIZE, 4 + number))
@@ -155,7 +155,7 @@ def test_a_folder_holds_videos_arrays_and_pictures(tmp_path: Path) -> None:
     assert [source.name for source in folder_sources(dataset)] == names
     entries = read_json(prepared(dataset, tmp_path / "out") / "manifest.json")["videos"]
     assert [entry["shape"][0] for entry in entries] == [7, 6, 5, 5, 5]
-    # What tells whether the folder has changed is what its manifest says.
+    # The folder has changed if it differs from its manifest.
     cache, manifest = tmp_path / "cache.json", tmp_path / "out/manifest.json"
     found = inventory(dataset, manifest, cache)
     assert found == inventory(settings(tmp_path / "elsewhere"), manifest, cache) != ""

@@ -1,4 +1,4 @@
-"""What is said about a grid before, during and after its search: estimate, status, table and heat maps."""
+"""Reports on a grid before, during and after its search: estimate, status, table and heat maps."""
 
 import csv
 import subprocess
@@ -129,7 +129,7 @@ def test_a_run_in_training_cannot_be_archived(held: Path) -> None:
 
 
 def test_a_setting_changes_only_the_digests_of_its_stages(paper: Settings) -> None:
-    """The test horizon is the evaluation's, the learning rate of one system that system's training's."""
+    """The test horizon belongs to the evaluation, a model's learning rate to the training of that model."""
     before = digests(paper, "paper")
     content = paper.model_dump(mode="json")
     content["datasets"][DATASET]["test_horizons"] = [10]
@@ -151,7 +151,7 @@ def test_a_setting_changes_only_the_digests_of_its_stages(paper: Settings) -> No
 
 
 def test_status_shows_the_state_of_each_run(held: Path, tmp_path: Path, paper: Settings, monkeypatch) -> None:
-    """Trained; not judged; under way with 4 of 500 epochs of an hour; failed, twice; begun; queued."""
+    """Trained; not evaluated; under way with 4 of 500 epochs of an hour; failed, twice; begun; queued."""
     monkeypatch.chdir(tmp_path)
     runs = ["conv_lstm", "conv_tt_lstm", "predrnn_pp", "conv_lstm_ttd", "e3d_lstm", "vpn", "conv_lstm_shi"]
     settings, folder = only(paper, table=["black", *runs]), held.parent

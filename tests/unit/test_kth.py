@@ -123,7 +123,7 @@ def test_boundaries_are_read_as_they_are_published(tmp_path):
 
 
 def edit(path: Path, rename: dict[str, str | None]) -> None:
-    """Write an archive anew with members renamed, or left out where the new name is None."""
+    """Write an archive again with members renamed, or left out where the new name is None."""
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     with zipfile.ZipFile(path, "w") as archive:

@@ -27,7 +27,7 @@ BOUNDARIES = {
 
 
 def walked(rule: Rule, persons: range, steps: dict[str, int]) -> int:
-    """Walk over frames from the last to the first; what is found depends on their numbers alone."""
+    """Walk over frames from the last to the first; the result depends on their numbers alone."""
     found = 0
     for name, sequences in BOUNDARIES.items():
         person, action = int(name[6:8]), name.split("_")[1]

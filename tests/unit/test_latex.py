@@ -19,18 +19,18 @@ from tests.unit.test_reporting import DATASET, MSE, ROOT, RUNS, SELECTION, make_
 pytestmark = pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex: `tests/install.sh`")
 
 DEMO = ROOT / "results/demo/tables"
-# A paper's page. Each table tells its own width, and that of the line to which it is shrunk.
+# A paper's page. Each table prints its own width, and that of the line to which it is shrunk.
 PREAMBLE = r"""\documentclass{article}
 \usepackage[letterpaper, textwidth=5.5in, textheight=9in]{geometry}
 \usepackage{booktabs, graphicx, rotating}
-\newsavebox\told\let\shrunk\resizebox
-\renewcommand\resizebox[3]{\sbox\told{#3}\typeout{told \the\wd\told\space \the\linewidth}\shrunk{#1}{#2}{#3}}
+\newsavebox\kept\let\shrunk\resizebox
+\renewcommand\resizebox[3]{\sbox\kept{#3}\typeout{kept \the\wd\kept\space \the\linewidth}\shrunk{#1}{#2}{#3}}
 \begin{document}
 """
 
 
 def compile_latex(folder: Path, text: str) -> tuple[list[float], str]:
-    """Return how far LaTeX shrinks each table, and what it prints."""
+    """Return how far LaTeX shrinks each table, and its output."""
     (folder / "all.tex").write_text(f"{PREAMBLE}{text}\n\\end{{document}}\n")
     done = subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"],
@@ -39,8 +39,8 @@ def compile_latex(folder: Path, text: str) -> tuple[list[float], str]:
         encoding="latin-1",
     )
     assert done.returncode == 0, done.stdout[-3000:]
-    told = re.findall(r"^told ([\d.]+)pt ([\d.]+)pt$", done.stdout, re.M)
-    return [min(1, float(line) / float(own)) for own, line in told], done.stdout
+    widths = re.findall(r"^kept ([\d.]+)pt ([\d.]+)pt$", done.stdout, re.M)
+    return [min(1, float(line) / float(own)) for own, line in widths], done.stdout
 
 
 def assert_fits(folder: Path, text: str, tables: int) -> None:
@@ -80,7 +80,7 @@ def test_table4_fits_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_recognition_complexity_and_grid_tables_fit_the_page(tmp_path: Path) -> None:
-    """From a demo's own figures, whose tables are the widest, and from a search of one point."""
+    """From a demo's own numbers, whose tables are the widest, and from a search of one point."""
     scale = Scale.load(ROOT / "config/demo.yaml", DEMO.parent)
     scale = replace(scale, benchmarks=ROOT / "benchmarks/results")
     tables = [

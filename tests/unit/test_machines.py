@@ -1,4 +1,4 @@
-"""Machines that users have: devices, memory, jobs around ours, disks that forget."""
+"""Users' machines: devices, memory, surrounding jobs, faulty disks."""
 
 import errno
 from pathlib import Path

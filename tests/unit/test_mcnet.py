@@ -1,4 +1,4 @@
-"""MCNet against its equations in NumPy, and what its two paths may and may not see."""
+"""MCNet against its equations in NumPy, and the frames that its two paths may see."""
 
 import numpy as np
 import pytest

@@ -60,7 +60,7 @@ def test_ssim_equals_scikit_image_with_channels_and_leading_dimensions() -> None
 def test_the_papers_data_range_inflates_ssim_by_about_a_fifth_of_its_range() -> None:
     generator = np.random.default_rng(0)
     truth = np.maximum(digit_like(generator, 64, 64), digit_like(generator, 64, 64))
-    # A pixel late, a little pale, on a background that is not quite black: what a model predicts.
+    # A pixel late, a little pale, on a background that is not quite black: as a model predicts it.
     prediction = 0.8 * np.roll(truth, 1, axis=1) + 0.02 * generator.random((64, 64))
     pair = torch.from_numpy(prediction)[None], torch.from_numpy(truth)[None]
     inflation = ssim(*pair, 2.0) - ssim(*pair, 1.0)

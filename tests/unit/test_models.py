@@ -1,4 +1,4 @@
-"""What holds for every registered model, and the paper's parameter counts."""
+"""Properties of every registered model, and the paper's parameter counts."""
 
 import inspect
 import json
@@ -93,7 +93,7 @@ def test_every_model_of_the_catalogue_is_registered():
 
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_settings_have_the_defaults_of_the_model(name):
-    """The recogniser's classes and size of frames are the data set's to say."""
+    """A recognizer's classes and frame size come from the data set."""
     required = {"cell": "conv_lstm"} if name == "recognizer" else {}
     given = inspect.signature(FACTORIES[name]).parameters.values()
     defaults = {each.name: each.default for each in given if each.kind is each.KEYWORD_ONLY} | required
@@ -269,7 +269,7 @@ def test_gradients_are_those_of_finite_differences(name):
 
 
 class Outputs(nn.Module):
-    """A model whose call gives what training differentiates."""
+    """A model whose call gives the outputs that training differentiates."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -280,7 +280,7 @@ class Outputs(nn.Module):
 
 
 def test_skips_lead_from_block_1_to_4_and_from_2_to_the_output():
-    """Cutting a skip's weights leaves the output unmoved by a change that only travels through it."""
+    """The inputs of the fourth block and of the output are joined from two blocks each."""
     model = tiny_model("conv_lstm")
     stack = model.stack
     assert [block[0].gates.in_channels for block in stack.blocks] == [1 + 3, 3 + 4, 4 + 4, 4 + 3 + 3]

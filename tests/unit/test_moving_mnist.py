@@ -1,4 +1,4 @@
-"""The generator against a plain re-telling of it, one pixel at a time."""
+"""The generator against a plain reimplementation, one pixel at a time."""
 
 import math
 
@@ -25,7 +25,7 @@ def settings(**changes: object) -> MovingMnist:
 
 
 def generate_slowly(dataset: MovingMnist, split: str, digits: np.ndarray, index: int) -> np.ndarray:
-    """One sequence as the fact sheet tells it, without NumPy's arithmetic."""
+    """One sequence by the documented rules, without NumPy's arithmetic."""
     stream = {"train": 0, "validation": 1, "test": 2}[split]
     side, number = dataset.digit_size, dataset.digits_per_frame
     choices, xs, ys, turns = (
@@ -107,7 +107,7 @@ def test_short_sequences_begin_like_long_ones(digits: np.ndarray) -> None:
 
 
 def test_disjoint_splits_share_no_image() -> None:
-    """Images of one grey value each tell which of them a split used."""
+    """Images of one grey value each show which of them a split used."""
     digits = np.arange(1, 101, dtype=np.uint8)[:, None, None].repeat(28, 1).repeat(28, 2)
     used = {
         split: set(np.unique(generate(settings(disjoint_digits=True), split, digits, np.arange(400))))

@@ -1,4 +1,4 @@
-"""docs/outputs.md lists what is written, and nothing else."""
+"""docs/outputs.md lists the files that are written, and no others."""
 
 import subprocess
 

@@ -149,7 +149,7 @@ def test_every_layer_and_step_follows_the_equations(in_channels, settings):
 
 
 def state_after(model: PredRnnPp, steps: int) -> tuple:
-    """The state after some steps, its tensors cut off from what came before."""
+    """The state after some steps, its tensors cut off from earlier steps."""
     state, x = None, torch.rand(1, 4, 3, 4, dtype=torch.float64)
     with torch.no_grad():
         for _ in range(steps):

@@ -45,7 +45,7 @@ def prepared(digits: np.ndarray, tmp_path: Path) -> Path:
 
 
 def test_test_sequences_from_a_file_leave_training_data_unchanged(digits: np.ndarray, tmp_path: Path) -> None:
-    """As the public one: time comes first."""
+    """As in the public file, time comes first."""
     sequences = np.random.default_rng(0).integers(256, size=(CHUNK + 3, 20, 32, 32), dtype=np.uint8)
     path = tmp_path / "mnist_test_seq.npy"
     np.save(path, sequences.transpose(1, 0, 2, 3))

@@ -1,4 +1,4 @@
-"""What the repository promises about itself."""
+"""Rules for the repository's own files."""
 
 import ast
 import re
@@ -24,7 +24,7 @@ NEEDED = [Requirement(line) for line in PROJECT["dependencies"]]
 
 
 def brought_by(extra: str) -> list[Requirement]:
-    """What an optional group names, by way of other groups too."""
+    """The libraries of an optional group, and of the groups that it names."""
     found = []
     for requirement in EXTRAS[extra]:
         if requirement.name == "convttlstm":
@@ -74,7 +74,7 @@ def test_the_rules_environment_pins_only_the_needed_libraries():
 
 
 def test_every_imported_library_has_an_installation_hint():
-    """By the group whose installation brings it; other names than a distribution's are few."""
+    """The hint names the optional group that installs the library."""
     spelled = {"PIL": "pillow", "yaml": "pyyaml", "lightning_fabric": "lightning-fabric"}
     with_another, by_their_names = {"pydantic_core", "markupsafe"}, {"lpips", "torchvision"}
     for extra, libraries in faults.EXTRAS.items():
@@ -131,7 +131,7 @@ def test_every_rule_states_its_environment_log_cost_and_reason():
             assert all(f"{name}=" in rule for name in ("mem_mb", "runtime", "gpu")), path.name
 
 
-# From top to bottom: a room imports from those below it and, within itself, in no circle.
+# From top to bottom: a package imports only from those below it.
 ORDER = ["__main__", "cli", "forecast", "sharing", "reporting", "claims", "planning", "results"]
 ORDER += ["evaluation", "training", "repeatability", "hub", "models", "data", "config", "animation", "markup"]
 ORDER += ["deployment", "faults", "metrics", "records", "slurm", "provenance", "randomness", "files"]

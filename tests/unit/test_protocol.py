@@ -252,7 +252,7 @@ def test_sequences_that_are_too_short_are_refused(tmp_path: Path) -> None:
 
 
 def test_each_horizon_of_videos_has_sequences_of_its_own(tmp_path: Path) -> None:
-    """As if judged alone; frame by frame and in examples.npz it is the longest one that counts."""
+    """As if evaluated alone; metrics by frame and examples.npz are of the longest horizon."""
     run = settings()
     sets = [EvaluationSet([5], Bytes()), EvaluationSet([2], Subset(Bytes(), np.arange(3)))]
     result = evaluate(run, Drift(), sets, tmp_path, None, "cpu", PROVENANCE)

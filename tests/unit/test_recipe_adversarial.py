@@ -96,7 +96,7 @@ def test_the_discriminator_takes_frames_of_its_size(shape):
 
 
 class Outputs(nn.Module):
-    """Returns the same outputs for all frames, whatever they are."""
+    """Returns the same outputs for all frames."""
 
     def __init__(self, outputs: Tensor) -> None:
         super().__init__()
@@ -149,7 +149,7 @@ def test_each_half_step_changes_only_its_own_network():
 
 
 def test_each_network_descends_its_own_loss():
-    """D tells better after its small step; D errs more on G's next prediction if that is all G is after."""
+    """D is better after its small step; D errs more on G's next prediction if its term dominates."""
     recipe = make_recipe(weighted(1e4, learning_rate=1e-5))
     given, true = random_batch().frames[:, :3], random_batch().frames[:, 3:5]
 

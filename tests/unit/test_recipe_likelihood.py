@@ -1,4 +1,4 @@
-"""The Video Pixel Network's recipe: its loss by hand, its updates, and going on from a checkpoint."""
+"""The Video Pixel Network's recipe: its loss by hand, its updates, and resuming from a checkpoint."""
 
 import copy
 import math
@@ -21,7 +21,7 @@ TINY = {"channels": 2, "encoder_blocks": 1, "decoder_blocks": 1, "lstm_channels"
 
 
 def make_run(**training: object) -> Run:
-    """Any run, but for what the recipe reads: its training, and the data set's context and horizon."""
+    """Any run, with the settings that the recipe reads: training, context and horizon."""
     run = resolve_run(load_settings(ROOT / "config/paper.yaml"), "paper", "moving_mnist_2", "conv_lstm-seed0")
     return run.model_copy(
         update={

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Scaled(nn.Module):
-    """Predicts each frame as a multiple of the one before; remembers what it was called with."""
+    """Predicts each frame as a multiple of the one before; records its arguments."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Recognisers: their layers, their recipe, and how their answers are counted."""
+"""Recognizers: their layers, their recipe, and how their answers are counted."""
 
 from pathlib import Path
 
@@ -101,7 +101,7 @@ def make_run(weight: float) -> Run:
 
 
 class Fixed(nn.Module):
-    """Answers what it was made with, whatever it is asked."""
+    """Returns the same outputs and logits for all frames."""
 
     def __init__(self, outputs: torch.Tensor, logits: torch.Tensor) -> None:
         super().__init__()

@@ -33,7 +33,7 @@ def write_record(project: Path, subject: str, inputs: list[str], **more: Any) ->
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """Weights, what they reached, a table made of that; and a file of another scale."""
+    """Weights, their metrics, a table made of these; and a file of another scale."""
     for subject, inputs in {DRAWN: [], WEIGHTS: [], METRICS: [WEIGHTS], TABLE: [METRICS], OTHER: []}.items():
         path = tmp_path / subject
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,8 +69,8 @@ def test_changed_files_keep_their_times(project: Path) -> None:
 
 
 def test_new_weights_stay_newer_than_the_old_ones_metrics(project: Path) -> None:
-    """What DVC has copied meanwhile would else look newer than the weights."""
-    (project / WEIGHTS).write_text("trained anew")
+    """Otherwise files that DVC has copied meanwhile would look newer than the weights."""
+    (project / WEIGHTS).write_text("trained again")
     (project / METRICS).touch()
     restore(project, *TRAVELS)
     weights, metrics = times(project)
@@ -93,7 +93,7 @@ def test_only_records_from_elsewhere_replace_local_ones(project: Path) -> None:
     own = record_path(project, TABLE).read_text()
     restore(project, *TRAVELS)
     assert record_path(project, TABLE).read_text() == own
-    kept.write_text(json.dumps(json.loads(kept.read_text())))  # another form: not what was left here
+    kept.write_text(json.dumps(json.loads(kept.read_text())))  # another form: not the file that was left here
     restore(project, *TRAVELS)
     assert json.loads(record_path(project, TABLE).read_text())["params"] == [TABLE]
     assert record_path(project, OTHER).exists()

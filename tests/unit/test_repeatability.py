@@ -1,4 +1,4 @@
-"""What a run records of the conditions that decide its bits, and what follows when they change."""
+"""A run records the conditions that decide its bits, and says when they change."""
 
 import json
 from pathlib import Path

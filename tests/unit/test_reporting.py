@@ -493,7 +493,7 @@ def test_standouts_leave_out_shortened_runs(short_results: tuple[Path, list[str]
 
 @pytest.fixture
 def short_results(tmp_path: Path) -> tuple[Path, list[str]]:
-    """The usual runs, one of a few updates and one of those judged on a few sequences too."""
+    """The usual runs, one of a few updates, and one of those evaluated on a few sequences too."""
     results = make_results(tmp_path / "demo")
     make_run(results, "ctt_1x1-seed0")
     make_run(results, "vpn-seed0", sequences=8)
@@ -510,7 +510,7 @@ def test_shortened_runs_are_marked_and_left_out_of_figures(short_results: tuple[
     full, note = without_short(loaded)
     assert [result.config.id for result in full] == RUNS and note.endswith(": VPN (baseline)")
     write_report("per_frame", results, DATASET, runs, results / "curves")
-    curves = (results / "curves.svg").read_text()  # matplotlib notes each text beside its outlines
+    curves = (results / "curves.svg").read_text()  # matplotlib notes each text next to its outlines
     assert curves.count("<!-- Conv-TT-LSTM -->") == 3 and "<!-- VPN (baseline) * -->" not in curves
     assert "few updates only: VPN (baseline)." in (results / "curves.txt").read_text()
 
@@ -680,7 +680,7 @@ def test_the_article_and_its_manifest_name_existing_files(results: Path) -> None
     manifest = (results / "codecheck.yml").read_text()
     assert manifest.startswith("---\n")
     content = yaml.safe_load(manifest)
-    # What CODECHECK's configuration 1.0 and 2.0 ask of authors.
+    # CODECHECK's configuration 1.0 and 2.0 ask authors for these.
     assert content["version"] == "https://codecheck.org.uk/spec/config/1.0/"
     assert content["paper"]["title"] and content["paper"]["reference"].startswith("https://")
     assert all(author["name"] for author in content["paper"]["authors"])

@@ -237,7 +237,7 @@ def with_epochs(epochs: int) -> dict:
 
 @pytest.mark.slow
 def test_more_epochs_give_the_weights_of_one_long_run(trained):
-    """What a finished run had found is not taken for the longer one's, nor trained twice."""
+    """The weights of a finished run are not taken for the longer one's; no epoch is trained twice."""
     project, undisturbed, folder = trained
     project.configure(**with_epochs(2))
     assert project.train(folder).returncode == 0
@@ -344,7 +344,7 @@ def test_temporary_files_of_killed_processes_are_removed(trained):
 
 @pytest.mark.slow
 def test_only_one_process_trains_a_run(trained):
-    """The second waits, and goes on where the first was killed."""
+    """The second process waits, and resumes where the first was killed."""
     project, undisturbed, folder = trained
     first = start(project, folder)
     second = project.start("train", *project.run_arguments(folder, RUN))

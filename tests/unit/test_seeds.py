@@ -1,4 +1,4 @@
-"""Several trainings of a system in one row."""
+"""Several seeds of a model in one row."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,7 @@ SEQUENCES = 200
 
 @pytest.fixture(scope="module")
 def values() -> np.ndarray:
-    """MSE of three trainings, (seeds, sequences)."""
+    """MSE of three runs, (seeds, sequences)."""
     generator = np.random.default_rng(0)
     apart = np.array([[0.0], [0.002], [0.007]])
     return generator.gamma(4, 0.008, size=(1, SEQUENCES)) + apart

@@ -1,4 +1,4 @@
-"""What Slurm prints, and how a grid's winners and rounds are named; Slurm itself: workflow/test_slurm.py."""
+"""Slurm's output, and a grid's winners and rounds; Slurm itself: workflow/test_slurm.py."""
 
 from pathlib import Path
 
@@ -73,7 +73,7 @@ def test_lambdas_are_searched_for_one_role(paper):
 
 
 def test_rounds_of_successive_halving(paper):
-    """48 points, a quarter of which goes on, for four times the epochs; by hand."""
+    """48 points, a quarter of which continue, for four times the epochs; by hand."""
     content = paper.model_dump()
     content["experiments"]["kth"]["halving"] = None
     settings = Settings.model_validate(content)

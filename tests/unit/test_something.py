@@ -1,4 +1,4 @@
-"""Labels and clips of Something-Something V2: what is refused, and which frames are seen."""
+"""Labels and clips of Something-Something V2: faults that are refused, and frames that are seen."""
 
 import io
 import json
@@ -331,7 +331,7 @@ def test_missing_and_damaged_parts_are_named(raw, tmp_path, zipped, damage, says
     with pytest.raises(UserError, match=says):
         extract_parts(parts_in(tmp_path), tmp_path / "out", {str(clip) for clip in range(1, 41)})
     assert missing_parts(parts) == ([f"{CLIPS}-01"] if damage == "lacks the second" else [])
-    for path in tmp_path.glob("out/*"):  # what was written is whole
+    for path in tmp_path.glob("out/*"):  # written clips are complete
         assert path.read_bytes() == (raw / CLIPS / path.name).read_bytes()
 
 
@@ -346,15 +346,15 @@ def in_package(path: Path, name: str = "") -> Path:
 
 
 @pytest.mark.parametrize("clips", ["in parts", "in packages of parts", "in a package"])
-@pytest.mark.parametrize("labels", ["short names", "in a folder", "in a package", "names of one's own"])
+@pytest.mark.parametrize("labels", ["short names", "in a folder", "in a package", "your own names"])
 def test_every_official_layout_is_read(raw, clips, labels):
-    """What is read is the same as of the extracted folder and the official names."""
+    """The result is the same as with the extracted folder and the official names."""
     expected = labelled_clips(settings(raw), raw)
     names = {"train_labels": "something-something-v2-train.json"}
     names |= {"test_labels": "something-something-v2-validation.json"}
     for key, name in list(names.items()):
         short = name.removeprefix("something-something-v2-")
-        if labels == "names of one's own":
+        if labels == "your own names":
             names[key] = f"own-{short}"
             (raw / name).rename(raw / names[key])
             continue

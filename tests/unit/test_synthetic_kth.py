@@ -163,7 +163,7 @@ def test_boxing_moves_to_one_side_and_clapping_to_both() -> None:
         for action, same in (("handclapping", True), ("handwaving", True), ("boxing", False)):
             video, _ = cached(person, action, 1, 120, 0)
             moving = np.ptp(video, axis=0) > 2 * NOISE + CHANGED
-            # Legs, which stand still, tell where the body is: dark on the bright ground.
+            # Legs, which stand still, show where the body is: dark on the bright ground.
             legs = video[0, 80:108] < 100
             body = np.flatnonzero(legs.any(0)).mean()
             columns = np.flatnonzero(moving.any(0))

@@ -1,4 +1,4 @@
-"""Video files: decoded exactly, cut into all the windows that there are, and refused in one line."""
+"""Video files: decoded exactly, cut into all possible windows, or refused in one line."""
 
 import json
 import os

@@ -148,13 +148,13 @@ def test_a_logit_sees_what_the_masks_leave_and_earlier_frames(levels, kernel_siz
         own_frame = {(int(i), int(j)) for i, j in moved[now].nonzero()}
         assert own_frame == seen_by((y, x), 6, 7, kernel_size, 1 + 2 * blocks)
         assert max(own_frame, default=(-1, 0)) < (y, x)
-        # The encoder and the ConvLSTM see the neighbourhood, whatever comes before or after in it.
+        # The encoder and the ConvLSTM see the whole neighbourhood, before and after a pixel.
         assert moved[:now, max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2].all()
         assert not moved[now + 1 :].any()
 
 
 def test_the_blind_spot_is_only_a_triangle_at_the_upper_right():
-    """With layers enough, only pixels n rows up and more than n columns to the right stay unseen."""
+    """With enough layers, only pixels n rows up and more than n columns to the right stay unseen."""
     model = network(decoder_blocks=4)
     frames = random_frames(batch=1, time=2).requires_grad_()
     model.teacher_forced(frames, 1, 1)[0, 0, 0, 4, 2].backward()
@@ -285,7 +285,7 @@ def test_impossible_settings_are_refused(wrong, message):
 
 @pytest.mark.slow
 def test_the_network_learns_four_sequences_by_heart():
-    """Pixels are made black or white, so that nothing but the network's ignorance is left in the loss."""
+    """Pixels are made black or white, so that the loss can fall to zero."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     digits = load_digits("embedded", Path("unused"), EMBEDDED)

@@ -1,4 +1,4 @@
-"""The commands on a tiny scale: what they write can be traced, and wrong input is one line."""
+"""The commands on a tiny scale: files record their origin, and wrong input is refused in one line."""
 
 import json
 import subprocess
@@ -45,7 +45,7 @@ def test_evaluation_is_repeatable_and_runs_record_their_origin(trained):
 
 @pytest.mark.slow
 def test_trained_weights_are_evaluated_on_a_test_file_unchanged(trained: Project):
-    """As docs/moving_mnist_public.md tells; copying the last frame is judged as computed here."""
+    """As docs/moving_mnist_public.md describes; copying the last frame has the MSE computed here."""
     frames = np.random.default_rng(0).integers(256, size=(8, 5, 16, 16), dtype=np.uint8)
     np.save(trained.folder / "seq.npy", frames)
     weights = (trained.run_folder() / "best.safetensors").read_bytes()

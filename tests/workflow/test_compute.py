@@ -1,4 +1,4 @@
-"""Settings that may change where a run is computed, and not what comes out."""
+"""Settings that change how a run is computed, and not its results."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The workflow used from another folder, as its catalogue tells people to."""
+"""The workflow used from another folder, as Snakemake's workflow catalogue describes."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""The real DVC, Snakemake and git: results are had back elsewhere, and neither engine redoes them."""
+"""The real DVC, Snakemake and git: results are restored elsewhere, and neither engine redoes them."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ TRAINED = {"conv_lstm-seed0", "conv_tt_lstm-seed0", "conv_tt_lstm-C2-seed0"}
 EVALUATED = {"black", "copy_last", "conv_lstm-seed0", "conv_tt_lstm-seed0"}
 DVC = ["dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore"]
 DVC += ["benchmarks/results"]
-REMOTE = "convttlstm-data"  # beside the repository, as .dvc/config says
+REMOTE = "convttlstm-data"  # next to the repository, as .dvc/config says
 
 
 def trained_runs(output: str) -> list[str]:
@@ -57,7 +57,7 @@ def weights(project: Project) -> dict[str, bytes]:
 
 
 def clone(pushed: Project, folder: Path, link: str = "copy") -> Project:
-    """A clone beside the original, with the same remote, and nothing pulled yet."""
+    """A clone next to the original, with the same remote, and nothing pulled yet."""
     folder.mkdir()
     project = Project(folder / "clone")
     (folder / REMOTE).symlink_to(pushed.folder.parent / REMOTE)
@@ -89,7 +89,7 @@ def repository(folder: Path, **changes: Any) -> Project:
 
 @pytest.fixture(scope="module")
 def pushed(tmp_path_factory) -> Project:
-    """A repository whose `dvc repro` was killed, went on, and was pushed, after a push that was killed."""
+    """A repository whose `dvc repro` was killed, resumed and pushed, after a push that was killed."""
     project = repository(tmp_path_factory.mktemp("dvc") / "project")
     kill_when(project, ["dvc", "repro"], f"{RUNS}/*/last.ckpt")
     assert project.snakemake("--unlock").returncode == 0
@@ -120,7 +120,7 @@ def kill_when(project: Project, command: list[str], appears: str) -> None:
 
 
 def test_the_lock_agrees_with_weights_and_manifests(pushed: Project) -> None:
-    """What dvc.lock names is, in the remote, what weights.json and the manifest have checksums of."""
+    """Files that dvc.lock names have, in the remote, the checksums of weights.json and the manifest."""
     stages = yaml.safe_load((pushed.folder / "dvc.lock").read_text())["stages"].values()
     named = {out["path"]: out["md5"] for stage in stages for out in stage.get("outs", [])}
 
@@ -152,7 +152,7 @@ def digests_of(project: Project, scale: str) -> dict[str, Any]:
 
 
 def test_an_experiment_sets_training_seeds_and_scale(tmp_path: Path) -> None:
-    """By DVC's own `-S`; what the setting does not concern keeps its digests."""
+    """By DVC's own `-S`; digests that do not depend on the setting stay."""
     project = repository(tmp_path / "project")
     dvc(project, "repro", "settings")
     before = digests_of(project, "tiny")
@@ -262,7 +262,7 @@ def test_changed_weights_are_noticed_by_both_engines(pushed, tmp_path):
         assert done.returncode != 0
         assert f"{RUNS}/conv_lstm-seed0/best.safetensors: has changed since training" in done.stdout
     assert (project.folder / "dvc.lock").read_text() == locked
-    # Snakemake has deleted what the jobs that failed had made: a matter of seconds.
+    # Snakemake has deleted the outputs of the failed jobs: a matter of seconds.
     dvc(project, "checkout", "--force")
     output = dvc(project, "repro")
     assert not trained_runs(output) and not evaluated_runs(output)

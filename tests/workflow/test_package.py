@@ -1,4 +1,4 @@
-"""The package as pip installs it into an environment of its own: models alone, and what the rest asks for."""
+"""The package as pip installs it into an environment of its own: models alone, and hints on the rest."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
 
-# What a stranger does with published weights, without the repository.
+# A prediction with published weights, without the repository.
 FORECAST = """
 import json, sys, torch
 from pathlib import Path

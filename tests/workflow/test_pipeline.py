@@ -43,11 +43,11 @@ def dry_run(project: Project, *arguments: str) -> Counter[str]:
 
 def test_the_slurm_profile_plans_the_papers_scale(project):
     """With three seeds each: Table 2's seven trained models on both data sets, Table 4's thirteen rows of
-    which two are Table 2's, and three recognisers for each share of the frames. Two more find lambda.
+    which two are Table 2's, and three recognizers for each share of the frames. Two more find lambda.
 
     On both data sets the grid's 48 points with M >= N are searched in rounds of 48, 12 and 3, and the
     baseline with S = 3 and 5 in rounds of 2 and 1; all but the last round are ranked. Both winners have three
-    seeds, and one recogniser won. Evaluated are all but the search's, and the predictions without weights.
+    seeds, and one recognizer won. Evaluated are all but the search's, and the predictions without weights.
     """
     shown, ablations, recognizers, winners = 2 * 7 * 3, (13 - 2) * 3, 2 * 3 * 3, 2 * 2 * 3
     found = dry_run(project, "--profile", "slurm", "-n", "all")
@@ -240,7 +240,7 @@ def test_kth_archives_become_tables_figures_and_a_prediction(project):
 
 @pytest.mark.slow
 def test_videos_may_be_moved_or_deleted_and_more_epochs_resume(project):
-    """What counts is which videos there are, by their checksums, and what was made from them."""
+    """Only the checksums of the videos count, and the files that were made from them."""
     places = {name: project.folder / name for name in ("here", "there")}
     for number, split in enumerate(("train", "validation", "test")):
         write_video(places["here"] / split / "take {1}.avi", noise(9, 32, seed=number))
@@ -317,7 +317,7 @@ def test_a_killed_job_is_resumed_by_the_same_command(project):
 
 @pytest.mark.slow
 def test_a_signal_to_all_processes_of_a_job_saves_and_is_logged(project):
-    """A scheduler signals the whole group: Snakemake, the shell, the training and what writes its log."""
+    """A scheduler signals the whole group: Snakemake, the shell, the training and the writer of its log."""
     project.configure(training={"epochs": 200}, experiments={"moving_mnist_2": {"grid": []}})
     running = subprocess.Popen(
         ["snakemake", "--config", "scale=tiny", "--cores", "1", "--", f"{RUNS}/{RUN}/best.safetensors"],

@@ -1,4 +1,4 @@
-"""Recognisers through the real commands: processes that decode clips end with the run, whatever ends it."""
+"""Recognizers through the real commands: processes that decode clips end with the run, however it ends."""
 
 import json
 import os

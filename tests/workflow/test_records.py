@@ -99,7 +99,7 @@ def test_copied_results_are_not_made_again_and_changed_ones_are(snakemake: Path,
 
 
 def test_copied_results_without_records_look_outdated(snakemake: Path, tmp_path: Path) -> None:
-    """What the test above would show if nothing was restored."""
+    """The test above would find this if nothing was restored."""
     here, there = project(tmp_path / "here"), project(tmp_path / "there")
     run(snakemake, here)
     (there / "results").mkdir()

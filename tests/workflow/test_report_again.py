@@ -1,4 +1,4 @@
-"""The report made anew, here and on another checkout, and its figures followed back to the runs."""
+"""The report made again, here and on another checkout, and its numbers followed back to the runs."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ REPORT = ["tables", "figures", "plots", "index.html", "report.md", "codecheck.ym
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Two trainings of each of two systems, a recogniser, and their report."""
+    """Two seeds of each of two models, a recognizer, and their report."""
     project = make_project(tmp_path_factory.mktemp("made") / "checkout")
     recognition = SCALE["experiments"]["something"] | {"table": ["recognizer_cnn3d"]}
     own = TINY["experiments"][DATASET] | {"seeds": [0, 1], "grid": []}
@@ -73,7 +73,7 @@ def test_another_checkout_makes_the_same_bytes(made: Project, tmp_path: Path) ->
 
 
 def evaluate_again(made: Project, run: Path, command: str, folder: Path) -> dict[str, Any]:
-    """Judge a run's weights by the command that it names, in another folder; return the metrics."""
+    """Evaluate a run's weights by the command that it names, in another folder; return the metrics."""
     folder.mkdir()
     for name in ("config.json", "best.safetensors", "provenance.json"):
         shutil.copy(run / name, folder / name)

@@ -1,4 +1,4 @@
-"""A real Slurm on this machine: a grid runs to its tables, and whatever ends a job, nothing is lost."""
+"""A real Slurm on this machine: a grid runs to its tables, and jobs that end early lose nothing."""
 
 import contextlib
 import json
@@ -123,7 +123,7 @@ class Snakemake:
         return any(job.comment.endswith(run) and job.state == "RUNNING" for job in self.jobs())
 
     def until(self, condition: Callable[[], bool]) -> None:
-        """Wait for something, starting at once what waits after being put back into the queue."""
+        """Wait for something, starting at once jobs that wait after being put back into the queue."""
         deadline = time.monotonic() + 3600
         while not condition():
             assert self.process.poll() is None and time.monotonic() < deadline, self.log.read_text()
@@ -292,7 +292,7 @@ def test_dvc_submits_its_jobs_to_the_cluster(tmp_path: Path):
         profile.write("slurm-init-seconds-before-status-checks: 2\n")
     done = project.run("dvc", "repro", env=ENVIRONMENT | {"SNAKEMAKE_PROFILE": "slurm"})
     assert done.returncode == 0, done.stdout
-    # The data; the training; two evaluations and the complexity; what the report draws.
+    # The data; the training; two evaluations and the complexity; the report's figures.
     submitted = re.findall(r"Job \d+ has been submitted", done.stdout)
     assert len(submitted) >= 1 + 1 + 3, done.stdout
     assert "Data and pipelines are up to date" in project.run("dvc", "status").stdout
