@@ -207,7 +207,7 @@ def test_the_papers_grid_equals_an_independent_count():
     assert sorted(run.model.kernel_size for run in baselines) == [3, 5]
 
 
-def test_runs_are_named_by_what_differs_from_the_catalogue():
+def test_runs_are_named_by_their_differences_from_the_catalogue():
     settings = load_settings(ROOT / "config/paper.yaml")
     assert (
         run_id(settings, "conv_tt_lstm", {"order": 2, "steps": 5, "rank": 8}, 0) == "conv_tt_lstm-N2-M5-seed0"

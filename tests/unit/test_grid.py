@@ -93,7 +93,7 @@ def test_halving_takes_fewer_hours_for_the_same_points(paper: Settings) -> None:
     assert said in text and "1 selected runs are copies" in text
 
 
-def test_estimate_names_its_device_and_what_it_leaves_out(paper: Settings) -> None:
+def test_the_estimate_names_its_device_and_its_omissions(paper: Settings) -> None:
     text = estimate_text(estimate(only(paper, table=["conv_tt_lstm", "vpn"]), "paper", TIMES), TIMES, None)
     assert "AMD EPYC" in text and "1 evaluations, of videos" in text
 

@@ -167,7 +167,7 @@ def test_no_output_depends_on_its_own_or_a_later_frame(name):
 
 
 @pytest.mark.parametrize("name", STEPWISE)
-def test_sampling_decides_what_is_fed_back(name):
+def test_the_sampling_mask_decides_which_frames_are_fed_back(name):
     """All true equals knowing the frames; none equals not having them; a mix is each sequence's own."""
     model, frames = tiny_model(name), random_frames()
     free = model(frames[:, :3], 3, 3)

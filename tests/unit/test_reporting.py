@@ -402,7 +402,7 @@ def test_reports_are_the_same_byte_for_byte(results: Path, tmp_path: Path) -> No
         assert (again / path).read_bytes() == (results / path).read_bytes(), path
 
 
-def test_latex_escapes_what_latex_would_read() -> None:
+def test_special_characters_of_latex_are_escaped() -> None:
     assert latex(r"a_b & 100% #1 $x^2$ {\y} ~") == (
         r"a\_b \& 100\% \#1 \$x\textasciicircum{}2\$ \{\textbackslash{}y\} $\sim$"
     )

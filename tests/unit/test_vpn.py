@@ -136,7 +136,7 @@ def seen_by(place: tuple[int, int], height: int, width: int, size: int, layers: 
 
 
 @pytest.mark.parametrize("levels, kernel_size, blocks", [(2, 3, 2), (2, 5, 1), (4, 3, 1)])
-def test_a_logit_sees_what_the_masks_leave_and_earlier_frames(levels, kernel_size, blocks):
+def test_a_logit_sees_unmasked_pixels_and_earlier_frames(levels, kernel_size, blocks):
     model = network(levels=levels, kernel_size=kernel_size, decoder_blocks=blocks)
     frames = random_frames(batch=1).requires_grad_()
     logits = model.teacher_forced(frames, 2, 3)

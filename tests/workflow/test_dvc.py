@@ -296,7 +296,7 @@ def test_a_run_by_other_source_is_kept_until_it_is_archived(pushed, tmp_path):
     assert (project.folder / "results/tiny/archived/moving_mnist_2/conv_lstm-seed0-1/last.ckpt").is_file()
 
 
-def test_garbage_collection_keeps_what_commits_need(pushed, tmp_path):
+def test_garbage_collection_keeps_the_files_of_commits(pushed, tmp_path):
     project = pulled(pushed, tmp_path / "here")
     dvc(project, "gc", "--all-commits", "--force")
     shutil.rmtree(project.folder / RUNS)

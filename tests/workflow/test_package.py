@@ -64,7 +64,7 @@ def test_models_and_published_weights_need_torch_numpy_and_safetensors(alone: Pa
     assert "pydantic" not in installed and "pandas" not in installed and "pillow" not in installed
 
 
-def test_a_command_says_in_one_line_what_to_install(alone: Path) -> None:
+def test_a_missing_library_is_named_in_one_line_with_its_remedy(alone: Path) -> None:
     for arguments in (["--help"], ["train", "--config", "config/demo.yaml"]):
         done = call(alone, "convttlstm", *arguments)
         assert done.returncode == 1 and done.stdout == ""
