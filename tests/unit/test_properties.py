@@ -86,7 +86,7 @@ def test_a_runs_name_is_parsed_as_it_was_written(system, values, seed):
 
 
 @given(st.text(max_size=40) | st.from_regex(r"[a-z_]+(-[A-Za-z]+[0-9]+)*", fullmatch=True))
-def test_other_texts_are_run_names_or_refused(text):
+def test_other_texts_are_no_runs(text):
     found = read_or_refused(RunId.parse, text)
     assert found is None or RunId.parse(str(found)) == found
 
@@ -102,7 +102,7 @@ def places(content: Any, path: tuple = ()) -> list[tuple]:
 
 @given(st.sampled_from(places(TINY)), JSON)
 @settings(max_examples=100)
-def test_any_value_of_a_setting_loads_or_is_refused(tmp_path, place, value):
+def test_a_setting_of_any_value_loads_or_is_one_line(tmp_path, place, value):
     content = json.loads(json.dumps(TINY))
     container = content
     for key in place[:-1]:
@@ -129,7 +129,7 @@ def test_categories_are_read_as_they_were_written(tmp_path, rows):
 
 @given(st.binary(max_size=200) | st.text(max_size=100).map(lambda text: f"group,template\n{text}".encode()))
 @example(b"group,template\n\0")
-def test_other_bytes_are_categories_or_refused(tmp_path, content):
+def test_other_bytes_are_no_categories(tmp_path, content):
     path = tmp_path / "categories.csv"
     path.write_bytes(content)
     read_or_refused(read_categories, path)
@@ -163,7 +163,7 @@ def test_the_frames_seen_are_the_most_within_the_share(frames, percent):
     st.integers(1, 8),
     st.booleans(),
 )
-def test_windows_equal_those_found_by_counting(tmp_path, videos, horizon, training):
+def test_windows_are_those_that_counting_finds(tmp_path, videos, horizon, training):
     """All of them in training; else each begins where the one before ends. None leaves its video's range."""
     folder, split = new(tmp_path), "train" if training else "test"
     entries, expected, frames = [], [], 2 + horizon
@@ -199,7 +199,7 @@ VALUES = arrays.arrays(
 
 
 @given(VALUES, st.floats(-50, 50), st.floats(0.5, 2), st.randoms())
-def test_an_interval_follows_its_values_in_any_order(values, shift, factor, chance):
+def test_an_interval_moves_with_its_values_and_knows_no_order(values, shift, factor, chance):
     groups = np.arange(values.shape[1]) // 2
     found = mean(values, groups)
     low, high = found.interval
@@ -217,7 +217,7 @@ def test_an_interval_follows_its_values_in_any_order(values, shift, factor, chan
 
 
 @given(VALUES, st.randoms())
-def test_swapped_sides_change_the_sign_of_a_difference(values, chance):
+def test_a_difference_changes_its_sign_with_its_sides(values, chance):
     other = values[: chance.randint(1, len(values))] * chance.uniform(0.5, 1.5)
     groups = np.arange(values.shape[1])
     (low, high), back = difference(values, other, groups).interval, difference(other, values, groups).interval
@@ -226,7 +226,7 @@ def test_swapped_sides_change_the_sign_of_a_difference(values, chance):
 
 @given(arrays.arrays(bool, st.tuples(st.integers(1, 4), st.integers(2, 30))))
 @example(np.array([[False, False]]))
-def test_an_interval_of_a_share_is_between_0_and_1(hits):
+def test_an_interval_of_a_share_stays_between_none_and_all(hits):
     found = proportion(hits.astype(float), np.arange(hits.shape[1]))
     low, high = found.interval
     assert 0 <= low <= found.value <= high <= 1
