@@ -226,6 +226,7 @@ def test_a_difference_changes_its_sign_with_its_sides(values, chance):
 
 @given(arrays.arrays(bool, st.tuples(st.integers(1, 4), st.integers(2, 30))))
 @example(np.array([[False, False]]))
+@example(np.array([[True, False], [False, True]]))
 def test_an_interval_of_a_share_stays_between_none_and_all(hits):
     found = proportion(hits.astype(float), np.arange(hits.shape[1]))
     low, high = found.interval

@@ -146,7 +146,11 @@ def proportion(hits: np.ndarray, groups: Sequence | np.ndarray) -> Estimate:
     share, answers = float(hits.mean()), hits.shape[1]
     parts = [_over_groups(hits, groups), *_over_seeds(hits)]
     expected = share * (1 - share) / max(1, answers - 1)
-    effective = answers * expected / sum(part.size for part in parts) if expected else answers
+    effective = float(answers)
+    if expected:
+        # Seeds that err on different answers can leave no spread: then every hit counts as one answer.
+        spread = sum(part.size for part in parts)
+        effective = min(answers * expected / spread, hits.size) if spread else hits.size
     # Wilson uses the normal quantile: groups alone get infinite degrees of freedom.
     freedom = _freedom([Variance(parts[0].size, np.inf), *parts[1:]])
     return Estimate(share, lambda tail: wilson(share, effective, -stdtrit(freedom, tail)))
