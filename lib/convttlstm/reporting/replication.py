@@ -34,8 +34,8 @@ LINE, STRIP, SPACE, FOOT, SIDE = 0.105, 0.13, 0.05, 0.36, 0.06
 LETTERS, LINES = 70, 2  # of a statement
 READING = (
     "Each line is a claim. Solid: its weakest comparison here (its strongest, of a claim that something "
-    "exists), with the 95 % interval; hollow: the same in the paper; ticks: the claim's other comparisons. To "
-    "the right is as claimed"
+    "exists), with the 95 % interval; hollow: the same in the paper; ticks: the claim's other comparisons. "
+    "To the right is as claimed"
 )
 
 
