@@ -90,7 +90,8 @@ def repository(folder: Path, **changes: Any) -> Project:
 @pytest.fixture(scope="module")
 def pushed(tmp_path_factory) -> Project:
     """A repository whose `dvc repro` was killed, resumed and pushed, after a push that was killed."""
-    project = repository(tmp_path_factory.mktemp("dvc") / "project")
+    folder = tmp_path_factory.mktemp("dvc") / "project"
+    project = repository(folder)
     kill_when(project, ["dvc", "repro"], f"{RUNS}/*/last.ckpt")
     assert project.snakemake("--unlock").returncode == 0
     output = dvc(project, "repro")
@@ -99,6 +100,8 @@ def pushed(tmp_path_factory) -> Project:
     git(project, "add", ".")
     git(project, "commit", "--quiet", "-m", "after")
     kill_when(project, ["dvc", "push"], f"../{REMOTE}/files/md5/*/*")
+    # DVC tries to clone a file before it copies it, which can leave an empty one; docs/reproducibility.md.
+    subprocess.run(["find", f"../{REMOTE}", "-type", "f", "-size", "0", "-delete"], cwd=folder, check=True)
     dvc(project, "push")
     return project
 
