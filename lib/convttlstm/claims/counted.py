@@ -21,6 +21,8 @@ from convttlstm.files import UserError
 from convttlstm.planning.costs import BASELINE, OURS, benchmarked
 from convttlstm.results import Scale, read_table
 
+# The quantity, our times and theirs, their unit, and the device.
+Timing = tuple[str, tuple[list[float], list[float]], str, str]
 LARGE = 10_000  # values from here on are written in full
 
 
@@ -76,24 +78,25 @@ class Costs:
         for name in (claim.better, other):
             if name in self.catalogue.claims.printed_only:
                 raise Missing(f"the paper's {self.catalogue.title(name)} is not among the models here")
+        for what, pair, unit, device in self._timings(claim, other, str(size)):
+            lead, text = _ratio(*pair, claim.factor, unit, TIMING_NOISE, device)
+            found = Evidence(what, where, lead, text=text, dataset=claim.dataset)
+            yield replace(found, unit=claim.factor)
+
+    def _timings(self, claim: TimeClaim, other: str, size: str) -> Iterator[Timing]:
         for path in self._files("system_times"):
             table = read_table(path, ["device", "system", "size", "training_seconds"])
             ours, theirs = (
-                _chosen(table, {"system": name, "size": str(size)}, "training_seconds", path)
+                _chosen(table, {"system": name, "size": size}, "training_seconds", path)
                 for name in (claim.better, other)
             )
-            unit = "seconds a sequence"
-            lead, text = _ratio(ours, theirs, claim.factor, unit, TIMING_NOISE, _conditions(table))
-            found = Evidence("training time", where, lead, text=text, dataset=claim.dataset)
-            yield replace(found, unit=claim.factor)
+            yield "training time", (ours, theirs), "seconds a sequence", _conditions(table)
         if {claim.better, other} == {BASELINE, OURS}:
             for path in self.scale.measured("train_step"):
-                for measure in benchmarked(path, claim.dataset, str(size)):
+                for measure in benchmarked(path, claim.dataset, size):
                     seconds = {BASELINE: measure.conv_lstm, OURS: measure.conv_tt_lstm}
                     pair = [seconds[claim.better]], [seconds[other]]
-                    lead, text = _ratio(*pair, claim.factor, "seconds", TIMING_NOISE, measure.where)
-                    found = Evidence(measure.what, where, lead, text=text, dataset=claim.dataset)
-                    yield replace(found, unit=claim.factor)
+                    yield measure.what, pair, "seconds", measure.where
 
     def _files(self, name: str) -> list[Path]:
         if not (paths := self.scale.measured(name)):

@@ -19,6 +19,7 @@ Verdict = Literal[
 ]
 TIMING_NOISE = 0.05  # relative difference that repeated timings may have; smaller leads decide nothing
 TIE = 1e-12
+LACKS = "this scale has no runs of "
 
 
 class Missing(Exception):

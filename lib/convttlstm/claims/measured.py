@@ -26,7 +26,7 @@ from convttlstm.claims.catalogue import (
     ValueClaim,
 )
 from convttlstm.claims.counted import Costs, against
-from convttlstm.claims.evidence import Evidence, Missing, percent, refused, within
+from convttlstm.claims.evidence import LACKS, Evidence, Missing, percent, refused, within
 from convttlstm.claims.paired import CORRECT, answers, late_values, paired, sequence_values
 from convttlstm.claims.paper import Paper
 from convttlstm.config import run_id
@@ -113,15 +113,15 @@ class EvidenceFinder:
             raise Missing(f"the paper's {title} is not among the models here")
         experiment = self.settings.experiments.get(dataset)
         if experiment is None:
-            raise Missing(f"this scale has no runs of {self.catalogue.paper.datasets[dataset].title}")
+            raise Missing(f"{LACKS}{self.catalogue.paper.datasets[dataset].title}")
         system, hyper = name, {}
         if name in self.catalogue.claims.ablations:
             ablation = self.catalogue.ablation(self.settings, dataset, name)
             if ablation is None:
-                raise Missing(f"this scale has no runs of {title}")
+                raise Missing(f"{LACKS}{title}")
             system, hyper = ablation.system, ablation.hyper()
         elif name not in experiment.table:
-            raise Missing(f"this scale has no runs of {title}")
+            raise Missing(f"{LACKS}{title}")
         return list(dict.fromkeys(run_id(self.settings, system, hyper, seed) for seed in experiment.seeds))
 
     def _horizon(self, dataset: str, printed: int) -> int:
@@ -137,7 +137,7 @@ class EvidenceFinder:
         for dataset in self.settings.experiments:
             if fraction in getattr(self.settings.datasets[dataset], "fractions", []):
                 return [self.recognitions[f"{dataset}/{run}"] for run in self._run_ids(dataset, name)]
-        raise Missing("this scale has no runs of early activity recognition")
+        raise Missing(f"{LACKS}early activity recognition")
 
     # Predicted frames
 

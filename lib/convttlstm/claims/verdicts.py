@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from convttlstm.claims.catalogue import Claim, TimeClaim
-from convttlstm.claims.evidence import Evidence, Verdict
+from convttlstm.claims.evidence import LACKS, Evidence, Verdict
 from convttlstm.claims.measured import EvidenceFinder
 from convttlstm.claims.paper import Paper, PrintedValues
 from convttlstm.claims.requirements import Requirements
@@ -15,7 +15,6 @@ from convttlstm.evaluation.intervals import TAIL, below_zero
 from convttlstm.files import listed
 
 SHOWN = 3  # comparisons that a reason names
-LACKS = "this scale has no runs of "
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from convttlstm.claims.verdicts import SHOWN, Assessment, decide
 from convttlstm.config import evaluated_runs, settings_of_scale
 from convttlstm.files import listed
 from convttlstm.markup import Document, Row, Table
+from convttlstm.reporting.cells import capital
 from convttlstm.reporting.report import Runs, TableReport
 from convttlstm.results import Scale, source_label
 
@@ -183,7 +184,7 @@ def opening(table: pd.DataFrame, label: str) -> str:
         known = f" ({'; '.join(named)})" if 1 <= len(named) <= SHOWN else ""
         parts.append(f"{verdict}: {len(named) or 'none'}{known}")
     of = f"Training at {scale} tests {len(tested)} of {len(tested) + lacking} claims."
-    said = " ".join([of, *(f"{part[0].upper()}{part[1:]}." for part in parts)])
+    said = " ".join([of, *(capital(f"{part}.") for part in parts)])
     return said if scale == "paper scale" else f"{said} Other scales may come out differently."
 
 
