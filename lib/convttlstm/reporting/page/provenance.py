@@ -1,10 +1,9 @@
 """The provenance of each row, from its run's folder."""
 
+from convttlstm.files import listed
 from convttlstm.provenance import changed_sources
 from convttlstm.reporting.cells import sequences_in_words, short_commit
 from convttlstm.results import Recognition, Result
-
-NAMED = 3  # changed files
 
 
 def facts_of(result: Result | Recognition) -> dict[str, str]:
@@ -28,7 +27,7 @@ def _training(result: Result | Recognition) -> dict[str, str]:
         "Trained by": provenance.command,
         "Commit": short_commit(provenance.commit, provenance.uncommitted_changes),
         "Source digest": provenance.source_digest,
-        "Changed since": _changed(provenance.sources),
+        "Changed since": listed(changed_sources(provenance.sources)) or "none of the files that it ran",
         "Weights' SHA-256": provenance.weights_sha256,
     }
     facts |= {f"Data, {split}": checksum for split, checksum in provenance.data.items()}
@@ -46,13 +45,6 @@ def _training(result: Result | Recognition) -> dict[str, str]:
         "Interruptions": str(provenance.interruptions),
         "Repeatable bit for bit": "yes, under the same conditions" if provenance.bit_exact else "no",
     }
-
-
-def _changed(sources: dict[str, str]) -> str:
-    changed = changed_sources(sources)
-    if len(changed) > NAMED:
-        return f"{len(changed)} of the {len(sources)} files that it ran; {', '.join(changed[:NAMED])} ..."
-    return ", ".join(changed) or "none of the files that it ran"
 
 
 def _evaluation(result: Result | Recognition) -> dict[str, str]:
