@@ -13,6 +13,7 @@ from convttlstm.config import (
     Training,
     ablation_runs,
     evaluated_runs,
+    first_runs,
     grid_runs,
     json_schema,
     load_settings,
@@ -171,7 +172,7 @@ def test_long_and_unprintable_titles_are_refused(overlay, title):
 
 
 def test_a_missing_scale_is_refused_with_a_list_of_all():
-    with pytest.raises(UserError, match="no such scale; there are demo, gpu, h100, laptop, paper"):
+    with pytest.raises(UserError, match="no such scale; there are demo, gpu, h100, laptop, order, paper"):
         load_settings(ROOT / "config/dmeo.yaml")
 
 
@@ -215,7 +216,8 @@ def test_runs_are_named_by_their_differences_from_the_catalogue():
     ablated = {"factor_size": 1, "order": 1, "steps": 1}
     assert run_id(settings, "conv_tt_lstm", ablated, 0) == "conv_tt_lstm-G1-N1-M1-seed0"
     assert run_id(settings, "copy_last", {}, 3) == "copy_last"
-    shown = table_runs(settings, MNIST)
+    shown, firsts = table_runs(settings, MNIST), first_runs(settings, MNIST)
+    assert firsts == [name for name in shown if "seed" not in name or name.endswith("-seed0")]
     assert shown[:2] == ["black", "copy_last"] and shown[-1] == "conv_tt_lstm-seed2"
     for name in [*grid_runs(settings, MNIST), *ablation_runs(settings, MNIST)]:
         assert resolve_run(settings, "paper", MNIST, name).id == name

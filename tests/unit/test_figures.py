@@ -34,7 +34,7 @@ SYSTEMS = ["conv_lstm", "conv_tt_lstm"]
 SEEDS = [0, 1, 2]
 RUNS = ["copy_last", *(f"{system}-seed{seed}" for system in SYSTEMS for seed in SEEDS)]
 TESTED = 200  # all that there are, or names would have a star
-CHARTS = ["figure2", "loss", "per_frame", "seeds", "protocols"]
+CHARTS = ["figure2", "loss", "per_frame", "per_frame_differences", "seeds", "protocols"]
 
 
 def make_runs(results: Path, scale: str = "demo") -> Path:
@@ -125,6 +125,17 @@ def test_bands_reach_from_the_lowest_to_the_highest_seed(results: Path, drawn: l
                 heights = corners[corners[:, 0] == frame][:, 1]
                 column = values[:, frame - 1]
                 assert (heights.min(), heights.max()) == pytest.approx((min(column), max(column)))
+
+
+def test_differences_are_those_to_the_mean_of_the_first_model(results: Path, drawn: list[Series]) -> None:
+    trained = [series for series in drawn if series.runs[0].config.trained]
+    first, other = (series.runs[0].config.system for series in trained)
+    figure = draw_per_frame(trained, trained_to=10, counted=(4, 15), relative=True)
+    for panel, (metric, scale) in enumerate({"mse": 1e3, "ssim_paper": 1, "lpips_paper": 1e3}.items()):
+        mine, baseline = (per_frame_of(results, system, metric) * scale for system in (other, first))
+        expected = mine.mean(axis=0) - baseline.mean(axis=0)
+        np.testing.assert_allclose(line_in(figure, panel, COLOURS[other], 30), expected, atol=1e-9)
+        np.testing.assert_allclose(line_in(figure, panel, COLOURS[first], 30), 0, atol=1e-9)
 
 
 def test_each_model_has_one_name_for_all_its_seeds(results: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from convttlstm.config.datasets import Dataset
 from convttlstm.config.models import SYMBOLS, ModelSettings, refusal
 from convttlstm.config.text import read_yaml
 from convttlstm.config.training import Compute, Evaluation, Training
-from convttlstm.files import UserError, cut, listed, shortened
+from convttlstm.files import UserError, cut, shortened
 
 PAPER = "paper.yaml"
 LPIPS_SIZE = 31  # pixels; AlexNet's poolings leave nothing of smaller frames
@@ -294,7 +294,7 @@ def _mentions(overlay: Any, keys: list[str]) -> bool:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     if not os.path.exists(path):  # Path.exists raises for very long names
-        scales = listed(sorted(p.stem for p in path.parent.glob("*.yaml")))
+        scales = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
         raise UserError(f"{cut(str(path), 150)}: no such scale; there are {scales or 'none'}")
     content = read_yaml(path)
     if not isinstance(content, dict):

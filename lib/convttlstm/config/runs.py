@@ -214,6 +214,13 @@ def table_runs(settings: Settings, dataset: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def first_runs(settings: Settings, dataset: str) -> list[str]:
+    """Return the first seed's run of each model that Table 2 shows."""
+    experiment = settings.experiments[dataset]
+    names = [run_id(settings, system, {}, experiment.seeds[0]) for system in experiment.table]
+    return list(dict.fromkeys(names))
+
+
 def ablation_runs(settings: Settings, dataset: str) -> list[str]:
     """Return the runs of Table 4, seed by seed."""
     experiment = settings.experiments[dataset]

@@ -116,7 +116,7 @@ def marks_of(table: pd.DataFrame, columns: list[tuple[str, bool]], first: int) -
 def row_source(row: pd.Series) -> str:
     """Return where a row comes from, with its seeds and caveats."""
     if not is_ours(row):
-        return "authors' optimized code" if row.get("where") == OPTIMIZED else "paper"
+        return "authors' code" if row.get("where") == OPTIMIZED else "paper"
     seeds = f"{row['seeds']} seeds" if row.get("seeds", "1") != "1" else ""
     return ", ".join(part for part in ("here", seeds, row["caveat"]) if part)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from convttlstm.config import Settings
 from convttlstm.files import UserError, with_suffix, write_text
-from convttlstm.results import Scale, read_table, source_label
+from convttlstm.results import Scale, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -195,7 +195,10 @@ class FigureReport(Report):
         return super().files(settings, dataset) + ([f"{self.stem(dataset)}.csv"] if self.rows else [])
 
     def write(self, scale: Scale, dataset: str, stem: Path) -> None:
-        """Write .svg, .pdf, the caption as .txt and, where numbers are kept, .csv; see `Report.write`."""
+        """Write .svg and .pdf, which name the scale, the caption as .txt and, where numbers are kept, .csv.
+
+        See `Report.write`.
+        """
         from convttlstm.reporting.cells import sentences
         from convttlstm.reporting.drawing import save, styled
 
@@ -203,8 +206,7 @@ class FigureReport(Report):
         with styled(self.style):
             figure, note = self.draw(scale, dataset, loaded)
             save(figure, _mark(scale, dataset, loaded), stem)
-        label = source_label(loaded[0].config) if loaded else ""
-        write_text(with_suffix(stem, ".txt"), sentences(self.caption, note, label) + "\n")
+        write_text(with_suffix(stem, ".txt"), sentences(self.caption, note) + "\n")
         if self.rows:
             write_text(with_suffix(stem, ".csv"), self.rows(loaded).to_csv(index=False))
 

@@ -1,6 +1,6 @@
 """Names and choice of runs for tables and figures."""
 
-from convttlstm.results import Result, seed_by_seed
+from convttlstm.results import Result
 
 STARRED = "* trained for only a few updates, or evaluated on only a few sequences: see Table 2"
 
@@ -15,13 +15,6 @@ def short_names(results: list[Result]) -> list[str]:
         name = name if variants.count(result.variant_title) == 1 else result.name
         names.append(f"{name} *" if result.caveat else name)
     return names
-
-
-def first_seeds(results: list[Result]) -> tuple[list[Result], str]:
-    """Return the first run of each model, and a sentence if there are others, else ""."""
-    firsts = [runs[0] for runs in seed_by_seed(results)]
-    several = len(firsts) < len(results)
-    return firsts, "of several seeds of a model, the first is shown" if several else ""
 
 
 def without_short(results: list[Result]) -> tuple[list[Result], str]:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from convttlstm.files import UserError, shortened
 from convttlstm.metrics import METRICS
 from convttlstm.reporting.drawing import GREY, WIDTH
-from convttlstm.reporting.runs import STARRED, first_seeds, short_names
+from convttlstm.reporting.runs import STARRED, short_names
 from convttlstm.results import Result, read_table
 
 EVERY = 5  # frames from one mark to the next
@@ -52,10 +52,8 @@ class Strip:
 
 def draw_ranks(loaded: list[Result], ranks: list[str]) -> tuple[Figure, str]:
     """Return film strips of the sequences of these ranks, and how they were chosen; see `choose_strips`."""
-    firsts, seeds = first_seeds(loaded)
-    strips, note = choose_strips(firsts, ranks)
-    run = firsts[0].config
-    return draw_strips(strips, run.dataset.context), f"{note}\n{seeds}"
+    strips, note = choose_strips(loaded, ranks)
+    return draw_strips(strips, loaded[0].config.dataset.context), note
 
 
 def choose_strips(loaded: list[Result], ranks: list[str]) -> tuple[list[Strip], str]:

@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from convttlstm.config import Settings, table_runs
+from convttlstm.config import Settings, first_runs
 from convttlstm.evaluation.intervals import mean
 from convttlstm.files import UserError
 from convttlstm.metrics import METRICS
 from convttlstm.reporting.cells import metric_cells
 from convttlstm.reporting.drawing import COLUMN, SMALL, STYLE, series_of
 from convttlstm.reporting.report import FigureReport, Runs, predicted
-from convttlstm.reporting.runs import STARRED, first_seeds
+from convttlstm.reporting.runs import STARRED
 from convttlstm.reporting.strips import per_sequence
 from convttlstm.results import GROUP, Interval, Result, Scale
 
@@ -31,20 +31,17 @@ class Group:
 
 def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     """Return the means over the sequences of each action at the longest horizon, with 95 % intervals."""
-    firsts, seeds = first_seeds(loaded)
-    run = firsts[0].config
-    longest = max(run.dataset.test_horizons)
+    longest = max(loaded[0].config.dataset.test_horizons)
     note = f"over {longest} predicted frames; intervals that are wider than a panel are cut"
-    note += f"\n{seeds}\n"
-    note += STARRED if any(result.caveat for result in firsts) else ""
-    groups = [by_label(result, LABEL) for result in firsts]
-    return draw_groups(firsts, groups, LABEL), note
+    note += f"\n{STARRED}" if any(result.caveat for result in loaded) else ""
+    groups = [by_label(result, LABEL) for result in loaded]
+    return draw_groups(loaded, groups, LABEL), note
 
 
 def rows(loaded: Runs) -> pd.DataFrame:
     """Return the same numbers, in Table 2's units and columns."""
     found = []
-    for result in first_seeds(loaded)[0]:
+    for result in loaded:
         longest = max(result.config.dataset.test_horizons)
         for value, group in by_label(result, LABEL).items():
             cells = {"run": result.config.id, LABEL: value, "horizon": longest, "n": group.n}
@@ -132,13 +129,13 @@ def labelled(settings: Settings) -> list[str]:
 REPORT = FigureReport(
     name="groups",
     datasets=labelled,
-    runs=table_runs,
+    runs=first_runs,
     heading="By run and by frame",
     place=71,
     folded=True,
     title="By action",
-    caption="Means over the test sequences of each action, with 95 % intervals; the paper has no such "
-    "numbers.",
+    caption="Means over the test sequences of each action, with 95 % intervals, of each model's "
+    "first seed; the paper has no such numbers.",
     alternative="Points with intervals for each action and model, in panels for PSNR, SSIM and LPIPS.",
     draw=draw,
     rows=rows,

@@ -5,7 +5,7 @@ from matplotlib import ticker
 from matplotlib.figure import Figure
 
 from convttlstm.config import table_runs
-from convttlstm.metrics import METRICS
+from convttlstm.metrics import METRICS, Metric
 from convttlstm.reporting.drawing import (
     COLUMN,
     GREY,
@@ -25,6 +25,11 @@ SHOWN = [METRICS[key] for key in ("mse", "ssim_paper", "lpips_paper")]
 def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     """Return the curves under the paper's protocol."""
     full, note = without_short(loaded)
+    return draw_runs(full, note, relative=False)
+
+
+def draw_runs(full: Runs, note: str, *, relative: bool) -> tuple[Figure, str]:
+    """Return the curves of runs, and lines for the caption before `note`; see `draw_per_frame`."""
     drawn = series_of(full)
     if any(len(series.runs) > 1 for series in drawn):
         note = f"lines: mean over a model's seeds, bands: from the lowest to the highest seed\n{note}"
@@ -33,16 +38,19 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     last = max(int(series.runs[0].per_frame["frame"].max()) for series in drawn)
     if counted != (1, last):
         note = f"frames on grey count in no table\n{note}"
-    return draw_per_frame(drawn, run.dataset.horizon, counted), note
+    return draw_per_frame(drawn, run.dataset.horizon, counted, relative=relative), note
 
 
-def draw_per_frame(drawn: list[Series], trained_to: int, counted: tuple[int, int]) -> Figure:
+def draw_per_frame(
+    drawn: list[Series], trained_to: int, counted: tuple[int, int], *, relative: bool = False
+) -> Figure:
     """Return a panel for each metric: by predicted frame the mean over a model's seeds, and their range.
 
     Args:
         drawn: the models.
         trained_to: the last frame that training predicts.
         counted: first and last frame that count in means; the others are shaded.
+        relative: subtract the first model's mean.
     """
     figure = Figure(figsize=(COLUMN, 5.2))
     panels = figure.subplots(3, 1, sharex=True)
@@ -51,9 +59,9 @@ def draw_per_frame(drawn: list[Series], trained_to: int, counted: tuple[int, int
         for series in drawn:
             if all(metric.key in run.per_frame for run in series.runs):
                 frames, look = series.runs[0].per_frame["frame"].to_numpy(), series.look
-                values = np.stack(
-                    [run.per_frame[metric.key].to_numpy() * metric.scale for run in series.runs]
-                )
+                values = _values(series, metric)
+                if relative:
+                    values = values - _values(drawn[0], metric).mean(axis=0)
                 axes.fill_between(
                     frames, values.min(axis=0), values.max(axis=0), color=look.colour, alpha=0.25, lw=0
                 )
@@ -77,6 +85,11 @@ def draw_per_frame(drawn: list[Series], trained_to: int, counted: tuple[int, int
     panels[-1].xaxis.set_major_locator(ticker.MaxNLocator(steps=[1, 2, 5, 10], integer=True))
     panels[-1].set_xlim(0.5)
     return figure
+
+
+def _values(series: Series, metric: Metric) -> np.ndarray:
+    """Return the metric by seed and predicted frame, in the tables' units."""
+    return np.stack([run.per_frame[metric.key].to_numpy() * metric.scale for run in series.runs])
 
 
 REPORT = FigureReport(

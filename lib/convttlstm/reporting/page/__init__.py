@@ -31,7 +31,7 @@ from convttlstm.reporting.report import (
 )
 from convttlstm.reporting.runs import STARRED, without_short
 from convttlstm.reporting.tables.claims import label_of
-from convttlstm.results import Result, Scale, read_table, seed_by_seed, source_label
+from convttlstm.results import Result, Scale, read_table, source_label
 
 RECOGNITION = "recognition"
 WIDE = 4  # inches; figures of one column are narrower
@@ -199,14 +199,11 @@ def _item(scale: Scale, dataset: str, report: Report) -> dict[str, Any]:
             "pictures": report.keeps_colours,
         }
     loaded = report.load(scale, dataset)
-    firsts = [runs[0] for runs in seed_by_seed(loaded)]
-    remarks = ["Of several seeds of a model, the first is shown."] if len(firsts) < len(loaded) else []
-    remarks += [f"{STARRED}."] if any(result.caveat for result in firsts) else []
+    remarks = [f"{STARRED}."] if any(result.caveat for result in loaded) else []
     return item | {
         "kind": "scrubber",
         "frames": Markup(animation(loaded)),
         "caption": " ".join([report.caption, *remarks]),
-        "runs": [_folder(result) for result in firsts],
         "link": report.files(settings, dataset)[0],
     }
 

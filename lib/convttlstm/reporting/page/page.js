@@ -60,7 +60,7 @@ function makeSortable(table) {
   });
 }
 
-// ---------------------------------------------------------------- Tables that are wider than the page
+// ---------------------------------------------------------------- Tables and figures that are wider than the page
 
 // A shadow on the right says that there is more.
 function showWidth(scroll) {
@@ -260,7 +260,7 @@ contents.addEventListener("click", (event) => {
 
 document.querySelectorAll("table.sortable").forEach(makeSortable);
 const sizes = new ResizeObserver((changed) => changed.forEach(({ target }) => showWidth(target)));
-document.querySelectorAll(".scroll").forEach((scroll) => {
+document.querySelectorAll(".scroll, .wide > .enlarge").forEach((scroll) => {
   scroll.addEventListener("scroll", () => showWidth(scroll), { passive: true });
   sizes.observe(scroll);
 });

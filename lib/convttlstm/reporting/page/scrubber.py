@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from convttlstm.reporting.strips import choose_strips
-from convttlstm.results import Result, seed_by_seed
+from convttlstm.results import Result
 
 COLUMNS = 10  # frames side by side in a sheet
 
@@ -34,13 +34,13 @@ def sheet(frames: np.ndarray) -> str:
 def animation(loaded: list[Result]) -> str:
     """Return, as JSON that page.js reads, the frames of the best, the median and the worst kept sequence.
 
-    The first run of each model is shown. `size` is width and height in pixels; `examples` hold
+    `size` is width and height in pixels; `examples` hold
     sheets of frames, see `sheet`: the truth with the input, and each prediction without it.
 
     Raises:
         UserError: examples.npz or the reference's per_sequence.csv is missing or damaged.
     """
-    strips, _ = choose_strips([runs[0] for runs in seed_by_seed(loaded)], ["best", "median", "worst"])
+    strips, _ = choose_strips(loaded, ["best", "median", "worst"])
     frames, _, height, width = strips[0].truth.shape
     examples = []
     for strip in {strip.head.partition(": ")[2]: strip for strip in strips}.values():

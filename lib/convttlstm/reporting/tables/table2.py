@@ -245,7 +245,7 @@ def _with_costs(shown: Table, table: pd.DataFrame, metric: Metric, horizons: lis
     """Return a table with added columns: differences to the baseline, size and time."""
     columns = [f"{metric.column}_{horizon}_to_baseline" for horizon in horizons]
     header = [(f"{metric.symbol} minus the baseline's", f"→ {horizon}") for horizon in horizons]
-    header += [("", "Parameters"), ("", "FLOPs"), ("", "Minutes")]
+    header += [("", "Params"), ("", "FLOPs"), ("", "Minutes")]
     rows = []
     for line, (_, row) in zip(shown.rows, table.iterrows(), strict=True):
         millions, minutes = row["parameters_millions"], row["minutes_per_10000_samples"]
