@@ -5,6 +5,8 @@ BIN := .venv/bin
 TORCH := torch==2.13.0
 UV := uv==0.13.9
 ACTIVE := PATH="$(CURDIR)/$(BIN):$$PATH"
+# Some containers forbid bytecode files; then every job compiles all that it imports, for 5 seconds.
+export PYTHONDONTWRITEBYTECODE :=
 
 # uv installs in seconds what takes pip minutes; but it does not read pip's settings, such as another index.
 LOCKED := --require-hashes --no-deps --requirement requirements.lock

@@ -124,7 +124,7 @@ def to_text(found: Estimate, times: Path, minutes: float | None) -> str:
     notes.append("GB: checkpoints and weights. Preparation and reports are not included.")
     if found.searches["every point to its end"]:
         said = " and ".join(f"{hours:,.0f} {name}" for name, hours in found.searches.items())
-        notes.append(f"Searching the grids takes {said}; the setting `halving` chooses.")
+        notes.append(f"Searching all grids takes {said}; `halving` chooses for each data set.")
     if found.copied:
         notes.append(f"{found.copied} selected runs are copies of runs of the search and take no time.")
     if unknown := sum(stage.unknown for stage in stages):
