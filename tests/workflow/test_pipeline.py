@@ -73,7 +73,9 @@ def test_the_slurm_profile_plans_the_papers_scale(project):
         **dict.fromkeys(["claims", "replication", "replication_costs", "article"], 1),
         "table2": 2,
         "table4": 1,
-        **dict.fromkeys(["figure2", "loss", "per_frame", "figure3", "appendix_gallery"], 2),
+        **dict.fromkeys(
+            ["figure2", "loss", "per_frame", "per_frame_differences", "figure3", "appendix_gallery"], 2
+        ),
         "seeds": 2,
         "protocols": 2,
         "groups": 1,
@@ -82,7 +84,7 @@ def test_the_slurm_profile_plans_the_papers_scale(project):
         "summary": 1,
         "page": 1,
         "all": 1,
-        "total": 410,
+        "total": 412,
     }
 
 
