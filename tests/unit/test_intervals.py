@@ -110,6 +110,51 @@ def test_newcombes_paired_interval_is_the_published_one() -> None:
     assert found.interval == pytest.approx((0.0569, 0.3404), abs=5e-5)
 
 
+def newcombe_method_10(both: int, ours: int, theirs: int, none: int) -> tuple[float, float]:
+    """Newcombe's interval for pairs by its printed formulas, from the four counts of a table."""
+    n, minors = both + ours + theirs + none, both * none - ours * theirs
+    first, second = (both + ours) / n, (both + theirs) / n
+    (low1, high1), (low2, high2) = (
+        stats.binomtest(hits, n).proportion_ci(method="wilson") for hits in (both + ours, both + theirs)
+    )
+    margins = (both + ours) * (theirs + none) * (both + theirs) * (ours + none)
+    corrected = minors - n / 2 if minors > n / 2 else min(minors, 0)
+    phi = corrected / math.sqrt(margins) if margins else 0
+    a, b, c, d = first - low1, high2 - second, high1 - first, second - low2
+    below, above = a * a - 2 * phi * a * b + b * b, c * c - 2 * phi * c * d + d * d
+    return first - second - math.sqrt(below), first - second + math.sqrt(above)
+
+
+@pytest.mark.parametrize(
+    "counts", [(20, 8, 2, 20), (3, 2, 2, 3), (36, 12, 2, 0), (10, 0, 0, 10), (5, 5, 0, 0), (30, 1, 0, 1)]
+)
+def test_newcombes_correction_is_applied_where_the_two_agree(counts: tuple[int, int, int, int]) -> None:
+    ours, theirs = np.repeat([1.0, 1.0, 0.0, 0.0], counts), np.repeat([1.0, 0.0, 1.0, 0.0], counts)
+    found = difference_of_proportions(ours[None], theirs[None], each(sum(counts)))
+    assert found.interval == pytest.approx(newcombe_method_10(*counts))
+
+
+def test_answers_that_always_agree_within_a_group_count_once() -> None:
+    """50 groups of 4 equal answers hold as much as 200 * 49 / 199 independent ones."""
+    hits = np.repeat((np.arange(50) < 20).astype(float), 4)[None]
+    found = proportion(hits, np.repeat(each(50), 4)).interval
+    assert found == pytest.approx(wilson(0.4, 200 * 49 / 199))
+
+
+@pytest.mark.parametrize("seeds", [[1.0, 0.0], [1.0, 0.0, 1.0]])
+def test_a_share_whose_seeds_alone_differ_has_their_variance_and_freedom(seeds: list[float]) -> None:
+    """Every seed gives the same answer to all 40 questions."""
+    share, count = float(np.mean(seeds)), len(seeds)
+    found = proportion(np.repeat(np.array(seeds)[:, None], 40, 1), each(40)).interval
+    effective = min(40 * share * (1 - share) / 39 / (np.var(seeds, ddof=1) / count), 40 * count)
+    assert found == pytest.approx(wilson(share, effective, stats.t.ppf(0.975, count - 1)))
+
+
+def test_two_seeds_that_differ_in_their_means_alone_have_one_degree_of_freedom() -> None:
+    low, high = mean(np.repeat(np.array([[1.0], [3.0]]), 8, 1), each(8)).interval
+    assert (low, high) == pytest.approx(stats.t.interval(0.95, 1, 2.0, stats.sem([1.0, 3.0])))
+
+
 def test_differing_seeds_widen_the_interval_of_a_share() -> None:
     random = np.random.default_rng(4)
     chances = np.array([0.2, 0.4, 0.6])[:, None]
@@ -137,10 +182,41 @@ def test_a_gap_is_the_difference_of_two_differences() -> None:
         gap_difference(worse, (test, training), (each(80), each(80)))
 
 
+def test_the_gaps_of_single_seeds_differ_as_in_welchs_t_test() -> None:
+    """Test and training sequences are independent samples of paired differences."""
+    random = np.random.default_rng(7)
+    ours = random.normal(1, 1, size=(1, 80)), random.normal(0, 2, size=(1, 60))
+    theirs = random.normal(2, 1, size=(1, 80)), random.normal(0, 1, size=(1, 60))
+    test, training = (own[0] - other[0] for own, other in zip(ours, theirs, strict=True))
+    expected = stats.ttest_ind(test, training, equal_var=False).confidence_interval()
+    found = gap_difference(ours, theirs, (each(80), each(60)))
+    assert found.value == pytest.approx(test.mean() - training.mean())
+    assert found.interval == pytest.approx((expected.low, expected.high))
+
+
+def test_gaps_that_only_seeds_change_differ_as_in_welchs_t_test() -> None:
+    """Constant over sequences, so that seeds are all that varies."""
+
+    def constant(means: list[float], count: int) -> np.ndarray:
+        return np.repeat(np.array(means)[:, None], count, 1)
+
+    ours, theirs = ([3.0, 5.0, 4.5], [1.0, 2.0, 0.5]), ([2.0, 6.0, 7.0, 3.0], [1.5, 1.0, 2.5, 0.0])
+    gaps = [np.subtract(*of) for of in (ours, theirs)]
+    expected = stats.ttest_ind(*gaps, equal_var=False).confidence_interval()
+    found = gap_difference(
+        (constant(ours[0], 8), constant(ours[1], 6)),
+        (constant(theirs[0], 8), constant(theirs[1], 6)),
+        (each(8), each(6)),
+    )
+    assert found.interval == pytest.approx((expected.low, expected.high))
+
+
 def test_estimates_can_be_scaled_and_shifted() -> None:
-    found = Estimate(2.0, lambda tail: (1.0, 4.0))
-    assert found.times(-1_000).interval == (-4_000, -1_000)
-    assert found.less(1.5).interval == (-0.5, 2.5) and found.less(1.5).value == 0.5
+    found = Estimate(2.0, lambda tail: (1.0 - tail, 4.0 + tail))
+    assert found.times(-1_000).bounds(0.5) == (-4_500, -500) and found.times(-1_000).value == -2_000
+    assert found.times(0.5).bounds(0.5) == (0.25, 2.25)
+    assert found.less(1.5).bounds(0.5) == (-1.0, 3.0) and found.less(1.5).value == 0.5
+    assert found.as_json() == {"mean": 2.0, "low": 0.975, "high": 4.025}
 
 
 def test_holms_procedure_follows_its_definition() -> None:
@@ -162,3 +238,4 @@ def test_holms_procedure_follows_its_definition() -> None:
             expected.add(int(index))
         assert below_zero(estimates) == expected
     assert below_zero([]) == set()
+    assert below_zero([Estimate(-1.0, lambda tail: (-2.0, 0.0))]) == set()  # zero is not excluded

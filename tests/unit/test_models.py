@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -208,6 +209,17 @@ def test_checkpointing_changes_nothing_but_memory(name, choice, most):
     torch.testing.assert_close(results[0], results[1], rtol=0, atol=0)
     torch.testing.assert_close(gradients[0], gradients[1])
     assert saved[1] < most * saved[0]
+
+
+def test_only_the_named_blocks_are_recomputed():
+    model, calls = tiny_model("conv_lstm", checkpointing=[1, 3]), Counter[int]()
+    for number, block in enumerate(model.stack.blocks, start=1):
+        for cell in block:
+            cell.register_forward_pre_hook(lambda *_, number=number: calls.update([number]))
+    result, layers = outputs(model, random_frames(), 3, 3, MIXED), len(model.stack.blocks[0])
+    assert calls == dict.fromkeys([1, 2, 3, 4], 5 * layers)  # 3 + 3 - 1 time steps
+    result.sum().backward()
+    assert calls == {1: 10 * layers, 2: 5 * layers, 3: 10 * layers, 4: 5 * layers}
 
 
 @pytest.mark.parametrize("name", TRAINED)
