@@ -170,15 +170,10 @@ def test_weights_start_as_pytorchs_convolutions_do():
     for names, inputs in plain.items():
         bound = torch.nn.Conv2d(inputs, 512, 5).weight.abs().max().item()
         for name in names:
-            drawn = cell.get_parameter(name).abs().max().item()
-            assert (0.5 if "bias" in name else 0.98) * bound < drawn <= 1.001 * bound, name
-
-
-def test_windows_begin_uniform_within_one_over_the_root_of_the_fan_in():
-    """As PyTorch's convolutions do; a window of M - N + 1 = 3 states has a fan-in of 3 x 7 x 5 x 5."""
-    torch.manual_seed(0)
-    cell = ConvTtLstmCell(2, 7, kernel_size=5, order=3, steps=5, rank=4, factor_size=5)
-    bound = (3 * 7 * 5 * 5) ** -0.5
-    for parameter in (cell.window_weight, cell.window_bias):
-        assert -bound < parameter.min() < -0.5 * bound < 0.5 * bound < parameter.max() < bound
-    assert cell.window_weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.05)
+            values = cell.get_parameter(name)
+            drawn, share = values.abs().max().item(), 0.5 if "bias" in name else 0.98
+            assert share * bound < drawn <= 1.001 * bound, name
+            if values.numel() > 8:  # so few need not come near both ends
+                assert values.min() < -0.5 * bound < 0.5 * bound < values.max(), name
+            if "weight" in name:
+                assert values.std().item() == pytest.approx(bound / 3**0.5, rel=0.05), name  # uniform

@@ -210,14 +210,18 @@ def planned_run(settings: Settings, scale: str, dataset: str, identifier: str) -
 def table_runs(settings: Settings, dataset: str) -> list[str]:
     """Return the runs that Table 2 shows, seed by seed."""
     experiment = settings.experiments[dataset]
-    names = [run_id(settings, system, {}, seed) for system in experiment.table for seed in experiment.seeds]
-    return list(dict.fromkeys(names))
+    return _runs_of(settings, experiment.table, experiment.seeds)
 
 
 def first_runs(settings: Settings, dataset: str) -> list[str]:
     """Return the first seed's run of each model that Table 2 shows."""
     experiment = settings.experiments[dataset]
-    names = [run_id(settings, system, {}, experiment.seeds[0]) for system in experiment.table]
+    return _runs_of(settings, experiment.table, experiment.seeds[:1])
+
+
+def _runs_of(settings: Settings, systems: list[str], seeds: list[int]) -> list[str]:
+    """Return the runs of models as the catalogue has them; naive predictions have no seeds."""
+    names = [run_id(settings, system, {}, seed) for system in systems for seed in seeds]
     return list(dict.fromkeys(names))
 
 
@@ -235,7 +239,7 @@ def ablation_runs(settings: Settings, dataset: str) -> list[str]:
 def published_runs(settings: Settings, dataset: str) -> list[str]:
     """Return the runs whose weights are published with the results."""
     experiment = settings.experiments[dataset]
-    return [run_id(settings, system, {}, experiment.seeds[0]) for system in experiment.published]
+    return _runs_of(settings, experiment.published, experiment.seeds[:1])
 
 
 def selected_runs(settings: Settings, dataset: str) -> list[str]:

@@ -21,7 +21,7 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     table["row"] = table["method"] + ", " + where + ", " + shares
     table["value"] = table["accuracy"].astype(float)
     grid = table.pivot_table(index="row", columns="group", values="value", sort=False)
-    note = "Correct: its own activity was predicted; the paper does not say whether it counts so"
+    note = "a clip counts as correct if its own activity is predicted; the paper does not say how it counts"
     order = sorted(grid.index, key=lambda row: (row.rpartition(", ")[2], ", here, " in row))
     if compares_with_paper(loaded[0].config):
         return _heat_maps([grid.loc[order]]), note

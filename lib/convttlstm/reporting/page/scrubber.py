@@ -34,8 +34,8 @@ def sheet(frames: np.ndarray) -> str:
 def animation(loaded: list[Result]) -> str:
     """Return, as JSON that page.js reads, the frames of the best, the median and the worst kept sequence.
 
-    `size` is width and height in pixels; `examples` hold
-    sheets of frames, see `sheet`: the truth with the input, and each prediction without it.
+    `size` is width and height in pixels; `examples` hold sheets of frames, see `sheet`: the truth with the
+    input, and each prediction without it.
 
     Raises:
         UserError: examples.npz or the reference's per_sequence.csv is missing or damaged.
