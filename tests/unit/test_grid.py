@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from convttlstm.config import Settings, digests, grid_runs, load_settings, resolve_run
+from convttlstm.config import Settings, cost_digest, digests, grid_runs, load_settings, resolve_run
 from convttlstm.config.models import SYMBOLS
 from convttlstm.evaluation.complexity import ModelCounts
 from convttlstm.evaluation.selection import select
@@ -148,6 +148,23 @@ def test_a_setting_changes_only_the_digests_of_its_stages(paper: Settings) -> No
     }
     assert changed == {run for run in before["train"][DATASET] if run.startswith("conv_lstm-")}
     assert before["evaluate"] == after["evaluate"] and before["data"] == after["data"]
+
+
+def test_costs_are_counted_again_for_other_models_only(paper: Settings) -> None:
+    def digest(*keys: str, value: object) -> str:
+        content = paper.model_dump(mode="json")
+        group = content
+        for key in keys[:-1]:
+            group = group[key]
+        group[keys[-1]] = value
+        return cost_digest(Settings.model_validate(content))
+
+    before, experiment = cost_digest(paper), paper.experiments[DATASET].model_dump(mode="json")
+    assert digest("systems", "conv_lstm", "training", value={"learning_rate": 0.5}) == before
+    assert digest("experiments", DATASET, "seeds", value=[7]) == before
+    assert digest("systems", "conv_lstm", "model", "kernel_size", value=3) != before
+    assert digest("experiments", DATASET, "table", value=[*experiment["table"], "conv_tt_n1"]) != before
+    assert digest("experiments", DATASET, "ablations", value=experiment["ablations"][1:]) != before
 
 
 def test_status_shows_the_state_of_each_run(held: Path, tmp_path: Path, paper: Settings, monkeypatch) -> None:

@@ -3,6 +3,7 @@ import json
 import shlex
 
 from convttlstm.config import (
+    cost_digest,
     evaluated_runs,
     grid_runs,
     is_selected,

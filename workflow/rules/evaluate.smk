@@ -147,7 +147,7 @@ rule count_costs:
     params:
         configs=list(dict.fromkeys(["config/paper.yaml", CONFIG])),
         model=MODEL_FLAG,
-        systems=SETTINGS.model_dump_json(include={"systems"}, exclude_defaults=True),
+        models=cost_digest(SETTINGS),
     message:
         "Counting parameters and multiplications at the paper's and this scale's sizes"
     shell:

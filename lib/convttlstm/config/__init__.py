@@ -14,7 +14,7 @@ from convttlstm.config.catalogue import (
 )
 from convttlstm.config.dataset import DatasetSettings, Split
 from convttlstm.config.datasets import Dataset
-from convttlstm.config.digests import digests, report_digest
+from convttlstm.config.digests import cost_digest, digests, report_digest
 from convttlstm.config.moving_mnist import MovingMnist
 from convttlstm.config.run_id import RunId, is_selected
 from convttlstm.config.runs import (
@@ -67,6 +67,7 @@ __all__ = [
     "VideoDataset",
     "Videos",
     "ablation_runs",
+    "cost_digest",
     "digests",
     "evaluated_runs",
     "first_runs",

@@ -48,5 +48,21 @@ def report_digest(settings: Settings) -> str:
     return _digest([stated, {name: dataset.stated() for name, dataset in settings.datasets.items()}])
 
 
+def cost_digest(settings: Settings) -> str:
+    """Return the digest of the models whose costs are counted: all of them, and which are in use."""
+    models = {
+        name: [system.title, system.model.model_dump(mode="json", exclude_defaults=True)]
+        for name, system in settings.systems.items()
+    }
+    used = [
+        [
+            sorted(experiment.systems()),
+            [row.model_dump(exclude_defaults=True) for row in experiment.ablations],
+        ]
+        for experiment in settings.experiments.values()
+    ]
+    return _digest([models, used])
+
+
 def _digest(stated: Any) -> str:
     return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()[:8]
