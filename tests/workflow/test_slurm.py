@@ -23,6 +23,8 @@ from tests.workflow.test_dvc import repository
 from tests.workflow.test_pipeline import assert_only_changes_are_made_again
 
 SCRIPT = Path(__file__).parent / "slurm.sh"
+# With tests/workflow/bin/snakemake, which asks Slurm more often.
+IMPATIENT = ENVIRONMENT | {"PATH": f"{SCRIPT.with_name('bin')}:{ENVIRONMENT['PATH']}"}
 # A model whose training takes its time: seconds for each of 6 steps, until a test wants it to end.
 SLOW = """
 import time
@@ -101,11 +103,11 @@ class Snakemake:
 
     def __init__(self, project: Project, *arguments: str) -> None:
         self.project, self.log = project, project.folder / "snakemake.log"
-        waits = ["--latency-wait", "5", "--slurm-init-seconds-before-status-checks", "2"]
-        command = ["snakemake", *arguments, "--profile", "slurm", *waits, "--config", "scale=tiny"]
+        command = ["snakemake", *arguments, "--profile", "slurm", "--latency-wait", "5"]
+        command += ["--config", "scale=tiny"]
         with self.log.open("a") as file:
             self.process = subprocess.Popen(
-                command, cwd=project.folder, stdout=file, stderr=subprocess.STDOUT, env=ENVIRONMENT
+                command, cwd=project.folder, stdout=file, stderr=subprocess.STDOUT, env=IMPATIENT
             )
 
     def jobs(self, rule: str = "train") -> list[Job]:
@@ -288,9 +290,7 @@ def test_dvc_submits_its_jobs_to_the_cluster(tmp_path: Path):
     """Its stages submit their jobs where Snakemake's own variable says so, and end with all results."""
     experiment = {"table": ["copy_last", "conv_lstm"], "ablations": [], "grid": []}
     project = repository(tmp_path / "project", experiments={"moving_mnist_2": experiment})
-    with (project.folder / "profiles/slurm/config.yaml").open("a") as profile:
-        profile.write("slurm-init-seconds-before-status-checks: 2\n")
-    done = project.run("dvc", "repro", env=ENVIRONMENT | {"SNAKEMAKE_PROFILE": "slurm"})
+    done = project.run("dvc", "repro", env=IMPATIENT | {"SNAKEMAKE_PROFILE": "slurm"})
     assert done.returncode == 0, done.stdout
     # The data; the training; two evaluations and the complexity; the report's figures.
     submitted = re.findall(r"Job \d+ has been submitted", done.stdout)
