@@ -12,6 +12,7 @@ from convttlstm.config.catalogue import (
     settings_of_scale,
     with_model,
 )
+from convttlstm.config.counted import counted_models
 from convttlstm.config.dataset import DatasetSettings, Split
 from convttlstm.config.datasets import Dataset
 from convttlstm.config.digests import cost_digest, digests, report_digest
@@ -68,6 +69,7 @@ __all__ = [
     "Videos",
     "ablation_runs",
     "cost_digest",
+    "counted_models",
     "digests",
     "evaluated_runs",
     "first_runs",

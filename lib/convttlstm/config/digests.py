@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from convttlstm.config.catalogue import Settings
+from convttlstm.config.counted import counted_models
 from convttlstm.config.runs import Run, evaluated_runs, planned_run, trained_runs
 
 
@@ -49,19 +50,14 @@ def report_digest(settings: Settings) -> str:
 
 
 def cost_digest(settings: Settings) -> str:
-    """Return the digest of the models whose costs are counted: all of them, and which are in use."""
-    models = {
-        name: [system.title, system.model.model_dump(mode="json", exclude_defaults=True)]
-        for name, system in settings.systems.items()
-    }
-    used = [
+    """Return the digest of the models whose costs are counted."""
+    return _digest(
         [
-            sorted(experiment.systems()),
-            [row.model_dump(exclude_defaults=True) for row in experiment.ablations],
+            [name, title, model.model_dump(mode="json", exclude_defaults=True)]
+            for everything in (True, False)
+            for name, title, model in counted_models(settings, everything)
         ]
-        for experiment in settings.experiments.values()
-    ]
-    return _digest([models, used])
+    )
 
 
 def _digest(stated: Any) -> str:

@@ -1,6 +1,6 @@
 """Costs of models: parameters, multiplications and memory, counted; and FLOPs as the paper computes them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-from convttlstm.config import Run, Settings
+from convttlstm.config import Run, Settings, counted_models
 from convttlstm.config.base import sides
-from convttlstm.config.models import SYMBOLS, ExternalModel
+from convttlstm.config.models import ExternalModel
 from convttlstm.files import shortened, write_text
 from convttlstm.models import create_model
 
@@ -112,7 +112,7 @@ def write_complexity(settings: dict[str, Settings], output: Path) -> None:
     rows = []
     for scale, catalogue in settings.items():
         counted = []
-        for name, title, choice in _models(catalogue, everything=scale == "paper"):
+        for name, title, choice in counted_models(catalogue, everything=scale == "paper"):
             # Models may differ in their training only.
             if choice in counted or (choice.recognizes and scale != "paper"):
                 continue
@@ -181,22 +181,6 @@ def _columns(cost: StepCost, size: int) -> dict[str, int]:
         f"multiplications_{size}": cost.multiplications,
         f"activation_bytes_{size}": cost.activation_bytes,
     }
-
-
-def _models(settings: Settings, everything: bool) -> Iterator[tuple[str, str, Any]]:
-    """Yield name, title and model of all models, or of those in use, and of Table 4's other rows."""
-    experiments = settings.experiments.values()
-    used = {name for experiment in experiments for name in experiment.systems()}
-    for name, system in settings.systems.items():
-        if everything or name in used:
-            yield name, system.title, system.model
-    for row in (row for experiment in experiments for row in experiment.ablations if row.hyper()):
-        system, variant = settings.systems[row.system], row.hyper()
-        symbols = {SYMBOLS[key]: value for key, value in variant.items()}
-        key = " ".join([row.system, *(f"{symbol}{value}" for symbol, value in symbols.items())])
-        title = ", ".join([system.title, *(f"{symbol} = {value}" for symbol, value in symbols.items())])
-        model = type(system.model).model_validate(system.model.model_dump() | variant)
-        yield key, title, model
 
 
 class ModelCounts:

@@ -1,0 +1,25 @@
+"""The models whose costs are counted."""
+
+from collections.abc import Iterator
+
+from convttlstm.config.catalogue import Settings
+from convttlstm.config.models import SYMBOLS, ModelSettings
+
+
+def counted_models(settings: Settings, everything: bool) -> Iterator[tuple[str, str, ModelSettings]]:
+    """Yield name, title and settings of the models whose costs are counted.
+
+    They are all models, or those in use, and Table 4's other rows.
+    """
+    experiments = settings.experiments.values()
+    used = {name for experiment in experiments for name in experiment.systems()}
+    for name, system in settings.systems.items():
+        if everything or name in used:
+            yield name, system.title, system.model
+    for row in (row for experiment in experiments for row in experiment.ablations if row.hyper()):
+        system, variant = settings.systems[row.system], row.hyper()
+        symbols = {SYMBOLS[key]: value for key, value in variant.items()}
+        key = " ".join([row.system, *(f"{symbol}{value}" for symbol, value in symbols.items())])
+        title = ", ".join([system.title, *(f"{symbol} = {value}" for symbol, value in symbols.items())])
+        model = type(system.model).model_validate(system.model.model_dump() | variant)
+        yield key, title, model
