@@ -21,7 +21,11 @@ from tests.preloaded.client import call
 ROOT = Path(__file__).parents[1]
 RUN = "conv_tt_lstm-seed0"
 # The commands of the environment that runs the tests, active or not.
-ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+WITH_SLURM = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+# Tests that do not start Slurm run without it.
+WITHOUT_SLURM = Path(__file__).parent / "without_slurm"
+os.environ["PATH"] = f"{WITHOUT_SLURM}:{os.environ['PATH']}"
+ENVIRONMENT = os.environ | {"PATH": f"{WITHOUT_SLURM}:{WITH_SLURM}"}
 # Skips that FAIL_ON_SKIP, which CI sets, allows: these files are in no package.
 MAY_BE_SKIPPED = ("of the LPIPS authors in data/raw/lpips",)
 

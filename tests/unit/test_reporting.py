@@ -22,6 +22,7 @@ from convttlstm.config import load_settings, resolve_run
 from convttlstm.files import UserError
 from convttlstm.markup import Row, Table, latex, to_latex, to_markdown
 from convttlstm.reporting import find_reports
+from convttlstm.reporting.answers import answers
 from convttlstm.reporting.drawing import spread
 from convttlstm.reporting.exports.article import write_pdf
 from convttlstm.reporting.page import ENVIRONMENT
@@ -610,7 +611,7 @@ def test_page_shows_each_verdict_as_a_word_with_its_basis(results: Path) -> None
 
 def test_the_page_answers_a_readers_first_questions(results: Path) -> None:
     page = " ".join((results / "index.html").read_text().split())
-    answers = page[page.index('<dl class="answers">') : page.index('<h3 id="claims">')]
+    opening = page[page.index('<dl class="answers">') : page.index('<h3 id="claims">')]
     for question, said in {
         "What is claimed": "8 claims in all. The paper's own numbers contradict 1 of them.",
         "What held here": "tests 4 of 5 claims. Reproduced: 1 (It",
@@ -618,10 +619,16 @@ def test_the_page_answers_a_readers_first_questions(results: Path) -> None:
         "What was not tested": "1 claim (1 on Moving-MNIST-2), as this scale lacks the runs or is too small,",
         "How to run it at the paper's scale": "snakemake --profile slurm all",
     }.items():
-        answer = answers[answers.index(f"<dt>{question}</dt>") :].partition("</div>")[0]
+        answer = opening[opening.index(f"<dt>{question}</dt>") :].partition("</div>")[0]
         assert said in answer.replace("&#39;", "'"), answer
-    assert "figures/replication_costs.svg" in answers
+    assert "figures/replication_costs.svg" in opening
     assert re.search(r"Trained <[^>]*>on 2026-11-05<", page)
+
+
+def test_questions_that_the_paper_does_not_ask_count_as_tested(results: Path) -> None:
+    claims = read_table(results / "tables/claims.csv", COLUMNS)
+    asked = claims.replace({"group": {"training": "asked"}})
+    assert "trained with 1 seed and evaluated on 200 test sequences" in answers(asked, "a scale")["How sure"]
 
 
 def test_a_scale_without_verdicts_has_no_plot_of_training(results: Path) -> None:

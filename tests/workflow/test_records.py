@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, WITHOUT_SLURM
 
 pytestmark = pytest.mark.slow
 
@@ -59,7 +59,7 @@ def run(snakemake: Path, folder: Path, *arguments: str) -> str:
     done = subprocess.run(
         [str(snakemake), *OPTIONS, *arguments],
         cwd=folder,
-        env={"PATH": f"{snakemake.parent}:/usr/bin:/bin", "HOME": str(folder)},
+        env={"PATH": f"{snakemake.parent}:{WITHOUT_SLURM}:/usr/bin:/bin", "HOME": str(folder)},
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -18,13 +18,13 @@ import yaml
 
 from convttlstm.slurm import Job, jobs_of
 from convttlstm.training.locks import is_locked
-from tests.conftest import ENVIRONMENT, Project, make_project
+from tests.conftest import ENVIRONMENT, WITH_SLURM, Project, make_project
 from tests.workflow.test_dvc import repository
 from tests.workflow.test_pipeline import assert_only_changes_are_made_again
 
 SCRIPT = Path(__file__).parent / "slurm.sh"
 # With tests/workflow/bin/snakemake, which asks Slurm more often.
-IMPATIENT = ENVIRONMENT | {"PATH": f"{SCRIPT.with_name('bin')}:{ENVIRONMENT['PATH']}"}
+IMPATIENT = ENVIRONMENT | {"PATH": f"{SCRIPT.with_name('bin')}:{WITH_SLURM}"}
 # A model whose training takes its time: seconds for each of 6 steps, until a test wants it to end.
 SLOW = """
 import time
@@ -67,7 +67,9 @@ def slurm() -> Iterator[None]:
     if os.geteuid() or not shutil.which("slurmctld"):
         pytest.skip("needs root and Slurm: `tests/install.sh`")
     subprocess.run([SCRIPT, "start"], check=True)
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", WITH_SLURM)
+        yield
     subprocess.run([SCRIPT, "stop"], check=True)
 
 

@@ -28,7 +28,7 @@ def answers(claims: pd.DataFrame, label: str) -> dict[str, str]:
 
 
 def _how_sure(claims: pd.DataFrame) -> str:
-    tested = claims[claims["group"] == "training"]
+    tested = claims[claims["group"].isin(["training", "asked"])]
     counts = "Counts are exact. Times were measured on the devices named, not on the authors' GPUs."
     if tested.empty:
         return f"{counts} Nothing is said about quality, as no claim about it was tested."
