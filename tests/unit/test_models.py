@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -12,7 +13,13 @@ from torch import Tensor, nn
 
 from convttlstm.config import load_settings
 from convttlstm.config.models import BUILT_IN
-from convttlstm.evaluation.complexity import count_parameters, paper_flops, step_cost, write_orders
+from convttlstm.evaluation.complexity import (
+    count_parameters,
+    paper_flops,
+    step_cost,
+    write_complexity,
+    write_orders,
+)
 from convttlstm.files import UserError
 from convttlstm.models import FACTORIES, create_model, list_models
 from tests.tiny_models import GOLDEN, TINY_MODELS, golden_output, outputs, random_frames, tiny_model
@@ -72,6 +79,19 @@ def test_parameters_of_other_configurations(name, in_channels, hyper, count):
 def test_multiplications_per_step(system, size, billions):
     found = step_cost(from_catalogue(system), size).multiplications
     assert round(found / 1e9, 2) == billions
+
+
+@pytest.mark.parametrize("system", ["conv_tt_lstm", "higher_growing", "conv_lstm_shi", "e3d_lstm"])
+def test_each_size_costs_what_it_does_alone(system, tmp_path):
+    """Those of models whose pixels all cost the same are counted on one pixel."""
+    settings = load_settings(ROOT / "config/paper.yaml")
+    only = settings.model_copy(update={"systems": {system: settings.systems[system]}, "experiments": {}})
+    write_complexity({"paper": only}, tmp_path / "costs.csv")
+    (found,) = pd.read_csv(tmp_path / "costs.csv").to_dict("records")
+    for size in (64, 128):
+        cost = step_cost(from_catalogue(system), size)
+        assert found[f"multiplications_{size}"] == cost.multiplications
+        assert found[f"activation_bytes_{size}"] == cost.activation_bytes
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from convttlstm.config.base import sides
 from convttlstm.config.models import ExternalModel
 from convttlstm.files import shortened, write_text
 from convttlstm.models import create_model
+from convttlstm.models.recurrent import RecurrentPredictor
 
 SIZES = (64, 120, 128)  # Moving-MNIST-2, and KTH in training and in evaluation, pixels
 PAPER_SIZES = (64, 120)  # sizes of Table 2's FLOPs
@@ -48,6 +49,10 @@ class StepCost:
 
     multiplications: int
     activation_bytes: int
+
+    def times(self, pixels: int) -> "StepCost":
+        """Return the cost on this many pixels, if this is that on one, and all pixels cost the same."""
+        return StepCost(pixels * self.multiplications, pixels * self.activation_bytes)
 
 
 def step_cost(
@@ -146,7 +151,7 @@ def write_orders(output: Path) -> None:
 
 
 def _lengths(settings: Settings, system: str, choice: Any) -> tuple[int, int]:
-    """Return the input frames and horizon to count at: for a user.s model, those it is trained for."""
+    """Return the input frames and horizon to count at: for a user's model, those it is trained for."""
     if isinstance(choice, ExternalModel):
         for dataset, experiment in settings.experiments.items():
             if system in experiment.systems():
@@ -159,11 +164,13 @@ def _count_predictor(choice: Any, lengths: tuple[int, int]) -> dict[str, int]:
         model = create_model(choice.name, **choice.hyper())
     parameters = count_parameters(model)
     row = {"parameters": parameters}
+    own = not isinstance(choice, ExternalModel)
+    pixel = step_cost(model, 1) if own and isinstance(model, RecurrentPredictor) else None
     for size in SIZES:
         try:
-            row |= _columns(step_cost(model, size, 1, *lengths), size)
+            row |= _columns(pixel.times(size**2) if pixel else step_cost(model, size, 1, *lengths), size)
         except (RuntimeError, ValueError) as error:
-            if not isinstance(choice, ExternalModel):
+            if own:
                 raise
             print(f"{choice.name} is not counted at {size} x {size} pixels: {shortened(error)}")
     return row | {f"paper_flops_{size}": paper_flops(parameters, size) for size in PAPER_SIZES}
