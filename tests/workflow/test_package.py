@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from convttlstm.deployment import READ
 from tests.conftest import ROOT
@@ -35,21 +37,42 @@ with torch.no_grad():
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with the package, torch, numpy and safetensors: the versions that the tests run on."""
+    """An environment with the package, torch, numpy and safetensors: the versions that the tests run on.
+
+    All that the package needs is there, or pip fails: it may not ask an index.
+    """
     folder = tmp_path_factory.mktemp("alone")
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
-    here = [sys.executable, "-m", "pip", "freeze", "--exclude-editable"]
-    frozen = subprocess.run(here, check=True, capture_output=True, text=True).stdout
-    versions = [
-        line for line in frozen.splitlines() if line.startswith(("torch==", "numpy==", "safetensors=="))
-    ]
-    (folder / "versions.txt").write_text("\n".join(versions))
-    pip = [folder / "venv/bin/pip", "install", "--quiet", "--constraint", folder / "versions.txt", ROOT]
-    done = subprocess.run(pip, capture_output=True, text=True)
+    (site,) = folder.glob("venv/lib/python*/site-packages")
+    for name in required("torch", "numpy", "safetensors"):
+        link_distribution(name, site)
+    pip = [folder / "venv/bin/pip", "--quiet"]
+    wheel = [*pip, "wheel", "--no-deps", "--wheel-dir", folder, ROOT]
+    done = subprocess.run(wheel, capture_output=True, text=True)
     if done.returncode and "No matching distribution" in done.stderr:
         pytest.skip("no package index")
     assert done.returncode == 0, done.stderr
+    install = [*pip, "install", "--no-index", *folder.glob("*.whl")]
+    done = subprocess.run(install, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     return folder
+
+
+def required(*names: str) -> set[str]:
+    """Return these distributions and all that they require here."""
+    found: set[str] = set()
+    for name in names:
+        needs = map(Requirement, distribution(name).requires or [])
+        needed = [need.name for need in needs if not need.marker or need.marker.evaluate({"extra": ""})]
+        found |= {name} | required(*needed)
+    return found
+
+
+def link_distribution(name: str, site: Path) -> None:
+    installed = distribution(name)
+    for top in {file.parts[0] for file in installed.files or []} - {"..", "__pycache__"}:
+        if not (site / top).exists():
+            (site / top).symlink_to(Path(str(installed.locate_file(top))))
 
 
 def call(alone: Path, *command: object) -> subprocess.CompletedProcess[str]:

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,8 @@ def snakemake(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     command = Path(folder, "bin/snakemake")
     if not command.exists():
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        (site,) = Path(folder).glob("lib/python*/site-packages")
+        (site / "shared.pth").write_text(sysconfig.get_path("purelib"))  # what Snakemake needs
         pip = [command.with_name("pip"), "install", "--quiet", f"snakemake=={OLDEST}"]
         if subprocess.run(pip).returncode:
             pytest.skip("no package index")
