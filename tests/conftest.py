@@ -24,8 +24,8 @@ RUN = "conv_tt_lstm-seed0"
 WITH_SLURM = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 # Tests that do not start Slurm run without it.
 WITHOUT_SLURM = Path(__file__).parent / "without_slurm"
-os.environ["PATH"] = f"{WITHOUT_SLURM}:{os.environ['PATH']}"
-ENVIRONMENT = os.environ | {"PATH": f"{WITHOUT_SLURM}:{WITH_SLURM}"}
+os.environ["PATH"] = f"{WITHOUT_SLURM}:{WITH_SLURM}"
+ENVIRONMENT = dict(os.environ)
 # Skips that FAIL_ON_SKIP, which CI sets, allows: these files are in no package.
 MAY_BE_SKIPPED = ("of the LPIPS authors in data/raw/lpips",)
 

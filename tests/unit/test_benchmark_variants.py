@@ -13,7 +13,7 @@ TINY = Work(batch=2, side=8, context=2, horizon=2, settings=SETTINGS)
 # Without "compiled", which takes a minute; tests/unit/test_models.py does so once.
 FAST = [f"ours, {option}" for option in CHANGES if option != "compiled"]
 CODES = ["readable", "ours", f"ours, {RECOMPUTED}", *FAST]
-UPDATES = 100
+UPDATES = 200
 TOLERANCE = 1e-4  # of a loss in float32, relative, after so many updates
 
 

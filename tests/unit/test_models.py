@@ -83,7 +83,7 @@ def test_multiplications_per_step(system, size, billions):
 
 @pytest.mark.parametrize("system", ["conv_tt_lstm", "higher_growing", "conv_lstm_shi", "e3d_lstm"])
 def test_each_size_costs_what_it_does_alone(system, tmp_path):
-    """Those of models whose pixels all cost the same are counted on one pixel."""
+    """Recurrent models are counted on one pixel, and the result is multiplied."""
     settings = load_settings(ROOT / "config/paper.yaml")
     only = settings.model_copy(update={"systems": {system: settings.systems[system]}, "experiments": {}})
     write_complexity({"paper": only}, tmp_path / "costs.csv")

@@ -1,4 +1,4 @@
-"""The models whose costs are counted."""
+"""The models in the table of costs."""
 
 from collections.abc import Iterator
 
@@ -7,9 +7,9 @@ from convttlstm.config.models import SYMBOLS, ModelSettings
 
 
 def counted_models(settings: Settings, everything: bool) -> Iterator[tuple[str, str, ModelSettings]]:
-    """Yield name, title and settings of the models whose costs are counted.
+    """Yield the name, title and settings of each model in the table of costs.
 
-    They are all models, or those in use, and Table 4's other rows.
+    It has all models, or those in use, and the rows of Table 4 that differ from them.
     """
     experiments = settings.experiments.values()
     used = {name for experiment in experiments for name in experiment.systems()}

@@ -50,7 +50,7 @@ def report_digest(settings: Settings) -> str:
 
 
 def cost_digest(settings: Settings) -> str:
-    """Return the digest of the models whose costs are counted."""
+    """Return the digest of the models in the table of costs."""
     return _digest(
         [
             [name, title, model.model_dump(mode="json", exclude_defaults=True)]
