@@ -2,12 +2,14 @@
 
 import atexit
 import os
+import re
 import select
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -227,6 +229,12 @@ class Command:
         """Wait for the end, and return what was printed."""
         self.wait()
         return self.stdout.read_text(), self.stderr.read_text()
+
+
+def planned_jobs(output: str) -> Counter[str]:
+    """Return the numbers of jobs by rule that a dry run announces."""
+    table = output.split("Job stats:")[-1]
+    return Counter({rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.M)})
 
 
 def make_project(folder: Path) -> Project:

@@ -2,7 +2,7 @@
 # A real Slurm on this machine, for tests: one node that poses as 4 cores, 32 GB and four GPUs.
 #
 #   slurm.sh start     writes /etc/slurm and starts the daemons (as root); another's configuration is refused
-#   slurm.sh stop      cancels all jobs and stops them
+#   slurm.sh stop      cancels all jobs, stops the daemons, and kills what jobs have left
 #
 # Without control groups, memory is watched by accounting alone, and GPUs are empty files.
 set -euo pipefail
@@ -80,6 +80,8 @@ stop() {
         while pgrep -x "$daemon" >/dev/null; do sleep 0.1; done
     done
     pkill -x munged || true
+    # Snakemake inside a cancelled job can outlive it, and hold the output of whoever started Slurm.
+    pkill -KILL -f -- "snakemake .*--mode remote" || true
 }
 
 "${1:?start or stop}"

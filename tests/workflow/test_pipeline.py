@@ -1,8 +1,7 @@
-"""The real Snakemake on a tiny scale: from digits to the page, through failures and back."""
+"""The real Snakemake: plans of all scales, and tiny workflows through failures and back."""
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -13,32 +12,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from PIL import Image
-from safetensors.torch import load_file
 
 from benchmarks.halving import outcome
-from convttlstm import hub
 from convttlstm.config import Halving, load_settings
 from convttlstm.data.frames import decode
-from tests.conftest import ENVIRONMENT, RUN, Project, preloaded
-from tests.outputs import undescribed
+from tests.conftest import ENVIRONMENT, RUN, Project, planned_jobs, preloaded
 from tests.video_files import noise, write_video
 
 RUNS = "results/tiny/runs/moving_mnist_2"
-
-
-def jobs(output: str) -> Counter[str]:
-    """The numbers of jobs by rule that a dry run announces."""
-    table = output.split("Job stats:")[-1]
-    return Counter({rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.M)})
 
 
 def dry_run(project: Project, *arguments: str) -> Counter[str]:
     command = ["snakemake", *arguments]
     done = subprocess.run(command, cwd=project.folder, text=True, capture_output=True, env=preloaded())
     assert done.returncode == 0, done.stdout + done.stderr
-    return jobs(done.stdout)
+    return planned_jobs(done.stdout)
 
 
 def test_the_slurm_profile_plans_the_papers_scale(project):
@@ -129,65 +118,6 @@ def test_a_misspelt_run_is_refused_in_one_line(project, run, says):
     assert done.returncode == 1 and "Traceback" not in done.stdout
     assert next(line for line in done.stdout.splitlines() if "rror" in line).startswith("Error: ")
     assert says in done.stdout
-
-
-@pytest.mark.slow
-def test_digits_become_a_page_and_then_nothing_is_to_be_done(project):
-    done = project.snakemake("--cores", "2")
-    assert done.returncode == 0, done.stdout
-    results = project.folder / "results/tiny"
-    made = {str(path.relative_to(results)) for path in results.rglob("*") if path.is_file()}
-    for stem, suffixes in {
-        "tables/table2_moving_mnist_2": ["csv", "md", "tex"],
-        "tables/table4_moving_mnist_2": ["csv", "md", "tex"],
-        "tables/complexity": ["md", "tex"],
-        "tables/claims": ["csv", "md", "tex"],
-        "figures/figure2_moving_mnist_2": ["svg", "pdf"],
-        "figures/loss_moving_mnist_2": ["svg", "pdf"],
-        "figures/per_frame_moving_mnist_2": ["svg", "pdf"],
-        "figures/seeds_moving_mnist_2": ["svg", "pdf"],
-        "figures/protocols_moving_mnist_2": ["svg", "pdf"],
-        "figures/orders": ["svg", "pdf"],
-        "figures/ratios": ["svg", "pdf"],
-        "tables/runtime": ["csv", "md", "tex"],
-        "figures/example_moving_mnist_2": ["gif"],
-        "selection/moving_mnist_2": ["json"],
-        "tables/grid_moving_mnist_2": ["csv", "md", "tex"],
-    }.items():
-        assert {f"{stem}.{suffix}" for suffix in suffixes} <= made
-    assert {"index.html", "report.md", "codecheck.yml", "figures/figure2_moving_mnist_2.txt"} <= made
-    prepared = (path for path in project.data.rglob("*") if path.is_file())
-    written = [*results.rglob("*"), *prepared]
-    files = [str(path.relative_to(project.folder)) for path in written if path.is_file()]
-    assert undescribed(files) == []
-    # Two grid points were trained, one of which is Table 2's; only Table 2's runs met the test split.
-    folders = {path.parent.name for path in results.rglob("best.safetensors")}
-    assert folders == {"conv_lstm-seed0", "conv_tt_lstm-seed0", "conv_tt_lstm-C2-seed0"}
-    published = results / "models/moving_mnist_2/conv_tt_lstm-seed0"
-    assert hub.load(published).state_dict().keys() == load_file(published / hub.WEIGHTS).keys()
-    assert "On the test split:" in (published / "README.md").read_text()
-    evaluated = {path.parent.name for path in results.rglob("metrics.json")}
-    assert evaluated == {"black", "copy_last", "conv_lstm-seed0", "conv_tt_lstm-seed0"}
-
-    reported = project.snakemake("--report", "results/tiny/report.html")
-    assert reported.returncode == 0, reported.stdout
-    assert "SSIM against LPIPS (moving_mnist_2)." in (results / "report.html").read_text()
-    assert_only_changes_are_made_again(project, trained=3, evaluated=4)
-
-
-def assert_only_changes_are_made_again(project: Project, trained: int, evaluated: int) -> None:
-    """A comment changes nothing; a setting of the evaluation evaluates; one of training trains."""
-    assert "Nothing to be done" in project.snakemake("--cores", "2").stdout
-    settings = yaml.safe_load(project.config.read_text())
-    project.config.write_text("# a comment\n" + project.config.read_text())
-    assert jobs(project.snakemake("-n").stdout)["train"] == 0
-    settings["evaluation"]["examples"] += 1
-    project.config.write_text(yaml.safe_dump(settings))
-    planned = jobs(project.snakemake("-n").stdout)
-    assert planned["train"] == 0 and planned["evaluate"] == evaluated
-    settings["training"]["learning_rate"] = 0.002
-    project.config.write_text(yaml.safe_dump(settings))
-    assert jobs(project.snakemake("-n").stdout)["train"] == trained
 
 
 KTH = {

@@ -1,6 +1,5 @@
 """Recognizers through the real commands: processes that decode clips end with the run, however it ends."""
 
-import json
 import os
 import signal
 import subprocess
@@ -8,7 +7,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 import yaml
 
@@ -98,27 +96,3 @@ def test_an_interrupted_run_leaves_no_process_and_ends_with_the_same_weights(pre
     assert prepared.call("train", *arguments(prepared, folder)).returncode == 0
     weights = [(path / "best.safetensors").read_bytes() for path in (folder, undisturbed)]
     assert weights[0] == weights[1]
-
-
-@pytest.mark.slow
-def test_drawn_clips_become_tables_and_figures(project):
-    configure(project)
-    done = project.snakemake()
-    assert done.returncode == 0, done.stdout
-    results = project.folder / "results/tiny"
-    metrics = json.loads((results / f"runs/something/{RUN}/metrics.json").read_text())
-    assert metrics["stand_in"] and metrics["clips"] == 20 and set(metrics["fractions"]) == {"0.25", "0.5"}
-    predictions = pd.read_csv(results / f"runs/something/{RUN}/predictions.csv")
-    for fraction, own in predictions.groupby("fraction"):
-        found = metrics["fractions"][str(fraction)]
-        assert len(own) == 20 and found["top1"]["mean"] == (own["label"] == own["predicted"]).mean()
-    table1, table3 = (pd.read_csv(results / f"tables/table{number}.csv") for number in (1, 3))
-    ours = table3[table3["origin"] == "reproduced"]
-    assert ours["label"].str.contains("synthetic stand-in for Something-Something V2").all()
-    assert len(ours) == 2 * 2 and (table3["origin"] == "paper").sum() == 10
-    assert (table1["origin"] == "paper").sum() == 60
-    page = (results / "index.html").read_text()
-    for name in ("figure4", "activities", "confusion"):
-        assert f"figures/{name}.svg" in page and (results / f"figures/{name}.pdf").is_file()
-    assert "chance, 10.0 %" in page
-    assert "Nothing to be done" in project.snakemake().stdout

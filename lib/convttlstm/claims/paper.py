@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import nan
 from pathlib import Path
 
 import pandas as pd
@@ -83,7 +84,10 @@ class Paper:
 
     def __init__(self, folder: Path, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
-        self.tables = {n: read_table(folder / f"table{n}.csv", columns) for n, columns in COLUMNS.items()}
+        self.tables: dict[int, list[dict[str, str]]] = {
+            number: read_table(folder / f"table{number}.csv", columns).to_dict("records")
+            for number, columns in COLUMNS.items()
+        }
 
     def printed_values(self, claim: Claim) -> PrintedValues:
         """Return the paper's values for a claim; `holds` is None if it prints none."""
@@ -267,11 +271,13 @@ class Paper:
 
     def _share(self, name: str, fraction: float, groups: list[str], row: Rows) -> float:
         """Return the percentage over the clips of several groups."""
-        table = self.tables[1]
-        own = table[(table["method"] == row(name)) & (table["fraction"] == str(fraction))]
-        own = own[own["group"].isin(groups)]
-        clips = own["clips"].astype(int)
-        return float((own["accuracy"].astype(float) * clips).sum() / clips.sum())
+        own = [
+            line
+            for line in self.tables[1]
+            if line["method"] == row(name) and line["fraction"] == str(fraction) and line["group"] in groups
+        ]
+        clips = sum(int(line["clips"]) for line in own)
+        return sum(float(line["accuracy"]) * int(line["clips"]) for line in own) / clips if own else nan
 
     def _count_pairs(self, claim: CountClaim, other: str, row: Rows) -> list[Pair]:
         column, unit = {
@@ -317,14 +323,12 @@ class Paper:
         return f"{row(name)} {self._cell(2, {'dataset': dataset, 'method': row(name)}, 'reference')}".strip()
 
     def _cell(self, number: int, keys: dict[str, str], column: str) -> str:
-        table = self.tables[number]
-        if column not in table.columns:
+        if column not in self.tables[number][0]:
             raise UserError(
                 f"data/paper/table{number}.csv: no column {column!r}, which claims.yaml needs; correct either"
             )
-        for name, value in keys.items():
-            table = table[table[name] == value]
-        return str(table[column].iloc[0]) if len(table) else ""
+        found = (line[column] for line in self.tables[number] if keys.items() <= line.items())
+        return next(found, "")
 
 
 def printed_groups(paper: Path) -> set[str]:

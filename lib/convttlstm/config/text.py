@@ -1,5 +1,7 @@
 """Reads YAML files written by people."""
 
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,12 @@ def read_yaml(path: Path) -> Any:
     """
     text = read_text(path)
     try:
-        return yaml.load(text, _Loader)
+        return deepcopy(_parse(text))
     except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path}: not valid YAML: {shortened(error)}") from None
+
+
+# Commands read the paper's settings several times. libyaml is faster, but crashes where files nest deeply.
+@lru_cache(maxsize=8)
+def _parse(text: str) -> Any:
+    return yaml.load(text, _Loader)
