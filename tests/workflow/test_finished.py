@@ -59,7 +59,7 @@ def make_again(project: Project) -> None:
     assert "Nothing to be done" in project.snakemake("-n", "all").stdout
 
 
-def test_digits_become_a_page_and_then_nothing_is_to_be_done(made: Project) -> None:
+def test_digits_become_tables_figures_and_a_page(made: Project) -> None:
     results = made.folder / "results/tiny"
     names = {str(path.relative_to(results)) for path in results.rglob("*") if path.is_file()}
     for stem, suffixes in {
