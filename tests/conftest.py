@@ -237,6 +237,21 @@ def planned_jobs(output: str) -> Counter[str]:
     return Counter({rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.M)})
 
 
+def assert_only_changes_are_made_again(project: Project, trained: int, evaluated: int) -> None:
+    """A comment changes nothing; a setting of the evaluation evaluates; one of training trains."""
+    assert "Nothing to be done" in project.snakemake("--cores", "2").stdout
+    settings = yaml.safe_load(project.config.read_text())
+    project.config.write_text("# a comment\n" + project.config.read_text())
+    assert planned_jobs(project.snakemake("-n").stdout)["train"] == 0
+    settings["evaluation"]["examples"] += 1
+    project.config.write_text(yaml.safe_dump(settings))
+    planned = planned_jobs(project.snakemake("-n").stdout)
+    assert planned["train"] == 0 and planned["evaluate"] == evaluated
+    settings["training"]["learning_rate"] = 0.002
+    project.config.write_text(yaml.safe_dump(settings))
+    assert planned_jobs(project.snakemake("-n").stdout)["train"] == trained
+
+
 def make_project(folder: Path) -> Project:
     """Return a copy of the files that the pipeline needs, with the tiny scale."""
     for name in ("lib", "workflow", "profiles", "config", "data/embedded", "data/paper", "data/categories"):

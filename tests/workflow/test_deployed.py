@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, preloaded
-from tests.workflow.test_pipeline import dry_run, jobs
+from tests.conftest import ROOT, planned_jobs, preloaded
+from tests.workflow.test_pipeline import dry_run
 
 # As snakedeploy writes it, for a clone on this machine.
 SNAKEFILE = """
@@ -40,7 +40,7 @@ def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
 def test_a_deployed_workflow_plans_the_jobs_of_a_clone(deployed: Path, project) -> None:
     done = snakemake(deployed, "-n", "--", "all")
     assert done.returncode == 0, done.stdout + done.stderr
-    here = jobs(done.stdout)
+    here = planned_jobs(done.stdout)
     assert here == dry_run(project, "-n", "all") and here["train"] > 10
     assert (deployed / "data/paper/table2.csv").read_bytes() == (ROOT / "data/paper/table2.csv").read_bytes()
 
@@ -48,7 +48,7 @@ def test_a_deployed_workflow_plans_the_jobs_of_a_clone(deployed: Path, project) 
 def test_a_deployed_workflow_plans_the_paper_on_a_cluster(deployed: Path, project) -> None:
     done = snakemake(deployed, "--profile", "profiles/slurm", "-n", "all")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert jobs(done.stdout) == dry_run(project, "--profile", "slurm", "-n", "all")
+    assert planned_jobs(done.stdout) == dry_run(project, "--profile", "slurm", "-n", "all")
 
 
 @pytest.mark.slow

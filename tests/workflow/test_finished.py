@@ -9,11 +9,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 from safetensors.torch import load_file
 
 from convttlstm import hub
-from tests.conftest import TINY, Project, make_project, overlay, planned_jobs
+from tests.conftest import TINY, Project, assert_only_changes_are_made_again, make_project, overlay
 from tests.outputs import undescribed
 from tests.workflow.test_recognition import RUN, SCALE
 
@@ -100,19 +99,7 @@ def test_digits_become_tables_figures_and_a_page(made: Project) -> None:
 
 
 def test_only_what_changes_is_made_again(made: Project, tmp_path: Path) -> None:
-    """A comment changes nothing; a setting of the evaluation evaluates; one of training trains."""
-    project = copied(made, tmp_path / "copy")
-    assert "Nothing to be done" in project.snakemake("--cores", "2").stdout
-    settings = yaml.safe_load(project.config.read_text())
-    project.config.write_text("# a comment\n" + project.config.read_text())
-    assert planned_jobs(project.snakemake("-n").stdout)["train"] == 0
-    settings["evaluation"]["examples"] += 1
-    project.config.write_text(yaml.safe_dump(settings))
-    planned = planned_jobs(project.snakemake("-n").stdout)
-    assert planned["train"] == 0 and planned["evaluate"] == 6
-    settings["training"]["learning_rate"] = 0.002
-    project.config.write_text(yaml.safe_dump(settings))
-    assert planned_jobs(project.snakemake("-n").stdout)["train"] == 7
+    assert_only_changes_are_made_again(copied(made, tmp_path / "copy"), trained=7, evaluated=6)
 
 
 def test_drawn_clips_become_tables_and_figures(made: Project) -> None:

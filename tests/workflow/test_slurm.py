@@ -18,9 +18,8 @@ import yaml
 
 from convttlstm.slurm import Job, jobs_of
 from convttlstm.training.locks import is_locked
-from tests.conftest import ENVIRONMENT, WITH_SLURM, Project, make_project
+from tests.conftest import ENVIRONMENT, WITH_SLURM, Project, assert_only_changes_are_made_again, make_project
 from tests.workflow.test_dvc import repository
-from tests.workflow.test_pipeline import assert_only_changes_are_made_again
 
 SCRIPT = Path(__file__).parent / "slurm.sh"
 # With tests/workflow/bin/snakemake, which asks Slurm more often.
