@@ -237,6 +237,14 @@ def planned_jobs(output: str) -> Counter[str]:
     return Counter({rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.M)})
 
 
+def dry_run(project: Project, *arguments: str) -> Counter[str]:
+    """Return the numbers of jobs by rule that such a `snakemake -n` announces."""
+    command = ["snakemake", *arguments]
+    done = subprocess.run(command, cwd=project.folder, text=True, capture_output=True, env=preloaded())
+    assert done.returncode == 0, done.stdout + done.stderr
+    return planned_jobs(done.stdout)
+
+
 def assert_only_changes_are_made_again(project: Project, trained: int, evaluated: int) -> None:
     """A comment changes nothing; a setting of the evaluation evaluates; one of training trains."""
     assert "Nothing to be done" in project.snakemake("--cores", "2").stdout

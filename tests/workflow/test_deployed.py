@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, planned_jobs, preloaded
-from tests.workflow.test_pipeline import dry_run
+from tests.conftest import ROOT, dry_run, planned_jobs, preloaded
 
 # As snakedeploy writes it, for a clone on this machine.
 SNAKEFILE = """

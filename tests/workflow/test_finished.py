@@ -1,4 +1,4 @@
-"""A finished workflow: its files, what is made again and what is not, and its numbers from the runs."""
+"""A finished workflow: which files it has, what is made again when, and where its numbers come from."""
 
 import hashlib
 import json
@@ -52,6 +52,10 @@ def report(project: Project) -> dict[str, str]:
 
 
 def make_again(project: Project) -> None:
+    """Delete the report, and make it from the runs."""
+    for name in REPORT:
+        path = project.folder / "results/tiny" / name
+        path.unlink() if path.is_file() else shutil.rmtree(path)
     done = project.snakemake("--cores", "2")
     assert done.returncode == 0, done.stdout
     assert "Training" not in done.stdout and "Evaluating" not in done.stdout
@@ -125,18 +129,12 @@ def test_the_report_has_the_same_bytes_each_time(made: Project) -> None:
     first = report(made)
     assert {"index.html", "tables/table1.csv", f"tables/table2_{DATASET}.tex"} <= set(first)
     assert {Path(name).suffix for name in first} >= {".csv", ".md", ".tex", ".svg", ".pdf", ".html", ".gif"}
-    for name in REPORT:
-        path = made.folder / "results/tiny" / name
-        path.unlink() if path.is_file() else shutil.rmtree(path)
     make_again(made)
     assert report(made) == first
 
 
 def test_another_checkout_makes_the_same_bytes(made: Project, tmp_path: Path) -> None:
     other = copied(made, tmp_path / "elsewhere/another", ".snakemake")
-    for name in REPORT:
-        path = other.folder / "results/tiny" / name
-        path.unlink() if path.is_file() else shutil.rmtree(path)
     make_again(other)
     assert report(other) == report(made)
 

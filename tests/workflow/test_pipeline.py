@@ -17,17 +17,10 @@ from PIL import Image
 from benchmarks.halving import outcome
 from convttlstm.config import Halving, load_settings
 from convttlstm.data.frames import decode
-from tests.conftest import ENVIRONMENT, RUN, Project, planned_jobs, preloaded
+from tests.conftest import ENVIRONMENT, RUN, Project, dry_run
 from tests.video_files import noise, write_video
 
 RUNS = "results/tiny/runs/moving_mnist_2"
-
-
-def dry_run(project: Project, *arguments: str) -> Counter[str]:
-    command = ["snakemake", *arguments]
-    done = subprocess.run(command, cwd=project.folder, text=True, capture_output=True, env=preloaded())
-    assert done.returncode == 0, done.stdout + done.stderr
-    return planned_jobs(done.stdout)
 
 
 def test_the_slurm_profile_plans_the_papers_scale(project):

@@ -37,7 +37,7 @@ def read_yaml(path: Path) -> Any:
         raise UserError(f"{path}: not valid YAML: {shortened(error)}") from None
 
 
-# Commands read the paper's settings several times. libyaml is faster, but crashes where files nest deeply.
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=8)  # a command reads the paper's settings several times
 def _parse(text: str) -> Any:
+    # Not by libyaml, which is faster, but crashes on deeply nested files.
     return yaml.load(text, _Loader)
