@@ -18,7 +18,17 @@ from matplotlib.text import Text
 from convttlstm.config import Settings, load_settings
 from convttlstm.files import UserError
 from convttlstm.planning.costs import measures_from
-from convttlstm.reporting.drawing import COLOURS, COLUMN, DASHES, MARKERS, SMALL, Series, ink, series_of
+from convttlstm.reporting.drawing import (
+    COLOURS,
+    COLUMN,
+    DASHES,
+    MARKERS,
+    SMALL,
+    Series,
+    ink,
+    series_of,
+    wrapped,
+)
 from convttlstm.reporting.figures.figure2 import Bubble, bubbles_of, draw_figure2
 from convttlstm.reporting.figures.loss import draw_loss_curves
 from convttlstm.reporting.figures.orders import REPORT as ORDERS_FIGURE
@@ -383,6 +393,11 @@ def luminance_by_hand(colour: str) -> float:
         value = int(colour[i : i + 2], 16) / 255
         total += weight * (value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4)
     return total
+
+
+def test_a_long_name_is_not_broken_inside_an_equation() -> None:
+    lines = wrapped("Conv-TT-LSTM, N = 5, M = 5", 23).splitlines()
+    assert [" ".join(line.split()) for line in lines] == ["Conv-TT-LSTM, N = 5,", "M = 5"]
 
 
 def test_models_differ_in_grey_in_dash_and_in_marker() -> None:

@@ -1,6 +1,7 @@
 """The style of all figures: colours, labels at lines, repeatable files."""
 
 import contextlib
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,6 +193,11 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
 def say(axes: Axes, text: str) -> None:
     """Write `text` in the middle of an empty panel."""
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", color=GREY)
+
+
+def wrapped(name: str, letters: int) -> str:
+    """Return a name in lines of at most so many letters; "M = 5" stays in one line."""
+    return textwrap.fill(name.replace(" = ", "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}"), letters)
 
 
 def heat_map(values: pd.DataFrame, axes: Axes, **options: Any) -> None:

@@ -1,6 +1,5 @@
 """Film strips of kept test sequences, as Figure 3 and Appendix C have them."""
 
-import textwrap
 from dataclasses import dataclass
 from zipfile import BadZipFile
 from zlib import error as ZlibError
@@ -12,7 +11,7 @@ from matplotlib.figure import Figure
 
 from convttlstm.files import UserError, shortened
 from convttlstm.metrics import METRICS
-from convttlstm.reporting.drawing import GREY, WIDTH
+from convttlstm.reporting.drawing import GREY, WIDTH, wrapped
 from convttlstm.reporting.runs import STARRED, short_names
 from convttlstm.results import Result, read_table
 
@@ -230,8 +229,7 @@ def _draw_strip(axes: Axes, strip: Strip, context: int, frame: float, tall: floa
     letters = int((line - 0.05) / NAME_LETTER)
     for row, (name, prediction) in enumerate(strip.predictions, start=1):
         y = HEAD + row * (tall + GAP)
-        wrapped = textwrap.fill(name, letters)
-        axes.text(line - 0.05, y + tall / 2, wrapped, ha="right", va="center", fontsize=7)
+        axes.text(line - 0.05, y + tall / 2, wrapped(name, letters), ha="right", va="center", fontsize=7)
         for t in ahead:
             _draw_frame(axes, prediction[t - 1 - context], places[t], y, frame, tall)
     bottom = HEAD + (1 + len(strip.predictions)) * (tall + GAP) - GAP

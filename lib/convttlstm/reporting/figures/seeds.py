@@ -1,6 +1,5 @@
 """Every run of every model as a dot, with the mean and its interval."""
 
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -18,6 +17,7 @@ from convttlstm.reporting.drawing import (
     compares_with_paper,
     ink,
     series_of,
+    wrapped,
 )
 from convttlstm.reporting.report import FigureReport, Runs, predicted
 from convttlstm.reporting.runs import STARRED
@@ -112,7 +112,7 @@ def draw_seeds(drawn: list[Series], printed: Mapping[tuple[str, int, str], list[
     """
     run = drawn[0].runs[0].config
     horizons, metrics = run.dataset.test_horizons, metrics_of(run)
-    names = [textwrap.fill(series.look.name, LETTERS) for series in drawn]
+    names = [wrapped(series.look.name, LETTERS) for series in drawn]
     line_height = 0.2 if any("\n" in name for name in names) else 0.15
     figure = Figure(figsize=(COLUMN, 0.6 + len(horizons) * (0.55 + line_height * len(drawn))))
     panels = figure.subplots(len(horizons), len(metrics), sharey=True, squeeze=False)
