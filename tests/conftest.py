@@ -1,4 +1,4 @@
-"""A scale so small that real processes can be trained, killed and started again."""
+"""Projects whose commands are real processes, which are trained, killed and started again."""
 
 import atexit
 import os
@@ -19,15 +19,22 @@ import pytest
 import yaml
 
 from tests.preloaded.client import call
+from tests.scales import TINY, overlay
 
 ROOT = Path(__file__).parents[1]
 RUN = "conv_tt_lstm-seed0"
+# Snakemake's records as a file in git, and the folders whose files they are about.
+KEPT = "results/tiny/records.json"
+TRAVELS = KEPT, ["results/tiny", "data/processed/tiny", "data/raw"]
 # The commands of the environment that runs the tests, active or not.
 WITH_SLURM = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 # Tests that do not start Slurm run without it.
 WITHOUT_SLURM = Path(__file__).parent / "without_slurm"
 os.environ["PATH"] = f"{WITHOUT_SLURM}:{WITH_SLURM}"
 ENVIRONMENT = dict(os.environ)
+# What a repository with DVC has, and `make_project` leaves out.
+DVC = ["dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore"]
+DVC += ["benchmarks/results"]
 # Skips that FAIL_ON_SKIP, which CI sets, allows: these files are in no package.
 MAY_BE_SKIPPED = ("of the LPIPS authors in data/raw/lpips",)
 
@@ -65,64 +72,6 @@ def preloaded() -> dict[str, str]:
     path = f"{folder / 'bin'}:{ENVIRONMENT['PATH']}"
     found = {"PATH": path, "PRELOADED_SOCKET": address, "PRELOADED_BIN": str(Path(sys.executable).parent)}
     return ENVIRONMENT | found
-
-
-CUT = {"epochs": 6, "batch_size": 4, "linear_sampling": {"updates": 40}}
-SMALL = yaml.safe_load((ROOT / "benchmarks/tiny.yaml").read_text())
-TINY: dict[str, Any] = {
-    "label": "tiny scale",
-    "decides_claims": False,
-    "datasets": SMALL["datasets"],
-    "systems": SMALL["systems"]
-    # Not in the table: for tests of their recipes.
-    | {
-        "predrnn_pp": {"model": {"channels": [4, 3], "kernel_size": 3}, "training": CUT},
-        "mcnet": {"model": {"channels": 4}, "training": CUT},
-        "vpn": {
-            "model": {"channels": 3, "encoder_blocks": 1, "decoder_blocks": 1, "lstm_channels": 4},
-            "training": CUT,
-        },
-    },
-    "experiments": {
-        "kth": None,
-        "something_25": None,
-        "something_50": None,
-        "moving_mnist_2": {
-            "table": ["black", "copy_last", "conv_lstm", "conv_tt_lstm"],
-            "published": ["conv_tt_lstm"],
-            "ablations": [
-                {
-                    "system": "conv_lstm",
-                    "filters": "5x5",
-                    "row": "single order",
-                    "reading": "plain ConvLSTM",
-                },
-                {"system": "conv_tt_lstm", "filters": "5x5", "row": "order 3"},
-            ],
-            "seeds": [0],
-            "grid": [{"system": "conv_tt_lstm", "order": [3], "rank": [2, 8]}],
-            "halving": None,
-            "finalists": [],
-        },
-    },
-    "training": {
-        "epochs": 3,
-        "samples_per_epoch": 24,
-        "batch_size": 4,
-        "scheduled_sampling": {"earliest": 1, "patience": 1, "rate": 0.1},
-        "learning_rate_decay": {"patience": 1, "factor": 0.9, "interval": 1},
-    },
-    "evaluation": {"lpips": False, "examples": 2},
-    "compute": {"accelerator": "cpu", "threads": 1},
-}
-
-
-def overlay(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in changes.items():
-        both = isinstance(value, dict) and isinstance(base.get(key), dict)
-        merged[key] = overlay(base[key], value) if both else value
-    return merged
 
 
 @dataclass
@@ -268,6 +217,26 @@ def make_project(folder: Path) -> Project:
     (folder / "slurm").symlink_to("profiles/slurm")
     project = Project(folder)
     project.configure()
+    return project
+
+
+def git(project: Project, *arguments: str) -> None:
+    done = project.run("git", "-c", "user.name=x", "-c", "user.email=x@example.org", *arguments)
+    assert done.returncode == 0, done.stdout
+
+
+def make_repository(folder: Path, **changes: Any) -> Project:
+    """The tiny scale in a git repository with DVC's files, everything committed."""
+    project = make_project(folder)
+    project.configure(**changes)
+    for name in DVC:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        (folder / name).parent.mkdir(exist_ok=True)
+        copy(ROOT / name, folder / name)
+    (folder / "params.yaml").write_text("scales: [tiny]\n")
+    git(project, "init", "--quiet")
+    git(project, "add", ".")
+    git(project, "commit", "--quiet", "-m", "before")
     return project
 
 

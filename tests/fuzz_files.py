@@ -50,8 +50,7 @@ from convttlstm.sharing.bundle import METADATA, verify_bundle
 from convttlstm.sharing.exchange import import_weights
 from convttlstm.training.history import best_epoch
 from convttlstm.training.loop import Trainer, launch
-from tests.conftest import ROOT, RUN, Project, make_project
-from tests.unit.test_records import TRAVELS
+from tests.conftest import ROOT, RUN, TRAVELS, Project, make_project
 from tests.video_files import noise, write_video
 
 DATASET = "moving_mnist_2"

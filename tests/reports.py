@@ -4,11 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from convttlstm.config import Settings, load_settings
-from convttlstm.reporting import find_report
+from convttlstm.reporting import find_report, find_reports
 from convttlstm.results import Result, Scale, load_result
+from tests.made_up_runs import DATASET, ROOT, RUNS, RUNTIME, write_claims
 
-ROOT = Path(__file__).parents[1]
 NO_BENCHMARKS = ROOT / "tests/none"
+MADE_UP = ("claims", "runtime", "summary", "weights", "page")  # by hand, or of no use here
 
 
 def settings_with(dataset: str, runs: list[str], scale: str = "demo") -> Settings:
@@ -51,3 +52,20 @@ def write_report(
 def load_results(results: Path, dataset: str, runs: list[str]) -> list[Result]:
     """Return evaluated runs."""
     return [load_result(results, dataset, run) for run in runs]
+
+
+def write_page(results: Path, runs: list[str] = RUNS, scale: str = "demo") -> None:
+    settings = settings_with(DATASET, runs, scale)
+    write_report("page", results, DATASET, runs, results, settings)
+
+
+def write_all(results: Path, runs: list[str] = RUNS, scale: str = "demo") -> None:
+    settings = settings_with(DATASET, runs, scale)
+    write_claims(results)
+    for suffix in ("csv", "md", "tex"):
+        (results / f"tables/runtime.{suffix}").write_text(RUNTIME)
+    for name, report in find_reports().items():
+        if name not in MADE_UP:
+            for dataset in report.made_for(settings):
+                write_report(name, results, DATASET, runs, results / report.stem(dataset), settings)
+    write_page(results, runs, scale)

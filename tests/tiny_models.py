@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from convttlstm.models import create_model
+from convttlstm.models.conv_tt_lstm import ConvTtLstmCell
 
 GOLDEN = Path(__file__).with_name("golden.json")
 STACK = {"channels": [3, 4, 4, 3], "layers_per_block": 1, "kernel_size": 3}
@@ -24,6 +25,14 @@ TINY_MODELS: dict[str, dict[str, object]] = {
     "mcnet": {"channels": 4},
     "vpn": {"channels": 3, "encoder_blocks": 1, "decoder_blocks": 1, "lstm_channels": 4},
 }
+
+
+def windows_of(cell: ConvTtLstmCell, states: list[Tensor]) -> list[Tensor]:
+    """H~(1) ... H~(N) after H(t-1) ... H(t-M)."""
+    past = None
+    for state in reversed(states):
+        windows, past = cell.preprocess(state, past)
+    return windows
 
 
 def tiny_model(name: str, in_channels: int = 1, **hyper: object) -> nn.Module:

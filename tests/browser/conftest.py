@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.unit.test_reporting import DATASET, RUNS, make_results, write_all
+from tests.made_up_runs import DATASET, RUNS, make_results
+from tests.reports import write_all
 
 playwright = pytest.importorskip("playwright.sync_api")
 

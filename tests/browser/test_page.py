@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.browser.conftest import CONTEXT, HORIZON, KEPT, SIZE, Reader
-from tests.unit.test_reporting import DATASET, RUNS
+from tests.made_up_runs import DATASET, RUNS
 
 PAPER_TABLE = "table.sortable >> nth=0"
 

@@ -27,7 +27,7 @@ from convttlstm.models import create_model
 from convttlstm.planning.estimate import estimate
 from convttlstm.reporting import find_report
 from convttlstm.results import Scale, load_recognition
-from tests.unit.test_reporting import make_training_files
+from tests.made_up_runs import make_training_files
 
 ROOT = Path(__file__).parents[2]
 PAPER = ROOT / "data/paper"

@@ -12,8 +12,8 @@ from scipy import stats
 from convttlstm.cli import main
 from convttlstm.files import UserError
 from convttlstm.sharing.compare import OTHER, SAME, TABLES, Difference, compare
+from tests.made_up_runs import DATASET, make_run
 from tests.reports import write_report
-from tests.unit.test_reporting import DATASET, make_run
 
 SEQUENCES = 400
 MSE = "MSE x 1000, 30 frames"

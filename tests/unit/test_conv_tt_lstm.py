@@ -10,6 +10,7 @@ from torch import Tensor
 from benchmarks import oracle
 from benchmarks.oracle_layers import as_arrays
 from convttlstm.models.conv_tt_lstm import ConvTtLstmCell, PackedConvTtLstmCell
+from tests.tiny_models import windows_of
 
 SETTINGS = [  # S, N, C, M, and the size of every G(i)
     (3, 1, 2, 1),
@@ -38,14 +39,6 @@ def random_cell(make, size, order, rank, steps, factor_size, inputs=2, hidden=3)
     for weight in cell.parameters():
         torch.nn.init.normal_(weight, std=0.3)  # biases too, or they would not be tested
     return cell
-
-
-def windows_of(cell: ConvTtLstmCell, states: list[Tensor]) -> list[Tensor]:
-    """H~(1) ... H~(N) after H(t-1) ... H(t-M)."""
-    past = None
-    for state in reversed(states):
-        windows, past = cell.preprocess(state, past)
-    return windows
 
 
 def inner(tensor: Tensor | np.ndarray, margin: int) -> np.ndarray:

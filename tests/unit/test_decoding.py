@@ -1,7 +1,6 @@
 """Videos as users bring them, written by FFmpeg's own encoders."""
 
 import io
-import struct
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +15,7 @@ from convttlstm.data.decoding import frames_of
 from convttlstm.data.frames import decode
 from convttlstm.data.videos import folder_sources, prepare_videos
 from convttlstm.files import UserError
+from tests.video_files import ONE, turn
 
 CODECS = {
     ".mp4": "libx264",
@@ -54,17 +54,6 @@ def write(
 
 def noise(count: int, height: int = 64, width: int = 64) -> list[np.ndarray]:
     return list(np.random.default_rng(0).integers(256, size=(count, height, width, 3), dtype=np.uint8))
-
-
-def turn(path: Path, matrix: tuple[int, ...]) -> None:
-    """Write a rotation into an MP4's track header."""
-    content = bytearray(path.read_bytes())
-    at = content.index(b"tkhd") + 4 + 40
-    content[at : at + 36] = struct.pack(">9i", *matrix)
-    path.write_bytes(content)
-
-
-ONE = 1 << 16
 
 
 # As the matrix in the header says it, and how that picture is stored.

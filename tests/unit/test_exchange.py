@@ -20,7 +20,7 @@ from convttlstm.files import UserError
 from convttlstm.models import create_model
 from convttlstm.sharing.released import from_released
 from tests.conftest import RUN, Project, make_project
-from tests.unit.test_conv_tt_lstm import windows_of
+from tests.tiny_models import windows_of
 from tests.video_files import write_video
 
 CHANNELS = [2, 3, 3, 2]

@@ -16,8 +16,7 @@ from convttlstm.evaluation.complexity import count_parameters, step_cost
 from convttlstm.models import create_model
 from convttlstm.models.conv_lstm import ConvLstmCell
 from convttlstm.models.conv_tt_lstm import ConvTtLstmCell, PackedConvTtLstmCell
-from tests.tiny_models import random_frames, tiny_model
-from tests.unit.test_conv_tt_lstm import windows_of
+from tests.tiny_models import random_frames, tiny_model, windows_of
 
 ROOT = Path(__file__).parents[2]
 DATASET = "moving_mnist_2"

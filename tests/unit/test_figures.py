@@ -37,8 +37,8 @@ from convttlstm.reporting.figures.protocols import draw_protocols, standings, sw
 from convttlstm.reporting.figures.ratios import runtime_figure
 from convttlstm.reporting.figures.seeds import draw_seeds, paper_values
 from convttlstm.results import Interval, Scale, read_table
+from tests.made_up_runs import COMPLEXITY, DATASET, MSE, ORDERS, PAPER, ROOT, make_run
 from tests.reports import load_results, write_report
-from tests.unit.test_reporting import COMPLEXITY, DATASET, MSE, ORDERS, PAPER, ROOT, make_run
 
 SYSTEMS = ["conv_lstm", "conv_tt_lstm"]
 SEEDS = [0, 1, 2]

@@ -35,12 +35,11 @@ from convttlstm.reporting.report import write_report
 from convttlstm.results import Scale
 from convttlstm.training.history import best_epoch
 from convttlstm.training.locks import archive, run_lock
-from tests.conftest import Project
+from tests.conftest import KEPT, TRAVELS, Project
 from tests.fuzz import fault_of, mutants
 from tests.fuzz_files import faults as damages
+from tests.made_up_runs import DATASET, RUNS, make_results
 from tests.reports import NO_BENCHMARKS, settings_with
-from tests.unit.test_records import KEPT, TRAVELS
-from tests.unit.test_reporting import DATASET, RUNS, make_results
 
 ROOT = Path(__file__).parents[2]
 

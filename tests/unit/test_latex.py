@@ -13,8 +13,8 @@ from convttlstm.markup import Row, Table, latex_code, to_latex
 from convttlstm.reporting import find_report
 from convttlstm.reporting.tables.grid import grid_table
 from convttlstm.results import Scale, Selection
+from tests.made_up_runs import DATASET, MSE, ROOT, RUNS, SELECTION, make_results, make_run
 from tests.reports import write_report
-from tests.unit.test_reporting import DATASET, MSE, ROOT, RUNS, SELECTION, make_results, make_run
 
 pytestmark = pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex: `tests/install.sh`")
 

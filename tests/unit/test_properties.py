@@ -35,7 +35,8 @@ from convttlstm.evaluation.intervals import difference, mean, proportion
 from convttlstm.files import UserError, write_json
 from convttlstm.sharing.bundle import METADATA, verify_bundle
 from convttlstm.sharing.exchange import import_weights
-from tests.conftest import ROOT, RUN, TINY
+from tests.conftest import ROOT, RUN
+from tests.scales import TINY
 from tests.video_files import noise, write_video
 
 # The same inputs each time, as CI must not fail by chance.

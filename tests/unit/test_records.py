@@ -10,12 +10,11 @@ import pytest
 
 from convttlstm.files import sha256_of
 from convttlstm.records import keep, restore
+from tests.conftest import KEPT, TRAVELS
 
 DRAWN = "data/raw/synthetic/tiny/d/labels.json"  # whose own inputs count although DVC does not carry it
 WEIGHTS, METRICS = "results/tiny/runs/d/r/best.safetensors", "results/tiny/runs/d/r/metrics.json"
 TABLE, OTHER = "results/tiny/tables/table2.csv", "results/other/tables/table2.csv"
-KEPT = "results/tiny/records.json"
-TRAVELS = KEPT, ["results/tiny", "data/processed/tiny", "data/raw"]
 MADE = {DRAWN: 500.0, WEIGHTS: 1000.5, METRICS: 2000.25, TABLE: 3000.125, OTHER: 4000.0}
 
 

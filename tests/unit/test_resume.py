@@ -16,7 +16,8 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.conftest import RUN, Command, Project, make_project, overlay
+from tests.conftest import RUN, Command, Project, make_project
+from tests.scales import overlay
 
 LONG = {
     "datasets": {"moving_mnist_2": {"train": {"sequences": 48, "frames": 6}}},

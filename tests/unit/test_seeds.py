@@ -11,8 +11,8 @@ import yaml
 from convttlstm.config import ablation_runs, load_settings, table_runs
 from convttlstm.files import UserError
 from convttlstm.training.schedules import Plateau
+from tests.made_up_runs import COMPLEXITY, DATASET, ROOT, make_run
 from tests.reports import write_report
-from tests.unit.test_reporting import COMPLEXITY, DATASET, ROOT, make_run
 
 SEEDS = ["conv_lstm-seed0", "conv_lstm-seed1", "conv_lstm-seed2"]
 SEQUENCES = 200

@@ -16,8 +16,8 @@ from convttlstm.files import UserError
 from convttlstm.reporting.drawing import STYLE
 from convttlstm.reporting.figures.groups import by_label, draw_groups
 from convttlstm.reporting.strips import Strip, choose_strips, draw_strips
+from tests.made_up_runs import DATASET, ROOT, make_run
 from tests.reports import load_results, write_report
-from tests.unit.test_reporting import DATASET, ROOT, make_run
 
 CONTEXT, HORIZON = 10, 30
 TESTED = 100

@@ -16,15 +16,14 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.conftest import ENVIRONMENT, ROOT, Project, make_project, overlay
+from tests.conftest import ENVIRONMENT, Project, git, make_repository
+from tests.scales import overlay
 
 pytestmark = pytest.mark.slow
 
 RUNS = "results/tiny/runs/moving_mnist_2"
 TRAINED = {"conv_lstm-seed0", "conv_tt_lstm-seed0", "conv_tt_lstm-C2-seed0"}
 EVALUATED = {"black", "copy_last", "conv_lstm-seed0", "conv_tt_lstm-seed0"}
-DVC = ["dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore"]
-DVC += ["benchmarks/results"]
 REMOTE = "convttlstm-data"  # next to the repository, as .dvc/config says
 
 
@@ -34,11 +33,6 @@ def trained_runs(output: str) -> list[str]:
 
 def evaluated_runs(output: str) -> list[str]:
     return sorted(re.findall(r"Evaluating (\S+) on", output))
-
-
-def git(project: Project, *arguments: str) -> None:
-    done = project.run("git", "-c", "user.name=x", "-c", "user.email=x@example.org", *arguments)
-    assert done.returncode == 0, done.stdout
 
 
 def dvc(project: Project, *arguments: str) -> str:
@@ -72,26 +66,11 @@ def pulled(pushed: Project, folder: Path, link: str = "copy") -> Project:
     return project
 
 
-def repository(folder: Path, **changes: Any) -> Project:
-    """The tiny scale in a git repository with DVC's files, everything committed."""
-    project = make_project(folder)
-    project.configure(**changes)
-    for name in DVC:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        (folder / name).parent.mkdir(exist_ok=True)
-        copy(ROOT / name, folder / name)
-    (folder / "params.yaml").write_text("scales: [tiny]\n")
-    git(project, "init", "--quiet")
-    git(project, "add", ".")
-    git(project, "commit", "--quiet", "-m", "before")
-    return project
-
-
 @pytest.fixture(scope="module")
 def pushed(tmp_path_factory) -> Project:
     """A repository whose `dvc repro` was killed, resumed and pushed, after a push that was killed."""
     folder = tmp_path_factory.mktemp("dvc") / "project"
-    project = repository(folder)
+    project = make_repository(folder)
     kill_when(project, ["dvc", "repro"], f"{RUNS}/*/last.ckpt")
     assert project.snakemake("--unlock").returncode == 0
     output = dvc(project, "repro")
@@ -156,7 +135,7 @@ def digests_of(project: Project, scale: str) -> dict[str, Any]:
 
 def test_an_experiment_sets_training_seeds_and_scale(tmp_path: Path) -> None:
     """By DVC's own `-S`; digests that do not depend on the setting stay."""
-    project = repository(tmp_path / "project")
+    project = make_repository(tmp_path / "project")
     dvc(project, "repro", "settings")
     before = digests_of(project, "tiny")
     dvc(project, "exp", "run", "-S", "config/tiny.yaml:training.epochs=2", "settings")

@@ -12,9 +12,9 @@ import pytest
 from safetensors.torch import load_file
 
 from convttlstm import hub
-from tests.conftest import TINY, Project, assert_only_changes_are_made_again, make_project, overlay
+from tests.conftest import Project, assert_only_changes_are_made_again, make_project
 from tests.outputs import undescribed
-from tests.workflow.test_recognition import RUN, SCALE
+from tests.scales import RECOGNITION, RECOGNIZER, TINY, overlay
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +29,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Two seeds of each of two models, a grid, two recognizers of one seed, and their report."""
     project = make_project(tmp_path_factory.mktemp("made") / "checkout")
     own = TINY["experiments"][DATASET] | {"seeds": [0, 1]}
-    project.configure(**overlay(SCALE, {"experiments": {DATASET: own}}))
+    project.configure(**overlay(RECOGNITION, {"experiments": {DATASET: own}}))
     done = project.snakemake("--cores", "2")
     assert done.returncode == 0, done.stdout
     return project
@@ -108,9 +108,9 @@ def test_only_what_changes_is_made_again(made: Project, tmp_path: Path) -> None:
 
 def test_drawn_clips_become_tables_and_figures(made: Project) -> None:
     results = made.folder / "results/tiny"
-    metrics = json.loads((results / f"runs/something/{RUN}/metrics.json").read_text())
+    metrics = json.loads((results / f"runs/something/{RECOGNIZER}/metrics.json").read_text())
     assert metrics["stand_in"] and metrics["clips"] == 20 and set(metrics["fractions"]) == {"0.25", "0.5"}
-    predictions = pd.read_csv(results / f"runs/something/{RUN}/predictions.csv")
+    predictions = pd.read_csv(results / f"runs/something/{RECOGNIZER}/predictions.csv")
     for fraction, own in predictions.groupby("fraction"):
         found = metrics["fractions"][str(fraction)]
         assert len(own) == 20 and found["top1"]["mean"] == (own["label"] == own["predicted"]).mean()

@@ -38,7 +38,8 @@ REPORT = FigureReport(
 '''
 PAGE = """
 from pathlib import Path
-from tests.unit.test_reporting import make_results, write_all
+from tests.made_up_runs import make_results
+from tests.reports import write_all
 write_all(make_results(Path("results/demo")))
 """
 BUNDLE = """

@@ -13,7 +13,7 @@ import pytest
 from convttlstm.data.decoding import frames_of
 from convttlstm.files import UserError
 from tests.conftest import Project
-from tests.unit.test_decoding import ONE, turn
+from tests.video_files import ONE, turn
 
 pytestmark = [
     pytest.mark.slow,

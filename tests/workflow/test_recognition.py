@@ -10,46 +10,18 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.conftest import Project, overlay
-
-RUN = "recognizer_conv_tt-seed0"
-MODEL = {"channels": [2, 3, 3, 2], "layers_per_block": 1, "kernel_size": 3}
-MODEL |= {"encoder_channels": 4, "classifier_channels": 4, "classified": 3}
-SCALE: dict[str, Any] = {
-    "datasets": {
-        "something": {
-            "kind": "something",
-            "title": "Something-Something V2 (synthetic stand-in)",
-            "source": "synthetic",
-            "categories": "data/categories/ssv2_drawn_10.csv",
-            "size": [16, 24],
-            "horizon": 3,
-            "test_horizons": [3],
-            "synthetic_clips": [4, 2],
-            "validation_share": 0.2,
-        }
-    },
-    "systems": {
-        name: {"model": MODEL} for name in ("recognizer_cnn3d", "recognizer_conv_lstm", "recognizer_conv_tt")
-    },
-    "experiments": {
-        "moving_mnist_2": None,
-        "something": {
-            "table": ["recognizer_cnn3d", "recognizer_conv_tt"],
-            "training": {"recipe": "recognition", "epochs": 2, "samples_per_epoch": 24},
-        },
-    },
-}
+from tests.conftest import Project
+from tests.scales import RECOGNITION, RECOGNIZER, overlay
 
 
 def configure(project: Project, **changes: Any) -> None:
     settings = yaml.safe_load(project.config.read_text())
-    project.config.write_text(yaml.safe_dump(overlay(overlay(settings, SCALE), changes)))
+    project.config.write_text(yaml.safe_dump(overlay(overlay(settings, RECOGNITION), changes)))
 
 
 def arguments(project: Project, folder: Path) -> list[object]:
     config = ["--config", project.config, "--dataset", "something", "--data", "data/clips"]
-    return [*config, RUN, "-o", folder]
+    return [*config, RECOGNIZER, "-o", folder]
 
 
 @pytest.fixture
@@ -71,12 +43,12 @@ def children(process: int) -> list[int]:
 def test_an_interrupted_run_leaves_no_process_and_ends_with_the_same_weights(prepared):
     """Ctrl-C goes to the whole group, to the processes that decode too; they are two here, none there."""
     configure(prepared, compute={"workers": 0})
-    undisturbed = prepared.run_folder(RUN, "undisturbed")
+    undisturbed = prepared.run_folder(RECOGNIZER, "undisturbed")
     assert prepared.call("train", *arguments(prepared, undisturbed)).returncode == 0
 
     long = {"something": {"training": {"epochs": 2}}}
     configure(prepared, compute={"workers": 2, "checkpoint_minutes": 0.1 / 60}, experiments=long)
-    folder = prepared.run_folder(RUN, "interrupted")
+    folder = prepared.run_folder(RECOGNIZER, "interrupted")
     command = prepared.command("train", *arguments(prepared, folder))
     process = subprocess.Popen(
         command, cwd=prepared.folder, text=True, stderr=subprocess.PIPE, start_new_session=True

@@ -18,8 +18,14 @@ import yaml
 
 from convttlstm.slurm import Job, jobs_of
 from convttlstm.training.locks import is_locked
-from tests.conftest import ENVIRONMENT, WITH_SLURM, Project, assert_only_changes_are_made_again, make_project
-from tests.workflow.test_dvc import repository
+from tests.conftest import (
+    ENVIRONMENT,
+    WITH_SLURM,
+    Project,
+    assert_only_changes_are_made_again,
+    make_project,
+    make_repository,
+)
 
 SCRIPT = Path(__file__).parent / "slurm.sh"
 # With tests/workflow/bin/snakemake, which asks Slurm more often.
@@ -290,7 +296,7 @@ def test_a_grid_runs_to_its_tables(project: Project):
 def test_dvc_submits_its_jobs_to_the_cluster(tmp_path: Path):
     """Its stages submit their jobs where Snakemake's own variable says so, and end with all results."""
     experiment = {"table": ["copy_last", "conv_lstm"], "ablations": [], "grid": []}
-    project = repository(tmp_path / "project", experiments={"moving_mnist_2": experiment})
+    project = make_repository(tmp_path / "project", experiments={"moving_mnist_2": experiment})
     done = project.run("dvc", "repro", env=IMPATIENT | {"SNAKEMAKE_PROFILE": "slurm"})
     assert done.returncode == 0, done.stdout
     # The data; the training; two evaluations and the complexity; the report's figures.
