@@ -150,21 +150,34 @@ def test_a_setting_changes_only_the_digests_of_its_stages(paper: Settings) -> No
     assert before["evaluate"] == after["evaluate"] and before["data"] == after["data"]
 
 
-def test_costs_are_counted_again_for_other_models_only(paper: Settings) -> None:
+@pytest.mark.parametrize("scale", ["paper", "demo"])
+def test_costs_are_counted_again_for_other_models_only(paper: Settings, scale: str) -> None:
+    """Also where the changed model is the paper's, and a demo has its own in its place."""
+    demo = load_settings(ROOT / "config/demo.yaml")
+
     def digest(*keys: str, value: object) -> str:
         content = paper.model_dump(mode="json")
         group = content
         for key in keys[:-1]:
             group = group[key]
         group[keys[-1]] = value
-        return cost_digest(Settings.model_validate(content))
+        changed = Settings.model_validate(content)
+        return cost_digest({"paper": changed} if scale == "paper" else {"paper": changed, "demo": demo})
 
-    before, experiment = cost_digest(paper), paper.experiments[DATASET].model_dump(mode="json")
+    before = cost_digest({"paper": paper} if scale == "paper" else {"paper": paper, "demo": demo})
+    experiment = paper.experiments[DATASET].model_dump(mode="json")
     assert digest("systems", "conv_lstm", "training", value={"learning_rate": 0.5}) == before
     assert digest("experiments", DATASET, "seeds", value=[7]) == before
     assert digest("systems", "conv_lstm", "model", "kernel_size", value=3) != before
-    assert digest("experiments", DATASET, "table", value=[*experiment["table"], "conv_tt_n1"]) != before
     assert digest("experiments", DATASET, "ablations", value=experiment["ablations"][1:]) != before
+
+
+def test_costs_are_counted_again_for_another_row_of_a_demo(paper: Settings) -> None:
+    demo = load_settings(ROOT / "config/demo.yaml")
+    content = demo.model_dump(mode="json")
+    content["experiments"][DATASET]["table"].append("conv_tt_n1")
+    changed = Settings.model_validate(content)
+    assert cost_digest({"paper": paper, "demo": changed}) != cost_digest({"paper": paper, "demo": demo})
 
 
 def test_status_shows_the_state_of_each_run(held: Path, tmp_path: Path, paper: Settings, monkeypatch) -> None:

@@ -147,7 +147,7 @@ rule count_costs:
     params:
         configs=list(dict.fromkeys(["config/paper.yaml", CONFIG])),
         model=MODEL_FLAG,
-        models=cost_digest(SETTINGS),
+        models=cost_digest({"paper": settings_of_scale("paper"), SCALE: SETTINGS}),
     message:
         "Counting parameters and multiplications at the paper's and this scale's sizes"
     shell:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from convttlstm.config.catalogue import Settings
@@ -49,14 +49,16 @@ def report_digest(settings: Settings) -> str:
     return _digest([stated, {name: dataset.stated() for name, dataset in settings.datasets.items()}])
 
 
-def cost_digest(settings: Settings) -> str:
-    """Return the digest of the models in the table of costs."""
+def cost_digest(settings: Mapping[str, Settings]) -> str:
+    """Return the digest of the models in the table of costs, which has these scales."""
     return _digest(
-        [
-            [name, title, model.model_dump(mode="json", exclude_defaults=True)]
-            for everything in (True, False)
-            for name, title, model in counted_models(settings, everything)
-        ]
+        {
+            scale: [
+                [name, title, model.model_dump(mode="json", exclude_defaults=True)]
+                for name, title, model in counted_models(catalogue, everything=scale == "paper")
+            ]
+            for scale, catalogue in settings.items()
+        }
     )
 
 
