@@ -94,6 +94,27 @@ def test_each_size_costs_what_it_does_alone(system, tmp_path):
         assert found[f"activation_bytes_{size}"] == cost.activation_bytes
 
 
+def test_a_model_that_has_several_names_is_counted_under_each(tmp_path):
+    """Reports look counts up by name: two entries of the catalogue, and a row of Table 4."""
+    settings = load_settings(ROOT / "config/paper.yaml")
+    kept, experiment = ["conv_tt_lstm", "conv_tt_n3"], settings.experiments["moving_mnist_2"]
+    windows = [
+        row for row in experiment.ablations if row.system == "conv_tt_lstm" and row.hyper() == {"steps": 5}
+    ]
+    only = settings.model_copy(
+        update={
+            "systems": {name: settings.systems[name] for name in kept}
+            | {"again": settings.systems["conv_tt_n3"]},
+            "experiments": {"moving_mnist_2": experiment.model_copy(update={"ablations": windows})},
+        }
+    )
+    write_complexity({"paper": only}, tmp_path / "costs.csv")
+    counts = pd.read_csv(tmp_path / "costs.csv").set_index("system").drop(columns=["scale", "title"])
+    assert list(counts.index) == ["conv_tt_lstm", "conv_tt_n3", "again", "conv_tt_lstm M5"]
+    assert counts["parameters"].tolist() == [2_687_281, *[3_263_281] * 3]
+    assert len(counts[1:].drop_duplicates()) == 1
+
+
 @pytest.mark.parametrize(
     "parameters, size, billions",
     [

@@ -114,19 +114,18 @@ def write_complexity(settings: dict[str, Settings], output: Path) -> None:
             multiplications and bytes of activations per step, and the paper's FLOPs. Recognizers are counted
             at the paper's scale only, for three channels and 41 activities.
     """
-    rows = []
+    rows, counts = [], dict[str, dict[str, int]]()
     for scale, catalogue in settings.items():
-        counted = []
         for name, title, choice in counted_models(catalogue, everything=scale == "paper"):
-            # Models may differ in their training only.
-            if choice in counted or (choice.recognizes and scale != "paper"):
+            if choice.recognizes and scale != "paper":
                 continue
-            counted.append(choice)
-            if choice.recognizes:
-                counts = _count_recognizer(choice)
-            else:
-                counts = _count_predictor(choice, _lengths(catalogue, name, choice))
-            rows.append({"scale": scale, "system": name, "title": title} | counts)
+            lengths = _lengths(catalogue, name, choice)
+            key = f"{choice.model_dump_json()} {lengths}"  # entries may differ in their training only
+            if key not in counts:
+                counts[key] = (
+                    _count_recognizer(choice) if choice.recognizes else _count_predictor(choice, lengths)
+                )
+            rows.append({"scale": scale, "system": name, "title": title} | counts[key])
     table = pd.DataFrame(rows).astype({"parameters": "Int64"})
     write_text(output, table.to_csv(index=False, float_format="%.0f"))
 
