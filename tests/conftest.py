@@ -1,4 +1,4 @@
-"""Projects whose commands are real processes, which are trained, killed and started again."""
+"""Small projects in temporary folders, on which tests run the real commands."""
 
 import atexit
 import os
@@ -23,7 +23,7 @@ from tests.scales import TINY, overlay
 
 ROOT = Path(__file__).parents[1]
 RUN = "conv_tt_lstm-seed0"
-# Snakemake's records as a file in git, and the folders whose files they are about.
+# The file that saves Snakemake's records, and the folders that they cover.
 KEPT = "results/tiny/records.json"
 TRAVELS = KEPT, ["results/tiny", "data/processed/tiny", "data/raw"]
 # The commands of the environment that runs the tests, active or not.
@@ -32,7 +32,7 @@ WITH_SLURM = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 WITHOUT_SLURM = Path(__file__).parent / "without_slurm"
 os.environ["PATH"] = f"{WITHOUT_SLURM}:{WITH_SLURM}"
 ENVIRONMENT = dict(os.environ)
-# What a repository with DVC has, and `make_project` leaves out.
+# Files that DVC needs and `make_project` does not copy.
 DVC = ["dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore"]
 DVC += ["benchmarks/results"]
 # Skips that FAIL_ON_SKIP, which CI sets, allows: these files are in no package.

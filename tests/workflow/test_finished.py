@@ -1,4 +1,4 @@
-"""A finished workflow: which files it has, what is made again when, and where its numbers come from."""
+"""A finished workflow: its files, what a change makes it redo, and whether its numbers come from its runs."""
 
 import hashlib
 import json

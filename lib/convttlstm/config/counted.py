@@ -6,15 +6,16 @@ from convttlstm.config.catalogue import Settings
 from convttlstm.config.models import SYMBOLS, ModelSettings
 
 
-def counted_models(settings: Settings, everything: bool) -> Iterator[tuple[str, str, ModelSettings]]:
+def counted_models(settings: Settings, scale: str) -> Iterator[tuple[str, str, ModelSettings]]:
     """Yield the name, title and settings of each model in the table of costs.
 
-    It has all models, or those in use, and the rows of Table 4 that differ from them.
+    It has all models at the paper's scale, elsewhere those in use, and the rows of Table 4 that differ from
+    them.
     """
     experiments = settings.experiments.values()
     used = {name for experiment in experiments for name in experiment.systems()}
     for name, system in settings.systems.items():
-        if everything or name in used:
+        if scale == "paper" or name in used:
             yield name, system.title, system.model
     for row in (row for experiment in experiments for row in experiment.ablations if row.hyper()):
         system, variant = settings.systems[row.system], row.hyper()

@@ -55,7 +55,7 @@ def cost_digest(settings: Mapping[str, Settings]) -> str:
         {
             scale: [
                 [name, title, model.model_dump(mode="json", exclude_defaults=True)]
-                for name, title, model in counted_models(catalogue, everything=scale == "paper")
+                for name, title, model in counted_models(catalogue, scale)
             ]
             for scale, catalogue in settings.items()
         }

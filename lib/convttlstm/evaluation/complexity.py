@@ -116,7 +116,7 @@ def write_complexity(settings: dict[str, Settings], output: Path) -> None:
     """
     rows, counts = [], dict[str, dict[str, int]]()
     for scale, catalogue in settings.items():
-        for name, title, choice in counted_models(catalogue, everything=scale == "paper"):
+        for name, title, choice in counted_models(catalogue, scale):
             if choice.recognizes and scale != "paper":
                 continue
             lengths = _lengths(catalogue, name, choice)

@@ -196,7 +196,7 @@ def say(axes: Axes, text: str) -> None:
 
 
 def wrapped(name: str, letters: int) -> str:
-    """Return a name in lines of at most so many letters; "M = 5" stays in one line."""
+    """Wrap a name after this many letters at most, but never inside "M = 5"."""
     return textwrap.fill(name.replace(" = ", "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}"), letters)
 
 
