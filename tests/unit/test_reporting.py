@@ -229,6 +229,14 @@ def test_markup_escapes_in_every_form() -> None:
     assert r"a\textbar{}b & \textless{}1\textgreater{}\&2 \\" in to_latex(table)
 
 
+def test_a_name_on_the_page_is_not_broken_inside_an_equation() -> None:
+    table = Table("T", "", [("", "Method"), ("", "MSE ↓")], "lr", [Row(["N = 1, M = 5", "1"], ours=True)])
+    shown = shown_table(table, "", "")
+    [(_, [row])] = shown["bodies"]
+    assert [part.split() for part in row["name"].split(" ")] == [["N", "=", "1,"], ["M", "=", "5"]]
+    assert shown["columns"][1]["name"].split(" ") == ["MSE\N{NO-BREAK SPACE}↓"]
+
+
 def test_complexity_shows_counts_next_to_the_papers_arithmetic(results: Path) -> None:
     rows = [x for x in (results / "tables/complexity.md").read_text().splitlines() if "3,973,201" in x]
     cells = [cell.strip() for cell in rows[0].strip("|").split("|")]

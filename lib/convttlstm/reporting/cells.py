@@ -146,3 +146,10 @@ def sentences(*notes: str) -> str:
 def capital(text: str) -> str:
     """Return a text with a capital first letter."""
     return text[:1].upper() + text[1:]
+
+
+def unbroken(name: str) -> str:
+    """Return a name that no line break divides inside "M = 5" or before an arrow."""
+    for text in (" = ", " ↑", " ↓"):
+        name = name.replace(text, text.replace(" ", "\N{NO-BREAK SPACE}"))
+    return name

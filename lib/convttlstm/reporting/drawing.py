@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from convttlstm.config import Run
 from convttlstm.files import atomic_path, with_suffix
+from convttlstm.reporting.cells import unbroken
 from convttlstm.reporting.runs import short_names
 from convttlstm.results import Result, seed_by_seed
 
@@ -196,8 +197,8 @@ def say(axes: Axes, text: str) -> None:
 
 
 def wrapped(name: str, letters: int) -> str:
-    """Wrap a name after this many letters at most, but never inside "M = 5"."""
-    return textwrap.fill(name.replace(" = ", "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}"), letters)
+    """Wrap a name after this many letters at most; see `unbroken`."""
+    return textwrap.fill(unbroken(name), letters)
 
 
 def heat_map(values: pd.DataFrame, axes: Axes, **options: Any) -> None:

@@ -4,7 +4,7 @@ from itertools import groupby
 from typing import Any
 
 from convttlstm.markup import Row, Table
-from convttlstm.reporting.cells import capital
+from convttlstm.reporting.cells import capital, unbroken
 
 FROM = "From"
 IMPLIED = {"", "-", "paper", "here"}
@@ -30,7 +30,7 @@ def shown(table: Table, dataset: str, heading: str) -> dict[str, Any]:
         "title": capital(table.title.removeprefix(f"{heading}, ")),
         "note": table.note,
         "groups": groups if any(name for name, _ in groups) else [],
-        "columns": [{"name": _unbroken(table.header[i][1]), "align": table.align[i]} for i in kept],
+        "columns": [{"name": unbroken(table.header[i][1]), "align": table.align[i]} for i in kept],
         "bodies": bodies,
     }
 
@@ -41,17 +41,12 @@ def _row(table: Table, row: Row, dataset: str, kept: list[int], *, mixed: bool) 
         sources = [source.removeprefix("here, ") for source in sources if source not in IMPLIED]
     return {
         "ours": row.ours,
-        "name": row.cells[0],
+        "name": unbroken(row.cells[0]),
         "source": ", ".join(sources),
         "texts": [row.cells[i] for i in kept[1:] if table.align[i] != "r" and row.cells[i] != "-"],
         "runs": [run if "/" in run else f"{dataset}/{run}" for run in row.runs],
         "cells": [_cell(row.cells[i], table.align[i], row.marks.get(i, "")) for i in kept[1:]],
     }
-
-
-def _unbroken(name: str) -> str:
-    """Return a heading whose arrow stays on the line of the word before."""
-    return name.replace(" ↑", "\N{NO-BREAK SPACE}↑").replace(" ↓", "\N{NO-BREAK SPACE}↓")
 
 
 def _cell(text: str, align: str, mark: str) -> dict[str, str]:
