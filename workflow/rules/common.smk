@@ -41,6 +41,9 @@ try:
 except UserError as error:
     sys.exit(f"Error: {error}")
 
+# Scales whose models' parameters and multiplications are counted.
+COUNTED = {"paper": settings_of_scale("paper"), SCALE: SETTINGS}
+
 # Snakemake's records, which come with results that were made elsewhere.
 MADE = [RESULTS, f"data/processed/{SCALE}", "data/raw"]
 RECORDS = Path.cwd(), f"{RESULTS}/records.json", MADE

@@ -145,9 +145,9 @@ rule count_costs:
         runtime=per_attempt(10),
         gpu=0,
     params:
-        configs=list(dict.fromkeys(["config/paper.yaml", CONFIG])),
+        configs=[f"config/{scale}.yaml" for scale in COUNTED],
         model=MODEL_FLAG,
-        models=cost_digest({"paper": settings_of_scale("paper"), SCALE: SETTINGS}),
+        models=cost_digest(COUNTED),
     message:
         "Counting parameters and multiplications at the paper's and this scale's sizes"
     shell:
