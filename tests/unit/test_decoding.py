@@ -1,6 +1,7 @@
 """Videos as users bring them, written by FFmpeg's own encoders."""
 
 import io
+import struct
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from convttlstm.config import Videos
 from convttlstm.config.videos import sequence_files
+from convttlstm.data.containers import missing_bytes
 from convttlstm.data.decoding import frames_of
 from convttlstm.data.frames import decode
 from convttlstm.data.videos import folder_sources, prepare_videos
@@ -187,6 +189,16 @@ def test_rare_layouts_are_read_and_truncated_ones_refused(
             list(frames_of(path))
     path.write_bytes(content + b"appended by a camera" * 9)
     assert sum(1 for _ in frames_of(path)) == 40
+
+
+def test_an_index_tells_which_parts_of_a_large_avi_are_missing() -> None:
+    """The file ends where its first part does; the index (OpenDML AVI 1.02) lists a second one."""
+    parts = [(100, 400), (500, 4500)]  # start and length, bytes
+    index = struct.pack("<4sIHBBI4s12x", b"indx", 24 + 16 * len(parts), 4, 0, 0, len(parts), b"00dc")
+    index += b"".join(struct.pack("<QII", start, length, 1) for start, length in parts)
+    first = struct.pack("<4sI4s", b"RIFF", 500 - 8, b"AVI ") + index.ljust(500 - 12, b"\0")
+    assert missing_bytes(io.BytesIO(first)) == 4500
+    assert missing_bytes(io.BytesIO(first.ljust(5000, b"\0"))) == 0
 
 
 @pytest.mark.parametrize("content", [b"", b"RIFF", b"\x1a\x45\xdf\xa3" * 9, b"\0\0\0\0ftyp", b"\xff" * 5000])

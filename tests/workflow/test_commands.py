@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from tests.conftest import ENVIRONMENT, RUN, Project
+from tests.conftest import ENVIRONMENT, ROOT, RUN, Project
 
 
 @pytest.fixture
@@ -22,6 +22,15 @@ def assert_one_line(done, said: str) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("convttlstm: error: ") and done.stderr.count("\n") == 1, done.stderr
     assert said in done.stderr
+
+
+def test_the_estimate_counts_a_scales_jobs(project: Project) -> None:
+    """Two models and another point of the grid are trained; two naive predictions are evaluated as well."""
+    times = ROOT / "benchmarks/results/system_times-AMD_EPYC-torch2.13.0.csv"
+    done = project.call("estimate", "--config", project.config, "--times", times)
+    assert done.returncode == 0, done.stderr
+    total = next(line.split() for line in done.stdout.splitlines() if line.split()[:1] == ["all"])
+    assert int(total[1]) == 3 + 4
 
 
 @pytest.mark.slow
