@@ -21,7 +21,7 @@ from tests.scales import overlay
 
 LONG = {
     "datasets": {"moving_mnist_2": {"train": {"sequences": 48, "frames": 6}}},
-    "training": {"epochs": 6, "samples_per_epoch": 48},
+    "training": {"epochs": 4, "samples_per_epoch": 48},
     # A checkpoint every 0.1 seconds, so that kills fall into the middle of epochs too.
     "compute": {"checkpoint_minutes": 0.1 / 60},
 }
@@ -246,11 +246,11 @@ def test_more_epochs_give_the_weights_of_one_long_run(trained):
     project.configure(**LONG)
     refused = project.evaluate(folder)
     assert refused.returncode == 1 and refused.stderr.count("\n") == 1
-    assert "trained to epoch 2, but training.epochs is 6; train the run again" in refused.stderr
+    assert "trained to epoch 2, but training.epochs is 4; train the run again" in refused.stderr
     assert (folder / "best.safetensors").read_bytes() == shorter and not (folder / "metrics.json").exists()
     done = project.train(folder)
     assert done.returncode == 0, done.stderr
-    assert "resumes after epoch 2, step 0" in done.stdout and "epoch 2/6" not in done.stdout
+    assert "resumes after epoch 2, step 0" in done.stdout and "epoch 2/4" not in done.stdout
     assert_same_run(folder, undisturbed)
     assert project.evaluate(folder).returncode == 0
 
@@ -259,10 +259,10 @@ def test_more_epochs_give_the_weights_of_one_long_run(trained):
 def test_fewer_epochs_than_already_trained_are_refused(trained):
     project, undisturbed, folder = trained
     shutil.copytree(undisturbed, folder)
-    project.configure(**with_epochs(4))
+    project.configure(**with_epochs(3))
     done = project.train(folder)
     assert done.returncode == 1 and done.stderr.count("\n") == 1
-    assert "has 6 epochs already, but training.epochs is 4; set it to 6, or" in done.stderr
+    assert "has 4 epochs already, but training.epochs is 3; set it to 4, or" in done.stderr
     assert weights(folder) == weights(undisturbed)
     (folder / "best.safetensors").unlink()  # as Snakemake does before the job
     project.configure(**LONG)

@@ -14,7 +14,8 @@ def losses(project: Project, name: str, run: str = RUN, **compute: object) -> pd
     plain = {"model": {"channels": [2, 2, 2, 2]}}
     project.configure(compute={"accelerator": "cpu", "threads": 1, **compute}, systems={"conv_lstm": plain})
     folder = project.run_folder(name=name)
-    done = project.spawn("train", *project.run_arguments(folder, run))
+    train = project.spawn if compute else project.call
+    done = train("train", *project.run_arguments(folder, run))
     assert done.returncode == 0, done.stderr
     return pd.read_csv(folder / "history.csv").drop(columns="seconds")
 

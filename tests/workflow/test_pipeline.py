@@ -210,7 +210,7 @@ def test_videos_may_be_moved_or_deleted_and_more_epochs_resume(project):
 def test_a_killed_job_is_resumed_by_the_same_command(project):
     """The training process dies by SIGKILL under Snakemake; the next call ends with the same weights."""
     project.configure(
-        training={"epochs": 30},
+        training={"epochs": 10},
         compute={"checkpoint_minutes": 0.1 / 60},
         experiments={"moving_mnist_2": {"grid": []}},
     )
