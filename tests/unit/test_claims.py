@@ -868,9 +868,10 @@ def test_hours_are_those_of_the_estimate() -> None:
     times = next(BENCHMARKS.glob("system_times-*.csv"))
     requirements = Requirements(catalogue(), counts, [times])
     assert requirements.clock is not None
+    counted = ModelCounts(PAPER_SETTINGS, PAPER_SETTINGS)
     stages = {
         stage.dataset: stage.hours
-        for stage in estimate(PAPER_SETTINGS, "paper", times, ModelCounts(PAPER_SETTINGS), minutes=7.4).stages
+        for stage in estimate(PAPER_SETTINGS, "paper", times, counted, minutes=7.4).stages
         if stage.name == "train: Table 2"
     }
     for dataset, hours in stages.items():

@@ -191,7 +191,7 @@ def test_rare_layouts_are_read_and_truncated_ones_refused(
     assert sum(1 for _ in frames_of(path)) == 40
 
 
-def test_an_index_tells_which_parts_of_a_large_avi_are_missing() -> None:
+def test_an_index_shows_which_parts_of_a_large_avi_are_missing() -> None:
     """The file ends where its first part does; the index (OpenDML AVI 1.02) lists a second one."""
     parts = [(100, 400), (500, 4500)]  # start and length, bytes
     index = struct.pack("<4sIHBBI4s12x", b"indx", 24 + 16 * len(parts), 4, 0, 0, len(parts), b"00dc")

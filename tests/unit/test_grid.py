@@ -11,12 +11,21 @@ import pandas as pd
 import pytest
 import torch
 
-from convttlstm.config import Settings, cost_digest, digests, grid_runs, load_settings, resolve_run
+from convttlstm.config import (
+    Settings,
+    cost_digest,
+    digests,
+    grid_runs,
+    load_settings,
+    planned_run,
+    resolve_run,
+)
 from convttlstm.config.models import SYMBOLS
 from convttlstm.evaluation.complexity import ModelCounts
 from convttlstm.evaluation.selection import select
 from convttlstm.files import UserError
 from convttlstm.models import create_model
+from convttlstm.planning.clock import Clock, read_times
 from convttlstm.planning.estimate import Estimate
 from convttlstm.planning.estimate import estimate as estimate_of
 from convttlstm.planning.estimate import to_text as estimate_text
@@ -32,7 +41,7 @@ DATASET = "moving_mnist_2"
 
 
 def estimate(settings: Settings, scale: str, times: Path, minutes: float | None = None) -> Estimate:
-    return estimate_of(settings, scale, times, ModelCounts(settings), minutes)
+    return estimate_of(settings, scale, times, ModelCounts(settings, settings), minutes)
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +100,18 @@ def test_halving_takes_fewer_hours_for_the_same_points(paper: Settings) -> None:
     text = estimate_text(found[1], TIMES, None)
     said = f"{hours[0]:,.0f} in rounds and {hours[1]:,.0f} every point to its end"
     assert said in text and "1 selected runs are copies" in text
+
+
+def test_times_of_the_papers_models_are_scaled_down_to_smaller_ones(paper: Settings) -> None:
+    """Those of the same name by parameters and pixels, others by multiplications."""
+    laptop = load_settings(ROOT / "config/laptop.yaml")
+    clock = Clock(read_times(TIMES), ModelCounts(laptop, paper))
+    times = pd.read_csv(TIMES).set_index(["system", "size"])["training_seconds"]
+    smaller = 82_581 / 3_973_201 * (16 / 64) ** 2
+    run = planned_run(laptop, "laptop", DATASET, "conv_lstm-seed0")
+    assert clock.training(run) == pytest.approx(times["conv_lstm", 64] * smaller)
+    narrow = clock.training(planned_run(laptop, "laptop", DATASET, "conv_lstm_narrow-seed0"))
+    assert narrow < times["conv_tt_lstm", 64] / 500
 
 
 def test_the_estimate_names_its_device_and_its_omissions(paper: Settings) -> None:

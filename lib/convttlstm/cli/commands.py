@@ -20,6 +20,7 @@ from convttlstm.config import (
     resolve_run,
     with_model,
 )
+from convttlstm.config.catalogue import PAPER
 from convttlstm.files import UserError, listed, write_json, write_text
 
 # Raw data that `fetch` knows, and the kind of data set made from them.
@@ -245,7 +246,8 @@ def estimate(options: argparse.Namespace) -> None:
     from convttlstm.planning.estimate import estimate, to_text
 
     settings = load_settings(options.config)
-    found = estimate(settings, options.config.stem, options.times, ModelCounts(settings), options.minutes)
+    counts = ModelCounts(settings, load_settings(options.config.with_name(PAPER)))
+    found = estimate(settings, options.config.stem, options.times, counts, options.minutes)
     print(to_text(found, options.times, options.minutes))
 
 

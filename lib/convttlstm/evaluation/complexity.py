@@ -191,10 +191,15 @@ def _columns(cost: StepCost, size: int) -> dict[str, int]:
 
 
 class ModelCounts:
-    """Counts of a scale's models, on the meta device; see `planning.clock.Counts`."""
+    """Counts of a scale's models, on the meta device; see `planning.clock.Counts`.
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    Args:
+        settings: the scale's settings.
+        paper: the paper's, whose models `benchmarks.system_times` measures.
+    """
+
+    def __init__(self, settings: Settings, paper: Settings) -> None:
+        self.settings, self.paper = settings, paper
         self._counted: dict[str, int] = {}
 
     def _once(self, count: Callable[[], int], *key: object) -> int:
@@ -209,12 +214,12 @@ class ModelCounts:
         return self._once(lambda: count_parameters(_empty(run)), *key)
 
     def parameter_ratio(self, run: Run) -> float:
-        """Return the number of parameters of a run's model, relative to its catalogue entry's."""
-        plain = run.model_copy(update={"model": self.settings.systems[run.system].model})
+        """Return the number of parameters of a run's model, relative to the paper's of that name."""
+        plain = run.model_copy(update={"model": self.paper.systems[run.system].model})
         return self.parameters(run) / self.parameters(plain)
 
     def multiplication_ratio(self, run: Run, size: int) -> float:
-        """Return the multiplications of a step, relative to Conv-TT-LSTM's on frames of `size` pixels."""
+        """Return the multiplications of a step, relative to the paper's Conv-TT-LSTM at `size` pixels."""
         lengths = _lengths(self.settings, run.system, run.model)
         frames = run.dataset.frame_shape, run.dataset.channels, *lengths
         key = run.model, run.model_arguments(), frames
@@ -223,7 +228,7 @@ class ModelCounts:
 
     def _reference(self, size: int) -> int:
         with torch.device("meta"):
-            model = create_model("conv_tt_lstm", **self.settings.systems["conv_tt_lstm"].model.hyper())
+            model = create_model("conv_tt_lstm", **self.paper.systems["conv_tt_lstm"].model.hyper())
         return step_cost(model, size).multiplications
 
 

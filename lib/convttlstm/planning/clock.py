@@ -20,7 +20,7 @@ class Counts(Protocol):
         """Return the number of parameters of a run's model."""
 
     def parameter_ratio(self, run: Run) -> float:
-        """Return the number of parameters of a run's model, relative to its catalogue entry's."""
+        """Return the number of parameters of a run's model, relative to the paper's of that name."""
 
     def multiplication_ratio(self, run: Run, size: int) -> float:
         """Return the multiplications of a step, relative to the reference's on frames of `size` pixels."""

@@ -120,8 +120,11 @@ def to_text(found: Estimate, times: Path, minutes: float | None) -> str:
     table = pd.DataFrame([*rows, ["all", "", jobs, hours, gigabytes]], columns=columns)
     text = table.to_string(index=False, formatters={"device hours": "{:,.1f}".format, "GB": "{:.2f}".format})
     device = "a device of the given speed" if minutes else pd.read_csv(times)["device"].iloc[0]
-    notes = [f"Hours of {device}, from times measured in {times}; scaled for other configurations."]
-    notes.append("GB: checkpoints and weights. Preparation and reports are not included.")
+    notes = [
+        f"Hours of {device}, from times measured in {times}; scaled for other configurations.",
+        "Models far smaller than the paper's take several times as long, since overhead dominates.",
+        "GB: checkpoints and weights. Preparation and reports are not included.",
+    ]
     if found.searches["every point to its end"]:
         said = " and ".join(f"{hours:,.0f} {name}" for name, hours in found.searches.items())
         notes.append(f"Searching all grids takes {said}; `halving` chooses for each data set.")
