@@ -85,7 +85,7 @@ def texture(random: np.random.Generator) -> np.ndarray:
 def training(system: str) -> dict[str, object]:
     """Return the rate of training steps on one clip, forward and backward."""
     run = resolve_run(load_settings(ROOT / "config/paper.yaml"), "paper", "something_50", f"{system}-seed0")
-    model = create_model(run.model.name, 3, **run.model_arguments())
+    model = create_model(run.model.name, **run.model_arguments())
     context, horizon = FRAMES // 2, run.dataset.horizon
     frames, label = torch.rand(1, context + horizon, 3, 224, 224), torch.tensor([0])
 

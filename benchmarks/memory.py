@@ -23,7 +23,8 @@ from torch.utils._pytree import tree_leaves
 
 from benchmarks import RESULTS, publish
 from benchmarks.variants import MODELS
-from convttlstm.evaluation.complexity import PAPER_SIZES, count_parameters
+from convttlstm.config.counted import PAPER_SIZES
+from convttlstm.evaluation.complexity import count_parameters
 from convttlstm.models import create_model
 from convttlstm.provenance import device_name
 

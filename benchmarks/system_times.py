@@ -17,7 +17,8 @@ import torch
 
 from benchmarks import RESULTS, conditions, result_path, seconds_of
 from convttlstm.config import load_settings
-from convttlstm.evaluation.complexity import SIZES, step_cost
+from convttlstm.config.counted import SIZES
+from convttlstm.evaluation.complexity import step_cost
 from convttlstm.files import with_suffix, write_text
 from convttlstm.models import create_model
 from convttlstm.provenance import device_name

@@ -1,11 +1,12 @@
 """Atomic writes, checked reads, and errors on one line."""
 
 import contextlib
+import difflib
 import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,13 @@ def listed(names: Sequence[str]) -> str:
     """Return the first five names, and how many more there are."""
     more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
     return ", ".join(names[:5]) + more
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return a hint for an unknown name: the most similar of `names`, or the first of them."""
+    known = list(names)
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known are {listed(known)}"
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -48,7 +48,7 @@ LATEX_MARKS = {BEST: r"\textbf{{{}}}", SECOND: r"\underline{{{}}}"}
 
 @dataclass(frozen=True)
 class Row:
-    """The cells of one row; `ours` is whether it is reproduced, not the paper's.
+    """The cells of one row; `ours` shades it: a reproduced row, or in the grid a winner.
 
     Attributes:
         runs: names of the runs shown, as <data set>/<run> if a table has several data sets.
@@ -66,7 +66,7 @@ class Table:
     """A table of plain text with (group, name) headings; equal adjacent groups are merged.
 
     `align` has one letter per column: l, r, or w for sentences, which have longer lines in LaTeX.
-    `parts` names the rows of the paper and ours.
+    `parts` names the blocks of rows whose `ours` is False and True.
     """
 
     title: str
@@ -77,7 +77,7 @@ class Table:
     parts: tuple[str, str] = ("The paper", "Reproduced here")
 
     def bodies(self) -> list[tuple[str, list[Row]]]:
-        """Return the paper's rows and ours, each with a name, if they form two blocks; else all rows."""
+        """Return the two blocks of rows with their names if there are two; else all rows without a name."""
         blocks = [(ours, list(rows)) for ours, rows in itertools.groupby(self.rows, lambda row: row.ours)]
         if len(blocks) != 2:
             return [("", self.rows)]

@@ -90,7 +90,11 @@ def overlay(tmp_path: Path):
             "settings",
             "experiments: none is left; give at least one data set a table",
         ),
-        ("training: {batch_size: 7}", "training", "samples_per_epoch 10000 is no multiple of batch_size 7"),
+        (
+            "training: {batch_size: 7}",
+            "training",
+            "samples_per_epoch 10000 is not a multiple of batch_size 7",
+        ),
         ("training: {samples_per_epoch: 20000}", "", "trains on 10000 sequences"),
         ("training: {learning_rate: .inf}", "training.learning_rate", "finite number"),
         (
@@ -108,7 +112,7 @@ def overlay(tmp_path: Path):
         (
             "datasets: {moving_mnist_2: {size: 62}}",
             "settings",
-            "conv_lstm_shi cannot serve this data set: frames of 62 pixels cannot be cut into patches of 4",
+            "cannot be used on this data set: frames of 62 pixels cannot be cut into patches of 4",
         ),
         (
             "experiments: {moving_mnist_2: {grid: [{system: conv_lstm, order: [2]}]}}",
@@ -239,7 +243,7 @@ def test_runs_are_named_by_their_differences_from_the_catalogue():
         ("conv_tt_lstm-N2-G1-seed0", "is called 'conv_tt_lstm-G1-N2-seed0'"),
         ("conv_tt_lstm-G2-seed0", "must be odd"),
         ("conv_lstm_ttd-G1-seed0", "unknown setting"),
-        ("conv_tt_lstm-N5-seed0", "order 5 > steps 3"),
+        ("conv_tt_lstm-N5-seed0", "^run 'conv_tt_lstm-N5-seed0': order 5 > steps 3"),
         (f"conv_tt_lstm-seed{2**64}", "a seed must be less than 18446744073709551616"),
         (f"conv_tt_lstm-seed{'9' * 5000}", r"^.{,300}expected SYSTEM"),
         (f"conv_tt_lstm-selected-seed{'9' * 5000}", r"^.{,300}expected SYSTEM"),

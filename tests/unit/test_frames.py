@@ -202,7 +202,7 @@ KINDS = {"video": "x.avi", "pictures": "x", "array": "x.npy"}
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("crop", [False, True])
 def test_frames_keep_the_height_and_width_of_the_settings(tmp_path: Path, kind: str, crop: bool) -> None:
-    """Frames of that size are left as they are; higher ones are cut, or squashed."""
+    """Frames of that size are left as they are; higher ones are cropped, or stretched."""
     wide = np.concatenate([noise(3, SIZE, 0), noise(3, SIZE, 1)], axis=2)
     writers = {"video": write_video, "pictures": write_pictures, "array": np.save}
     for name, frames in (("as", wide), ("high", wide.repeat(2, axis=1))):
@@ -263,8 +263,8 @@ def spoil(path: Path) -> None:
             lambda path: np.save(path, noise(4, SIZE, 0).astype(float)),
             r"sequence 1 has values outside \[0, 1\]",
         ),
-        (lambda path: np.save(path, np.array([{}] * 3), allow_pickle=True), "no array of numbers"),
-        (lambda path: (np.save(path, noise(4, SIZE, 0)), spoil(path)), "no array of numbers"),
+        (lambda path: np.save(path, np.array([{}] * 3), allow_pickle=True), "not an array of numbers"),
+        (lambda path: (np.save(path, noise(4, SIZE, 0)), spoil(path)), "not an array of numbers"),
     ],
 )
 def test_unusable_arrays_are_refused_in_one_line(tmp_path: Path, made: Any, said: str) -> None:
@@ -288,7 +288,7 @@ def test_unusable_hdf5_files_are_refused_in_one_line(tmp_path: Path) -> None:
     write_hdf5(path, noise(40, 64, 0))
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UserError, match="no HDF5 file that can be read"):
+    with pytest.raises(UserError, match="not a readable HDF5 file"):
         frames_of(path)
     middle = len(whole) // 2
     path.write_bytes(whole[:middle] + bytes(2000) + whole[middle + 2000 :])

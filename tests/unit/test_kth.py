@@ -50,7 +50,7 @@ def data(archives: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def decoded(archives: Path, name: str) -> np.ndarray:
-    """A video's frames, grey and squashed, without the code under test."""
+    """A video's frames, grey and resized, without the code under test."""
     with zipfile.ZipFile(archives / f"{name.split('_')[1]}.zip") as archive:
         content = io.BytesIO(archive.read(f"{name}_uncomp.avi"))
     with av.open(content, "r") as container:

@@ -172,6 +172,6 @@ def test_the_papers_recognizer_has_eight_layers_at_56_pixels():
     arguments = run.model_arguments()
     assert arguments["classes"] == 41 and len({c.group for c in run.dataset.activities()}) == 10
     with torch.device("meta"):
-        model = Recognizer(3, **arguments)
+        model = Recognizer(**arguments)
     assert len(model.stack.cells()) == 8
     assert model.encoder(torch.zeros(1, 3, 224, 224, device="meta")).shape == (1, 64, 56, 56)

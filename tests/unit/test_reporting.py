@@ -32,16 +32,19 @@ from convttlstm.reporting.page.texts import headline, standouts
 from convttlstm.reporting.replication import draw_claims, marks_of
 from convttlstm.reporting.runs import short_names, without_short
 from convttlstm.reporting.tables.claims import COLUMNS, SHAPES
-from convttlstm.results import read_table
+from convttlstm.reporting.tables.grid import grid_table
+from convttlstm.results import Selection, read_table
 from tests.made_up_runs import (
     COMMAND,
     DATASET,
     PAPER,
     ROOT,
     RUNS,
+    SELECTION,
     make_results,
     make_run,
     moving_square,
+    point,
     write_claims,
 )
 from tests.reports import load_results, write_all, write_page, write_report
@@ -235,6 +238,14 @@ def test_a_name_on_the_page_is_not_broken_inside_an_equation() -> None:
     [(_, [row])] = shown["bodies"]
     assert [part.split() for part in row["name"].split(" ")] == [["N", "=", "1,"], ["M", "=", "5"]]
     assert shown["columns"][1]["name"].split(" ") == ["MSE\N{NO-BREAK SPACE}↓"]
+
+
+def test_the_grid_has_winners_apart_from_other_configurations() -> None:
+    """A winner that is first makes two blocks, and none of them is the paper's."""
+    second = point("conv_tt_lstm-C2-seed0", 0.12, S=5, N=3, C=2, M=3)
+    ranked = SELECTION | {"ranking": [*SELECTION["ranking"], second]}
+    table = grid_table(Selection.model_validate(ranked), "Moving-MNIST-2", "demo scale")
+    assert [title for title, _ in table.bodies()] == ["Winners", "Other configurations"]
 
 
 def test_complexity_shows_counts_next_to_the_papers_arithmetic(results: Path) -> None:

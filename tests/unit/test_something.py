@@ -276,7 +276,7 @@ def test_labels_that_cannot_be_right_are_refused(raw):
 def test_an_activity_that_no_label_knows_is_named(raw):
     path = raw.parent / "activities.csv"
     path.write_text(path.read_text() + "Tearing,Tearing something\n")
-    with pytest.raises(UserError, match=r"'Tearing something' is no template in .*train\.json"):
+    with pytest.raises(UserError, match=r"'Tearing something' is not a template in .*train\.json"):
         activities(raw)
 
 

@@ -69,7 +69,7 @@ def test_frames_come_out_as_they_were_encoded(tmp_path: Path, colour: bool) -> N
     assert np.array_equal(np.stack(list(decode(str(path), (SIZE, SIZE), colour, step=3))), found[::3])
 
 
-def test_frames_are_squashed_to_squares(tmp_path: Path) -> None:
+def test_frames_are_resized_to_squares(tmp_path: Path) -> None:
     """Halving both sides of a picture of squares of two pixels loses nothing."""
     small = noise(2, SIZE, 0)
     write_video(tmp_path / "x.avi", small.repeat(4, axis=1).repeat(2, axis=2))

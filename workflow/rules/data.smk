@@ -184,7 +184,7 @@ rule index_clips:
         raw=subpath(input[0], parent=True),
         settings=preparation_settings,
     message:
-        "Decoding the clips of {wildcards.dataset} once, and listing those long enough"
+        "Decoding the clips of {wildcards.dataset} once, and listing those that can be decoded"
     shell:
         "python -m convttlstm prepare"
         " --config {params.config}"

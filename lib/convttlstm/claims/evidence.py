@@ -45,8 +45,8 @@ class Evidence:
         title: the data set's title.
         horizon: numbers of frames, or the fraction of frames, separated by spaces.
         runs: folders below runs/.
-        unit: what leads are divided by where those of several metrics share an axis: the metric's margin, or
-            what a count or a time should stay below; 0 for what has no size.
+        unit: divisor that makes leads of several metrics comparable: the metric's margin, or the bound on a
+            count or a time; 0 if there is none.
         paper: the paper's lead in that unit, None where it prints none.
     """
 

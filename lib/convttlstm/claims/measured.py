@@ -303,7 +303,7 @@ class EvidenceFinder:
     def _in_margins(
         self, found: Evidence, claim: Better, only: dict[str, Any], dataset: str, metric: str
     ) -> Evidence:
-        """Return the evidence with its unit, and the paper's lead in the comparison that `only` leaves."""
+        """Return the evidence with its unit, and the paper's lead in `claim` restricted by `only`."""
         unit, printed = self._margin(dataset, metric), self.paper.lead(claim.model_copy(update=only))
         return replace(found, unit=unit, paper=None if printed is None else printed / unit)
 

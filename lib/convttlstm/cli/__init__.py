@@ -15,7 +15,10 @@ from convttlstm.reporting import report_names
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a subcommand; return the exit status: 0, 1 after one line of error, 75 if interrupted."""
+    """Run a subcommand; return 0, 1 after one line of error, or 130 for Ctrl-C.
+
+    Interrupted training exits with 75 itself.
+    """
     options = make_parser().parse_args(arguments)
     try:
         options.command(options)

@@ -1,6 +1,5 @@
 """The base class of all settings, their types, and suggestions for misspelt names."""
 
-import difflib
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -15,7 +14,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from convttlstm.files import listed, shortened
+from convttlstm.files import nearest, shortened
 
 
 def _odd(value: int) -> int:
@@ -48,7 +47,7 @@ def sides(size: int | tuple[int, int]) -> tuple[int, int]:
 
 
 def unset(value: Any) -> bool:
-    """Return whether a setting is null; with `exclude_if=unset`, digests are as before it was added."""
+    """Return whether a setting is null. As `exclude_if`, it keeps earlier digests valid when one is added."""
     return value is None
 
 
@@ -75,10 +74,7 @@ class Strict(BaseModel):
         if isinstance(data, Mapping):
             for key in data:
                 if key not in cls.model_fields:
-                    near = difflib.get_close_matches(str(key), cls.model_fields, n=1)
-                    hint = (
-                        f"did you mean {near[0]!r}?" if near else f"known are {listed([*cls.model_fields])}"
-                    )
+                    hint = nearest(str(key), cls.model_fields)
                     raise PydanticCustomError(
                         "unknown_setting",
                         "unknown setting; {hint}",
@@ -94,9 +90,7 @@ def require_known(name: str, names: Mapping[str, Any], what: str) -> None:
         ValueError: it is not; the message begins with `what` and ends with the nearest name.
     """
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known are {listed([*names])}"
-        raise ValueError(f"{what} {shortened(name)} is not defined; {hint}")
+        raise ValueError(f"{what} {shortened(name)} is not defined; {nearest(name, names)}")
 
 
 def flattened(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

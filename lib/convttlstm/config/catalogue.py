@@ -50,8 +50,10 @@ class Ablation(Strict):
     order: PositiveInt | None = None
     rank: PositiveInt | None = None
     steps: PositiveInt | None = None
-    filters: str = Field(description="as in data/paper/table4.csv")
-    row: str = Field(description="the order in data/paper/table4.csv; other rows have no number of the paper")
+    filters: str = Field(description="the row's filters in data/paper/table4.csv")
+    row: str = Field(
+        description="the row's order in data/paper/table4.csv; for others the paper prints no numbers"
+    )
     reading: str = Field("", description="how the row is read where the paper is ambiguous")
 
     def hyper(self) -> dict[str, int]:
@@ -180,7 +182,9 @@ class Settings(Strict):
     def _check_pair(self, dataset_name: str, system: str) -> None:
         dataset, training = self.datasets[dataset_name], self.training_of(dataset_name, system)
         if reason := refusal(self.systems[system].model, dataset):
-            raise ValueError(f"experiments.{dataset_name}: {system} cannot serve this data set: {reason}")
+            raise ValueError(
+                f"experiments.{dataset_name}: {system} cannot be used on this data set: {reason}"
+            )
         if training.batch_size % (self.compute.devices * self.compute.nodes):
             raise ValueError(
                 f"{system}: training.batch_size must be a multiple of compute.devices times compute.nodes"

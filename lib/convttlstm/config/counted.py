@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from convttlstm.config.catalogue import Settings
 from convttlstm.config.models import SYMBOLS, ModelSettings
 
+SIZES = (64, 120, 128)  # Moving-MNIST-2, and KTH in training and in evaluation, pixels
+PAPER_SIZES = (64, 120)  # sizes of Table 2's FLOPs
+
 
 def counted_models(settings: Settings, scale: str) -> Iterator[tuple[str, str, ModelSettings]]:
     """Yield the name, title and settings of each model in the table of costs.

@@ -67,7 +67,7 @@ class DatasetSettings(Strict):
 
     @property
     def cropped(self) -> bool:
-        """Whether frames of other proportions are cropped to the centre instead of squashed."""
+        """Whether frames of another aspect ratio are cropped to the centre instead of stretched."""
         return False
 
     @property

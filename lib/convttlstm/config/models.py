@@ -31,7 +31,7 @@ class ModelChoice(Strict):
         return self.model_dump(exclude={"name"})
 
     def refusal(self, dataset: DatasetSettings) -> str | None:
-        """Return why the data set cannot be served, or None if it can."""
+        """Return why the model cannot be used on the data set, or None if it can."""
         return None
 
 
@@ -145,7 +145,7 @@ class PatchedModel(TrainedModel):
     patch_size: PositiveInt
 
     def refusal(self, dataset: DatasetSettings) -> str | None:
-        """Return why the data set cannot be served, or None if it can."""
+        """Return why the model cannot be used on the data set, or None if it can."""
         for side in (*dataset.frame_shape, *dataset.test_shape):
             if side % self.patch_size:
                 return f"frames of {side} pixels cannot be cut into patches of {self.patch_size}"
@@ -194,7 +194,7 @@ class McnetModel(TrainedModel):
     channels: PositiveInt = Field(64, description="channels of the first convolutions; others follow")
 
     def refusal(self, dataset: DatasetSettings) -> str | None:
-        """Return why the data set cannot be served, or None if it can."""
+        """Return why the model cannot be used on the data set, or None if it can."""
         for side in (*dataset.frame_shape, *dataset.test_shape):
             if side % 8:
                 return f"its three poolings need frames whose size is a multiple of 8, not {side}"
@@ -209,13 +209,13 @@ class VpnModel(TrainedModel):
     name: Literal["vpn"]
     levels: int = Field(2, ge=2, le=256, description="intensities: 2 is the binary form, 256 all of a byte's")
     channels: PositiveInt = Field(128, description="half a block's channels [M]")
-    encoder_blocks: PositiveInt = Field(8, description="[M]")
-    decoder_blocks: PositiveInt = Field(12, description="[M]")
-    lstm_channels: PositiveInt = Field(256, description="[M]")
-    kernel_size: OddInt = Field(3, description="[M]")
+    encoder_blocks: PositiveInt = Field(8, description="residual multiplicative blocks in the encoder [M]")
+    decoder_blocks: PositiveInt = Field(12, description="masked blocks in the decoder [M]")
+    lstm_channels: PositiveInt = Field(256, description="hidden channels of the ConvLSTM [M]")
+    kernel_size: OddInt = Field(3, description="side of all kernels except 1x1 ones [M]")
 
     def refusal(self, dataset: DatasetSettings) -> str | None:
-        """Return why the data set cannot be served, or None if it can."""
+        """Return why the model cannot be used on the data set, or None if it can."""
         return "it predicts grey frames only" if dataset.channels > 1 else None
 
 
@@ -229,14 +229,14 @@ class RecognizerModel(StackSettings):
     steps: PositiveInt = Field(3, description="M, of conv_tt_lstm")
     rank: PositiveInt = Field(8, description="C(i), of conv_tt_lstm")
     depth: PositiveInt = Field(3, description="of cnn3d's kernels in time [I]")
-    encoder_channels: PositiveInt = Field(64, description="[M]")
-    classifier_channels: PositiveInt = Field(64, description="[I]")
+    encoder_channels: PositiveInt = Field(64, description="channels of encoder and decoder [M]")
+    classifier_channels: PositiveInt = Field(64, description="channels of the classifier's convolutions [I]")
     classified: PositiveInt = Field(16, description="last outputs that the classifier sees [M]")
 
     recognizes: ClassVar[bool] = True
 
     def refusal(self, dataset: DatasetSettings) -> str | None:
-        """Return why the data set cannot be served, or None if it can."""
+        """Return why the model cannot be used on the data set, or None if it can."""
         for side in dataset.frame_shape:
             if side % 4:
                 return f"its encoder halves frames twice, so {side} pixels must be a multiple of 4"
@@ -250,7 +250,7 @@ class RecognizerModel(StackSettings):
 
 
 def refusal(model: ModelChoice, dataset: DatasetSettings) -> str | None:
-    """Return why a model cannot serve a data set, or None if it can."""
+    """Return why a model cannot be used on a data set, or None if it can."""
     if model.recognizes and not dataset.recognition:
         return "it names activities, and these sequences have none"
     if dataset.recognition and not model.recognizes:

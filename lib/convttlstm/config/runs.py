@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import PositiveInt, ValidationError
 
 from convttlstm.config.base import Seed, Strict, flattened, require_known
-from convttlstm.config.catalogue import Halving, Settings
+from convttlstm.config.catalogue import Halving, Settings, first_error
 from convttlstm.config.datasets import Dataset
 from convttlstm.config.models import SYMBOLS, ModelSettings, refusal
 from convttlstm.config.run_id import RunId, is_selected
@@ -54,8 +54,8 @@ class Run(Strict):
         return self.trained and self.training.samples < self.usual_samples
 
     def model_arguments(self) -> dict[str, Any]:
-        """Return the arguments of `create_model`, without name and channels."""
-        return self.model.hyper() | self.dataset.model_arguments()
+        """Return the arguments of `create_model` after the name."""
+        return {"in_channels": self.dataset.channels} | self.model.hyper() | self.dataset.model_arguments()
 
     def deciding(self, exclude_defaults: bool = False) -> dict[str, Any]:
         """Return the settings that decide the weights after any number of epochs.
@@ -159,10 +159,10 @@ def resolve_run(
         found, seed = name.hyper(), name.seed or 0
         model = type(entry.model).model_validate(entry.model.model_dump() | found)
         if reason := refusal(model, settings.datasets[dataset]):
-            raise ValueError(f"{system} cannot serve {dataset}: {reason}")
+            raise ValueError(f"{system} cannot be used on {dataset}: {reason}")
         training, evaluation = settings.training_of(dataset, system), settings.evaluation_of(system)
     except ValidationError as error:
-        raise UserError(f"run {identifier!r}: {error.errors()[0]['msg']}") from None
+        raise UserError(f"run {identifier!r}: {first_error(error)}") from None
     except ValueError as error:
         raise UserError(str(error)) from None
     canonical = run_id(settings, system, found, seed)

@@ -39,7 +39,7 @@ class Something(DatasetSettings):
     skip_unreadable: bool = Field(False, description="leave out clips that cannot be decoded, and count them")
     size: FrameSize = Field(
         224,
-        description="height and width to which frames are squashed, pixels [M]: one number, or "
+        description="height and width to which frames are resized, pixels [M]: one number, or "
         "[height, width]",
     )
     fractions: Annotated[list[Share], Field(min_length=1), AfterValidator(distinct)] = Field(
@@ -48,13 +48,13 @@ class Something(DatasetSettings):
     )
     lengths: Literal["bucket", "resample"] = Field(
         "bucket",
-        description="'bucket': clips with about as many frames to see share a batch, which keeps the speed "
-        "of motions [I]; 'resample': all are sampled at `context` instants",
+        description="'bucket': clips whose visible parts are about equally long share a batch, which keeps "
+        "the speed of motions [I]; 'resample': all are sampled at `context` instants",
     )
     context: PositiveInt = Field(16, description="frames that are seen where lengths is 'resample'")
     padding: Literal["repeat", "leave_out"] = Field(
         "repeat",
-        description="'repeat': a clip that ends within the frames to predict stands still [I], so that no "
+        description="'repeat': the last frame of a clip that ends too early is repeated [I], so that no "
         "short activity is lost; 'leave_out': it is not trained on",
     )
     test_horizons: list[PositiveInt] = Field([10], min_length=1, max_length=1)

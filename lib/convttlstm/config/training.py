@@ -29,7 +29,8 @@ class LinearSampling(Strict):
     """How PredRNN++'s authors replace true frames by predictions while training."""
 
     updates: PositiveInt = Field(
-        50_000, description="updates in which the share of true frames falls evenly from 1 to 0"
+        50_000,
+        description="batches in which the share of true frames falls linearly from 1 to 0; two updates each",
     )
 
 
@@ -78,7 +79,8 @@ class Training(Strict):
     def _whole_batches(self) -> "Training":
         if self.samples_per_epoch % self.batch_size:
             raise ValueError(
-                f"samples_per_epoch {self.samples_per_epoch} is no multiple of batch_size {self.batch_size}"
+                f"samples_per_epoch {self.samples_per_epoch} is not a multiple of "
+                f"batch_size {self.batch_size}"
             )
         return self
 

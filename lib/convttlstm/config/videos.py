@@ -92,7 +92,7 @@ class Kth(VideoDataset):
     )
     size: FrameSize = Field(
         120,
-        description="height and width to which 160 x 120 pixels are squashed: one number, or [height, width]",
+        description="height and width to which 160 x 120 pixels are resized: one number, or [height, width]",
     )
     evaluation_size: FrameSize | None = 128
     test_horizons: list[PositiveInt] = Field([20, 40], min_length=1)
@@ -174,7 +174,7 @@ class Videos(VideoDataset):
     crop: bool = Field(
         False,
         exclude_if=operator.not_,
-        description="crop frames of other proportions than `size` to their centre; else squash them",
+        description="crop frames of another aspect ratio than `size` to their centre; else stretch them",
     )
     frame_step: PositiveInt = Field(1, description="use every n-th frame")
 
@@ -192,7 +192,7 @@ class Videos(VideoDataset):
 
     @property
     def cropped(self) -> bool:
-        """Whether frames of other proportions are cropped instead of squashed."""
+        """Whether frames of another aspect ratio are cropped instead of stretched."""
         return self.crop
 
     @property

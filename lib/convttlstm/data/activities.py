@@ -26,7 +26,8 @@ class Part:
     Attributes:
         clip: its number in the split.
         seen: frames in the first part.
-        context: frames of it that the model gets: the last so many, or so many instants of it.
+        context: number of its frames that the model gets: the last ones or, with `lengths: resample`, evenly
+            spaced ones.
     """
 
     clip: int
@@ -41,7 +42,7 @@ class PartBatch:
     Attributes:
         frames: float32 (batch, context + horizon, channel, height, width) in [0, 1].
         labels: int64 (batch,), each activity's number.
-        parts: what they are parts of.
+        parts: the part of each sequence.
     """
 
     frames: Tensor
@@ -53,7 +54,7 @@ class Activities:
     """The labelled clips of a split.
 
     Attributes:
-        sha256: stands for the clips of the split and their labels.
+        sha256: checksum of the split's clips and labels.
         skipped: clips that could not be decoded and were left out.
         names: each clip's id.
         labels: each clip's activity, int64.
@@ -125,9 +126,10 @@ class Activities:
     def batches(
         self, plan: Sequence[Sequence[Part]], device: torch.device | str = "cpu", workers: int = 0
     ) -> Generator[PartBatch]:
-        """Yield the parts of each entry of `plan`, which share a context; see `Activities.read`.
+        """Yield each batch of `plan`, whose parts have one context; see `Activities.read`.
 
-        Processes that decode them do not change what comes, and end with the iteration.
+        `workers` processes decode, 0 for this one. Their number does not change the batches, and they end
+        with the iteration.
         """
         loader = DataLoader(
             _Batches(self, plan),
@@ -165,7 +167,7 @@ def _leave_signals_to_the_parent(worker: int) -> None:
 
 
 def training_plan(clips: Activities, chosen: np.ndarray, draws: np.ndarray, size: int) -> list[list[Part]]:
-    """Return batches of clips with about as many frames to see.
+    """Return batches of clips whose visible parts are about equally long.
 
     The batch's context is the shortest part's; longer parts lose their first frames, rarely more than one.
 

@@ -64,7 +64,7 @@ def open_array(path: Path, axes: str | None) -> StoredArray:
         axes: the letters of its axes in their order, of s, t, c, h, w; None if it is (time, height, width).
 
     Raises:
-        UserError: it is damaged, has other axes, or is neither of bytes nor 16 bits nor fractions.
+        UserError: it is damaged, has other axes, or is not uint8, uint16 or float.
     """
     array = _hdf5(path) if path.suffix.lower() in HDF5 else _numpy(path)
     letters = axes or "thw"
@@ -98,7 +98,7 @@ def _numpy(path: Path) -> np.ndarray:
     except UserError:
         raise
     except Exception as error:  # as in map_array; and of a .npz file those of zip and of memory
-        raise UserError(f"it is no array of numbers ({shortened(error)})") from None
+        raise UserError(f"it is not an array of numbers ({shortened(error)})") from None
 
 
 def _hdf5(path: Path) -> Any:
@@ -110,7 +110,7 @@ def _hdf5(path: Path) -> Any:
         file.visititems(lambda _, item: arrays.append(item) if isinstance(item, h5py.Dataset) else None)
         [array.dtype for array in arrays]  # raises for types that NumPy lacks
     except Exception as error:  # HDF5 raises many kinds
-        raise UserError(f"it is no HDF5 file that can be read ({shortened(error)})") from None
+        raise UserError(f"it is not a readable HDF5 file ({shortened(error)})") from None
     if len(arrays) != 1:
         names = listed([array.name.lstrip("/") for array in arrays])
         raise UserError(f"it holds {len(arrays)} arrays{f' ({names})' if arrays else ''}; keep one")

@@ -27,14 +27,14 @@ OPEN_AT_ONCE = 512  # each mapped file counts against the process's limit of ope
 def open_clips(dataset: Dataset, folder: Path, split: str, horizon: int | None = None) -> ClipSource:
     """Return the sequences of a split of a prepared data set.
 
-    In videos these are windows of context + horizon frames: all of them in training, else those that follow
-    one another without a common frame.
+    In videos these are windows of context + horizon frames: for training all of them, or the first 10,000
+    (`train_windows`); otherwise consecutive windows that do not overlap.
 
     Args:
         dataset: its settings.
         folder: where it was prepared.
         split: "train", "validation" or "test".
-        horizon: frames to predict, to evaluate on videos; None in training and validation.
+        horizon: frames to predict in evaluation; None in training and validation.
 
     Raises:
         UserError: files are missing or do not belong together, or no video is long enough.
@@ -94,7 +94,7 @@ class Video:
         path: the array, uint8 (time, channel, height, width).
         shape: of the array.
         ranges: (start, end) of the frames in which windows may lie, end excluded.
-        labels: what is known of it.
+        labels: such as its person and action.
     """
 
     name: str
@@ -105,10 +105,10 @@ class Video:
 
 
 class Windows:
-    """Windows of some frames in the videos of a split, numbered video by video; each is one read.
+    """Windows of `frames` frames in a split's videos, numbered video by video; each is one read.
 
     Attributes:
-        sha256: stands for the frames of the split.
+        sha256: checksum of the split's frames.
         labels: each window's video, its first frame, and what is known of the video.
     """
 
@@ -190,7 +190,7 @@ class Subset:
 
 def as_floats(frames: np.ndarray | Tensor, device: torch.device | str) -> Tensor:
     """Return frames of bytes as float32 in [0, 1]."""
-    # Bytes travel to the device, a quarter of the floats that they become there in one pass.
+    # Bytes are a quarter the size of floats: copy them to the device, and convert there.
     return torch.as_tensor(frames).to(device) / 255
 
 

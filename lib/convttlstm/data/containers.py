@@ -33,14 +33,13 @@ ELEMENTS = {
 }
 ASF = bytes.fromhex("3026B2758E66CF11A6D900AA0062CE6C")  # the header of WMV
 ASF_PROPERTIES = bytes.fromhex("A1DCAB8C47A9CF118EE400C00C205365")
-PACKETS = {188: 0, 192: 4}  # bytes of a transport stream's packet, and where in it the mark 0x47 is
+PACKETS = {188: 0, 192: 4}  # length of a transport stream's packet: offset of its sync byte 0x47
 
 
 def missing_bytes(video: str | Path | IO[bytes]) -> int:
     """Return how many bytes a file lacks of those that its container states; 0 where that is unknown.
 
-    AVI (also larger than 2 GB), MP4, MOV, Matroska, WebM, FLV, WMV, Ogg and MPEG transport
-    streams.
+    It knows AVI (also larger than 2 GB), MP4, MOV, Matroska, WebM, FLV, WMV, Ogg and MPEG transport streams.
     """
     if isinstance(video, str | Path):
         with open(video, "rb") as file:

@@ -75,16 +75,16 @@ def frames_of(video: str | Path | IO[bytes]) -> Iterator[Frame]:
 
 
 def picture(frame: Frame, shape: tuple[int, int], colour: bool, crop: bool = False) -> np.ndarray:
-    """Return a frame as uint8 (channel, height, width), upright, squashed or cut if its proportions differ.
+    """Return a frame as uint8 (channel, height, width), upright and resized.
 
     Args:
         frame: as it is stored, with what the container says of its rotation and its pixels.
         shape: height and width, pixels; bilinear, averaging where frames shrink.
         colour: red, green and blue; else grey, black 0 and white 255.
-        crop: cut out the largest part of these proportions around the middle; else squash all of it.
+        crop: cut out the largest central part with this aspect ratio; else stretch the whole frame.
     """
-    # Not by the frame's own converter: frames with side data wait for the garbage collector, and their
-    # converters' threads for one another if that runs in a process forked off this one.
+    # Not by the frame's own converter: the garbage collector frees frames with side data, and where it runs
+    # in a forked process, their converters' threads wait for each other forever.
     converted = frame.converter.reformat(frame.stored, format="rgb24" if colour else "gray")
     stored = shape[::-1] if frame.turned else shape
     pixels = fitted(Image.fromarray(converted.to_ndarray()), stored, colour, crop, float(frame.aspect))

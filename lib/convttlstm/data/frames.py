@@ -24,14 +24,14 @@ def decode(
     crop: bool = False,
     axes: str | None = None,
 ) -> Iterator[np.ndarray]:
-    """Yield frames as uint8 (channel, height, width), squashed or cut where their proportions differ.
+    """Yield frames as uint8 (channel, height, width), resized.
 
     Args:
         video: path or open file of a video; path of an array, or of a folder of pictures.
         shape: height and width, pixels; bilinear, averaging where frames shrink.
         colour: red, green and blue; else grey, black 0 and white 255.
         step: every how many-th frame is used.
-        crop: the largest part of these proportions around the middle is cut out; else frames are squashed.
+        crop: cut out the largest central part with this aspect ratio; else stretch whole frames.
         axes: of an array; see `arrays.open_array`.
 
     Raises:
@@ -90,7 +90,7 @@ def _array_frames(array: StoredArray, step: int) -> Iterator[Image.Image]:
     """Yield every `step`-th frame of each sequence, one after the other; few are in memory at a time.
 
     Raises:
-        UserError: fractions lie outside [0, 1], or the file is damaged.
+        UserError: float values lie outside [0, 1], or the file is damaged.
     """
     sequences, length, *_ = array.shape
     for sequence in range(sequences):
@@ -124,7 +124,7 @@ def _in_8_bits(image: Image.Image) -> Image.Image:
 
 
 def _as_bytes(frames: np.ndarray, number: int) -> np.ndarray:
-    """Return numbers of 16 bits, or fractions, as uint8, rounded."""
+    """Return uint8, uint16 or float frames as uint8, rounded."""
     if frames.dtype == np.uint8:
         return np.ascontiguousarray(frames)
     if frames.dtype == np.uint16:

@@ -27,7 +27,7 @@ def fetch_kth(raw: Path, lock: Path) -> None:
     """Get the archives and the text file into the folder `raw`, and write archives.json when all are there.
 
     What is there already is taken as it is: archives, or the extracted AVI files anywhere below `raw`.
-    A file that the lock knows must have the checksum there; of any other it is recorded.
+    A file with an entry in the lock file must match it; any other file's checksum is recorded there.
 
     Args:
         raw: the folder data/raw/kth.
@@ -52,7 +52,7 @@ def fetch_kth(raw: Path, lock: Path) -> None:
 
 
 def verify(path: Path, key: str, lock: Path) -> str:
-    """Compare a file with its entry in the lock, to which a SHA-256 is added at its first use; return that.
+    """Check a file against its entry in the lock file, or record it there at first use; return its SHA-256.
 
     Raises:
         UserError: it is not the file on record.

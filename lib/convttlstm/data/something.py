@@ -141,7 +141,7 @@ def labelled_clips(dataset: Something, raw: Path) -> list[dict[str, Any]]:
     known = {template for _, template in training}
     for category in categories:
         if plain_template(category.template) not in known:
-            raise UserError(f"{dataset.categories}: {category.template!r} is no template in {place}")
+            raise UserError(f"{dataset.categories}: {category.template!r} is not a template in {place}")
     clips = []
     for official, entries in (("train", training), ("test", testing)):
         for clip, template in entries:

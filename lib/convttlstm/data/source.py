@@ -12,7 +12,7 @@ class ClipSource(Protocol):
     """Sequences of one length, by number.
 
     Attributes:
-        sha256: stands for the frames of the split.
+        sha256: checksum of the split's frames.
         labels: what is known of each sequence, by name, such as its action; may be empty.
     """
 

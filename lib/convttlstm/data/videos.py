@@ -133,7 +133,7 @@ def refuse_unknown(excluded: Sequence[str], names: Sequence[str]) -> None:
     """Check that all excluded videos exist.
 
     Raises:
-        UserError: it does not.
+        UserError: one of them does not.
     """
     if unknown := sorted(set(excluded) - set(names)):
         raise UserError(f"excluded: there is no video {unknown[0]!r}")

@@ -13,13 +13,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from convttlstm.config import Run, Settings, counted_models
 from convttlstm.config.base import sides
+from convttlstm.config.counted import PAPER_SIZES, SIZES
 from convttlstm.config.models import ExternalModel
 from convttlstm.files import shortened, write_text
 from convttlstm.models import create_model
 from convttlstm.models.recurrent import RecurrentPredictor
 
-SIZES = (64, 120, 128)  # Moving-MNIST-2, and KTH in training and in evaluation, pixels
-PAPER_SIZES = (64, 120)  # sizes of Table 2's FLOPs
 CONTEXT, HORIZON = 2, 1
 ORDERS = range(1, 6)
 # Models whose cost at each order N = M is counted, at Table 2's size, with names for tables.
@@ -62,12 +61,12 @@ def step_cost(
     context: int = CONTEXT,
     horizon: int = HORIZON,
 ) -> StepCost:
-    """Return the cost of one predicted frame: the mean over a second horizon that follows a first.
+    """Return the mean cost of one predicted frame: that of 2 x horizon frames minus that of horizon frames.
 
-    That is a sequence's fourth frame, predicted from two and a prediction, unless context and horizon say
-    otherwise. It matters only where a step attends to all earlier frames (E3D-LSTM), or a model predicts
-    many frames at once. The model is moved to the meta device, so nothing is computed. `size` is a frame's
-    height and width, pixels, or both if they differ.
+    By default it is the cost of a sequence's fourth frame. Which frame is counted matters only where a step
+    attends to all earlier frames (E3D-LSTM), or a model predicts many frames at once. The model is moved to
+    the meta device, so nothing is computed. `size` is a frame's height and width, pixels, or both if they
+    differ.
     """
     model = model.to("meta")
     before, after = (_cost(model, size, in_channels, context, end) for end in (horizon, 2 * horizon))
@@ -210,7 +209,7 @@ class ModelCounts:
 
     def parameters(self, run: Run) -> int:
         """Return the number of parameters of a run's model."""
-        key = "parameters", run.model, run.dataset.channels, run.model_arguments()
+        key = "parameters", run.model, run.model_arguments()
         return self._once(lambda: count_parameters(_empty(run)), *key)
 
     def parameter_ratio(self, run: Run) -> float:
@@ -234,4 +233,4 @@ class ModelCounts:
 
 def _empty(run: Run) -> nn.Module:
     with torch.device("meta"):
-        return create_model(run.model.name, run.dataset.channels, **run.model_arguments())
+        return create_model(run.model.name, **run.model_arguments())

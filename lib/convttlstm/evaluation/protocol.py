@@ -104,7 +104,7 @@ def load_model(run: Run, folder: Path) -> torch.nn.Module:
     Raises:
         UserError: the weights are missing, damaged, of other settings, or changed since training.
     """
-    model = create_model(run.model.name, run.dataset.channels, **run.model_arguments())
+    model = create_model(run.model.name, **run.model_arguments())
     if run.trained:
         _load_weights(model, run, folder / "best.safetensors")
     return model

@@ -57,7 +57,7 @@ def _configuration(settings: Settings, dataset: str, name: str) -> dict[str, Any
     run = resolve_run(settings, "", dataset, name)
     values = run.model.hyper()
     with torch.device("meta"):
-        model = create_model(run.model.name, run.dataset.channels, **run.model_arguments())
+        model = create_model(run.model.name, **run.model_arguments())
     return {
         "settings": {symbol: values[name] for name, symbol in SYMBOLS.items() if values.get(name)},
         "parameters": count_parameters(model),

@@ -1,8 +1,9 @@
 """Creates models by name: `create_model("conv_tt_lstm", order=3)`.
 
 A predictor is called as `model(frames, context, horizon, sampling=None)`. `frames` has shape
-(batch, time, channel, height, width), values in [0, 1] and at least `context` frames. It returns the
-`context + horizon - 1` one-step outputs for times 2 ... context + horizon, or, from models without
+(batch, time, channel, height, width), values in [0, 1] and at least `context` frames; with `sampling`,
+at least `context + horizon - 1`. It returns the `context + horizon - 1` one-step outputs for times
+2 ... context + horizon, or, from models without
 one-step reconstructions, the `horizon` predictions; the last `horizon` are always the prediction.
 `sampling` is a boolean mask (batch, horizon - 1), true where the true frame is fed back.
 
@@ -10,13 +11,12 @@ A recognizer, `create_recognizer("conv_tt_lstm", classes=41)`, is called in the 
 frames and the logits of the activities, (batch, classes).
 """
 
-import difflib
 from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 
-from convttlstm.files import UserError
+from convttlstm.files import UserError, nearest
 from convttlstm.models.conv_lstm import conv_lstm
 from convttlstm.models.conv_lstm_shi import EncoderForecaster
 from convttlstm.models.conv_lstm_ttd import conv_lstm_ttd
@@ -70,9 +70,7 @@ def create_model(name: str, in_channels: int = 1, **hyper: Any) -> nn.Module:
     elif is_external(name):
         factory = load_external(name)
     else:
-        near = difflib.get_close_matches(name, FACTORIES, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(list_models())}"
-        raise UserError(f"model {name!r} does not exist; {hint}")
+        raise UserError(f"model {name!r} does not exist; {nearest(name, list_models())}")
     try:
         model = factory(in_channels, **hyper)
     except TypeError as error:

@@ -116,7 +116,7 @@ def horner(windows: list[Tensor], factors: nn.ModuleList) -> Tensor:
 class PackedConvTtLstmCell(ConvTtLstmCell):
     """The same layer, faster: one convolution computes what a hidden state adds to all later windows.
 
-    These shares, one for each window, are kept instead of the hidden state.
+    These shares, one for each window and each place in it, are kept instead of the hidden state.
     """
 
     lstm_update = staticmethod(fused_lstm_update)

@@ -16,7 +16,7 @@ M comes from the layer below at the same time; the first layer's comes from the 
 time. In the recall, the queries are the channel vectors at all positions of R, keys and values those of all
 past cell states; the products are not scaled.
 
-Read in the published code: the window of 2 and its stride of 1, the zero frames before the first, the zero
+From the published code: the window of 2 and its stride of 1, the zero frames before the first, the zero
 cell C(0) as the history's first entry, the layer norms of W*X, W*H and W*M (each over the whole sample, two
 weights per channel), the 1 in F', tanh(Wmm*M) where the paper has M itself, a bias in every convolution, and
 the last convolution, from the window to one frame. With these the number of parameters equals the published

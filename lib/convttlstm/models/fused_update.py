@@ -2,9 +2,9 @@
 
 `recurrent.lstm_update` shows the equations, and the tests compare this one with it. Cells may use either.
 
-With bf16 autocast, a cell spends most of its time outside the convolutions in element-wise arithmetic. On a
-quarter of a tensor in channels-last format, a sigmoid in bf16 takes several times as long as on a float32
-copy. Here all arithmetic uses such copies, in the precision of the cell state and at least float32. Only the
+With bf16 autocast, a cell spends most of its time outside the convolutions in element-wise arithmetic. A gate
+is a strided quarter of the channels-last pre-activations: a sigmoid on it in bf16 takes several times as long
+as on a float32 copy. So each gate is copied first, to the cell state's precision, at least float32. Only the
 pre-activations and the two cell states are stored for the backward pass, which recomputes the gates. Measured
 on a CPU (benchmarks/README.md), not on a GPU yet. `compute.compile` uses the plain arithmetic.
 """

@@ -24,7 +24,7 @@ In three others, the convolutional tensor train (Eq. 8 and 9) has other inputs t
 - "tube": H~(i) = P(i) * [H(t-1); ...; H(t-M)]: all steps in every input.
 - "raw": H~(i) = H(t-i): no pre-processing, so that all ranks equal the hidden channels (Eq. 9 as written).
 
-Read in the paper: Eq. 6 to 10 and, in words, Section 5's two alternatives. Inferred [I]: P(i) is S x S as in
+From the paper: Eq. 6 to 10 and, in words, Section 5's two alternatives. Inferred [I]: P(i) is S x S as in
 the paper's model; each input of "tube" has a separate one; W and every P(i) and G(i) have biases, but not
 "growing"'s K(i), where they would repeat W's. Initial weights follow the fan-in of each convolution as it is
 computed: one over [X(t), H(t-1), ..., H(t-N)] for "equal", N of them for "growing".

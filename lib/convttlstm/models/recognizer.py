@@ -134,7 +134,8 @@ class Recognizer(LaidOut):
         """Return frames and logits.
 
         Args:
-            frames: (batch, time, channel, height, width), at least `context` of them, in [0, 1].
+            frames: (batch, time, channel, height, width), at least `context` of them, in [0, 1]; with
+                `sampling`, at least context + horizon - 1.
             context: number of frames that the model is given.
             horizon: number of frames to predict, each from the one before.
             sampling: (batch, horizon - 1), true where the true frame is fed back.

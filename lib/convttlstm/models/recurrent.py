@@ -110,7 +110,8 @@ def unroll(
 
     Args:
         step: returns the next frame and the new state, from a frame and the state, which is None at first.
-        frames: (batch, time, channel, height, width), at least `context` of them.
+        frames: (batch, time, channel, height, width), at least `context` of them; with `sampling`, at least
+            context + horizon - 1.
         context: number of frames that the model is given.
         horizon: number of frames to predict, each from the one before.
         sampling: (batch, horizon - 1), true where the true frame is fed back.

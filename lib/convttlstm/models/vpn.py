@@ -9,7 +9,7 @@ PixelCNN decoder, conditioned on the ConvLSTM's H(t-1), processes the earlier pi
 convolutions. Both CNNs are stacks of residual multiplicative blocks of multiplicative units:
 
     g1 = sigma(W1 * h);  g2 = sigma(W2 * h);  g3 = sigma(W3 * h);  u = tanh(W4 * h)
-    MU(h; W) = g1 . tanh(g2 . h + g3 . u)
+    MU(h; W) = g1 . tanh(g2 . h + g3 . u)     . is element-wise
     RMB(h)   = h + V2 * MU(MU(V1 * h))        V1: 1x1, 2c -> c channels;  V2: 1x1, c -> 2c
 
 On grey digits each pixel has one logit, and its grey value is the target of a sigmoid's cross-entropy
@@ -42,8 +42,8 @@ from convttlstm.randomness import uniform
 class CausalConv(nn.Module):
     """A masked convolution: an output depends on earlier positions and, unless `strict`, its own.
 
-    Only the weights that the mask leaves exist. They are the kernel's first ones in raster order:
-    (out, in, taps), where taps counts the rows above and the row up to the centre.
+    Only unmasked weights are stored, the kernel's first ones in raster order: (out, in, taps), where taps
+    counts the rows above and the row up to the centre.
 
     Args:
         in_channels: channels of the input.
@@ -197,7 +197,7 @@ class VideoPixelNetwork(nn.Module):
             given: the context, (batch, time, 1, height, width).
             horizon: number of frames to draw.
 
-        Returns:
+        Yields:
             Frames (batch, 1, height, width), of values 0, 1 / (levels - 1), ..., 1, and logits
             (batch, n, height, width), n as in `teacher_forced`.
         """

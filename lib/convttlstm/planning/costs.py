@@ -122,19 +122,21 @@ def benchmarked(path: Path, dataset: str, size: str) -> list[Measure]:
     where = f"{table['device'].iloc[0]}, {table['threads'].iloc[0]} threads"
     if "training_seconds" in table:
         table = table[table["size"] == size].set_index("system")
-        pairs = {"training step": (table["training_seconds"], BASELINE, OURS)}
+        timed = {"training step": table["training_seconds"]}
     elif size == "64":
         shown = table[table["variant"].isin(["ours", "textbook"])]
-        pairs = {
-            f"training step, {precision}, {code}": (rows.set_index("model")["seconds"], BASELINE, OURS)
+        timed = {
+            f"training step, {precision}, {code}": rows.set_index("model")["seconds"]
             for (code, precision), rows in shown.groupby(["variant", "precision"], sort=False)
         }
     else:
-        pairs = {}
+        timed = {}
     return [
-        Measure(dataset, PAPER_SCALE, what, MEASURED, where, "s", float(seconds[base]), float(seconds[ours]))
-        for what, (seconds, base, ours) in pairs.items()
-        if {base, ours} <= set(seconds.index)
+        Measure(
+            dataset, PAPER_SCALE, what, MEASURED, where, "s", float(seconds[BASELINE]), float(seconds[OURS])
+        )
+        for what, seconds in timed.items()
+        if {BASELINE, OURS} <= set(seconds.index)
     ]
 
 

@@ -95,7 +95,9 @@ def signed_cell(row: pd.Series, column: str) -> str:
 
 
 def marks_of(table: pd.DataFrame, columns: list[tuple[str, bool]], first: int) -> list[dict[int, str]]:
-    """Return the best and second best values of each row, among the paper's rows and among ours.
+    """Return for each row the cells that are best or second best in their column, by position.
+
+    The paper's rows and ours are ranked apart.
 
     Args:
         table: one of the tables' CSV files, read as text.

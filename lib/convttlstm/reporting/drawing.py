@@ -227,7 +227,7 @@ METADATA: dict[str, dict[str, None]] = {
 
 
 def save(figure: Figure, mark: str, output: Path, suffixes: Sequence[str] = (".svg", ".pdf")) -> None:
-    """Write the figure to `output` with each suffix, and the name of its scale inside if `mark` is one."""
+    """Write the figure as `output` plus each suffix, with the label `mark`, if any, at its bottom."""
     if mark:  # as the figure's lowest label, so that the layout leaves room for it
         figure.supxlabel(mark, fontsize=SMALL, color=GREY, x=0.99, ha="right")
     FigureCanvasAgg(figure)

@@ -74,7 +74,7 @@ def draw_claims(claims: pd.DataFrame, axis: str) -> Figure:
 
 
 def marks_of(claims: pd.DataFrame, axis: str) -> dict[str, Any]:
-    """Return the same plot as places from 0 (left) to 100 (right), for the page.
+    """Return the same plot for the page, with positions in percent of the axis.
 
     Args:
         claims: rows of claims.csv, read as text.

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from convttlstm.config import Run, RunId, read_run
+from convttlstm.config.base import flattened
 from convttlstm.evaluation.intervals import Estimate, difference, independent_difference, mean
 from convttlstm.files import UserError, write_text
 from convttlstm.markup import Row, Table, to_markdown
@@ -70,7 +70,11 @@ class ModelResults:
 
 @dataclass(frozen=True)
 class Difference:
-    """One metric or cost on both sides; the bounds of B - A are None if only tables exist."""
+    """One metric or cost, `figure`, on both sides; the bounds of B - A are None if only tables exist.
+
+    `sure` is whether the interval of B - A excludes zero or, from tables, whether the two intervals are
+    disjoint.
+    """
 
     dataset: str
     run: str
@@ -177,22 +181,22 @@ class Comparison:
 
 
 def _difference(key: tuple[str, str], name: str, a: ModelResults, b: ModelResults) -> Difference:
-    ours, theirs = b.metrics[name], a.metrics[name]
-    if ours.cost:
-        return Difference(*key, name, theirs.mean, ours.mean, None, None, False, "-")
-    if ours.values is None or theirs.values is None:
-        apart = ours.low > theirs.high or ours.high < theirs.low
-        return Difference(*key, name, theirs.mean, ours.mean, None, None, apart, TABLES)
-    assert ours.groups is not None and theirs.groups is not None
-    same = _same_sequences(a.run, b.run) and ours.values.shape[1] == theirs.values.shape[1]
+    of_a, of_b = a.metrics[name], b.metrics[name]
+    if of_b.cost:
+        return Difference(*key, name, of_a.mean, of_b.mean, None, None, False, "-")
+    if of_b.values is None or of_a.values is None:
+        apart = of_b.low > of_a.high or of_b.high < of_a.low
+        return Difference(*key, name, of_a.mean, of_b.mean, None, None, apart, TABLES)
+    assert of_b.groups is not None and of_a.groups is not None
+    same = _same_sequences(a.run, b.run) and of_b.values.shape[1] == of_a.values.shape[1]
     found: Estimate = (
-        difference(ours.values, theirs.values, ours.groups)
+        difference(of_b.values, of_a.values, of_b.groups)
         if same
-        else independent_difference(mean(ours.values, ours.groups), mean(theirs.values, theirs.groups))
+        else independent_difference(mean(of_b.values, of_b.groups), mean(of_a.values, of_a.groups))
     )
     low, high = found.interval
     evaluated_on = SAME if same else OTHER
-    return Difference(*key, name, theirs.mean, ours.mean, low, high, not (low <= 0 <= high), evaluated_on)
+    return Difference(*key, name, of_a.mean, of_b.mean, low, high, not (low <= 0 <= high), evaluated_on)
 
 
 def _same_sequences(a: Run | None, b: Run | None) -> bool:
@@ -221,15 +225,8 @@ def _facts(model: ModelResults) -> dict[str, str]:
     settings = model.run.model_dump(
         mode="json", include={"model", "dataset", "training", "evaluation", "compute"}
     )
-    return _flat(settings) | {"seeds": str(model.seeds)} | model.origin
-
-
-def _flat(settings: Mapping[str, Any], before: str = "") -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name, value in settings.items():
-        nested = isinstance(value, Mapping)
-        found |= _flat(value, f"{before}{name}.") if nested else {before + name: str(value)}
-    return found
+    values = {name: str(value) for name, value in flattened(settings).items()}
+    return values | {"seeds": str(model.seeds)} | model.origin
 
 
 def _changed(a: Mapping[str, str], b: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:

@@ -47,7 +47,7 @@ def import_weights(source: Path, sha256: str, run: Run, folder: Path) -> None:
     except (AttributeError, RuntimeError) as error:  # not tensors, or of inconsistent shapes
         reason = " ".join(str(error).split())
         raise UserError(f"{source}: its weights do not have the authors' layout ({reason})") from None
-    model = create_model(run.model.name, run.dataset.channels, **run.model_arguments())
+    model = create_model(run.model.name, **run.model_arguments())
     _check_shapes(source, run, model, ours)
     folder.mkdir(parents=True, exist_ok=True)
     made_by = {"run": run.id, **provenance.origin(), "parameters": count_parameters(model)}
@@ -99,8 +99,11 @@ def export_weights(folder: Path, output: Path) -> None:
     model = load_model(run, folder)
     weights = folder / "best.safetensors"
     write_bytes(output / hub.WEIGHTS, weights.read_bytes())
-    arguments = {"in_channels": run.dataset.channels, **run.model_arguments()}
-    description = {"name": run.model.name, "arguments": arguments, "sha256": sha256_of(weights)}
+    description = {
+        "name": run.model.name,
+        "arguments": run.model_arguments(),
+        "sha256": sha256_of(weights),
+    }
     write_json(output / hub.DESCRIPTION, description)
     for name in ("config.json", "provenance.json"):
         write_bytes(output / name, (folder / name).read_bytes())

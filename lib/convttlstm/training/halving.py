@@ -25,9 +25,15 @@ def train_rung(
 ) -> None:
     """Train one run of a round up to that round's epochs, and write its lowest validation loss.
 
-    `place` is the role whose grid is searched, the round, and the index of the run in the round; both count
-    from 0. `ranking` is the file that `select` wrote for the round before; None for the first round. `output`
-    is a JSON file.
+    Args:
+        settings: the scale's settings.
+        scale: the scale's name.
+        dataset: the data set's name.
+        place: the role whose grid is searched, the round, and the run's index in the round; both from 0.
+        data: folder of the prepared data set.
+        runs: folder of the data set's runs.
+        ranking: the file that `select` wrote for the round before; None for the first round.
+        output: the JSON file to write.
 
     Raises:
         UserError, Interrupted: see `train`.

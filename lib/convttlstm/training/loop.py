@@ -100,7 +100,7 @@ class Trainer:
     def _fresh_model(self) -> nn.Module:
         run = self.run
         torch.manual_seed(run.seed)
-        model = create_model(run.model.name, run.dataset.channels, **run.model_arguments())
+        model = create_model(run.model.name, **run.model_arguments())
         if run.compute.compile and not hasattr(model, "stack"):
             self.say(f"{run.id}: compute.compile works for the recurrent models only; training without it")
         elif run.compute.compile:

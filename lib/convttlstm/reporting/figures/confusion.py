@@ -5,6 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from convttlstm.config import shown_runs
+from convttlstm.reporting.accuracy import percent
 from convttlstm.reporting.drawing import GREY, WIDTH, heat_map
 from convttlstm.reporting.report import FigureReport, Runs, recognized
 from convttlstm.results import Recognition, Scale
@@ -42,7 +43,7 @@ def _draw_confusion(axes: Axes, result: Recognition, named: bool) -> None:
     axes.set_xticks(middles, labels, rotation=90, fontsize=6)
     axes.set_yticks(middles, labels if named else [""] * len(labels), rotation=0, fontsize=6)
     axes.tick_params(length=0)
-    axes.set(xlabel="", ylabel="", title=f"{result.config.title}, first {fraction:.0%}".replace("%", " %"))
+    axes.set(xlabel="", ylabel="", title=f"{result.config.title}, first {percent(fraction)}")
 
 
 REPORT = FigureReport(

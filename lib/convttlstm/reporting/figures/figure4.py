@@ -9,6 +9,7 @@ from matplotlib.figure import Figure, SubFigure
 
 from convttlstm.config import shown_runs
 from convttlstm.files import UserError
+from convttlstm.reporting.accuracy import percent
 from convttlstm.reporting.drawing import WIDTH
 from convttlstm.reporting.report import FigureReport, Runs, recognized
 from convttlstm.results import Recognition, Scale
@@ -69,11 +70,11 @@ def _draw_example(
     clip = int(examples[f"{key}_clip"].item())
     row = predictions[(predictions["clip"] == clip) & (predictions["fraction"] == fraction)].iloc[0]
     names = [category.template for category in result.config.dataset.activities()]
-    said = f"First {fraction:.0%}: {'✓' if verdict == 'correct' else '✗'} “{names[row['predicted']]}”"
-    said += f" ({row['confidence']:.0%})" + (
+    said = f"First {percent(fraction)}: {'✓' if verdict == 'correct' else '✗'} “{names[row['predicted']]}”"
+    said += f" ({percent(row['confidence'])})" + (
         "" if verdict == "correct" else f", in truth “{names[row['label']]}”"
     )
-    strip.suptitle(textwrap.fill(said.replace("%", " %"), LETTERS), x=0.01, ha="left", fontsize=6.5)
+    strip.suptitle(textwrap.fill(said, LETTERS), x=0.01, ha="left", fontsize=6.5)
 
 
 def _spread(count: int) -> list[int]:

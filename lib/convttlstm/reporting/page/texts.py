@@ -39,17 +39,14 @@ def standouts(table2: pd.DataFrame, run: Run) -> list[str]:
     lines = []
     for horizon in run.dataset.test_horizons:
         column = f"mse_x1e3_{horizon}"
-        own = rows[rows[column].map(_is_number)].sort_values(column, key=lambda cells: cells.astype(float))
+        measured = pd.to_numeric(rows[column], errors="coerce").notna()
+        own = rows[measured].sort_values(column, key=lambda cells: cells.astype(float))
         said = {row["method"]: f"{row['method']}: {metric_cell(row, column)}" for _, row in own.iterrows()}
         trained = own[own["seed"].ne("") | own["seeds"].ne("1")]["method"]
         parts = [f"the lowest trained model is {said[trained.iloc[0]]}"] if len(trained) else []
         parts += [text for method, text in said.items() if method not in set(trained)]
         lines.append(f"MSE x 1000, {run.dataset.context} → {horizon} frames: {'; '.join(parts)}.")
     return lines
-
-
-def _is_number(cell: str) -> bool:
-    return cell.replace(".", "", 1).replace("e-", "", 1).isdigit()
 
 
 def _parted(results: list[Result]) -> tuple[list[Result], list[Result]]:

@@ -2,13 +2,12 @@
 
 import pandas as pd
 
+from convttlstm.config.counted import PAPER_SIZES, SIZES
 from convttlstm.markup import Document, Row, Table
 from convttlstm.reporting.quantities import billions, mebibytes
 from convttlstm.reporting.report import Runs, TableReport
 from convttlstm.results import Scale, read_table
 
-SIZES = (64, 120, 128)
-PAPER_SIZES = (64, 120)
 COUNTS = ["scale", "title", "parameters"]
 COUNTS += [f"{what}_{size}" for size in SIZES for what in ("multiplications", "activation_bytes")]
 COUNTS += [f"paper_flops_{size}" for size in PAPER_SIZES]

@@ -14,6 +14,7 @@ from convttlstm.reporting.cells import (
     UNITS_OF_SEVERAL,
     comparison,
     counted_frames,
+    is_ours,
     mean_of,
     metric_cell,
     metric_cells,
@@ -102,7 +103,7 @@ def table4_table(table: pd.DataFrame) -> Table:
     header += [(group, metric.arrow) for metric in SHOWN]
     rows = []
     for _, row in table.iterrows():
-        reproduced = bool(row["origin"] == "reproduced")
+        reproduced = is_ours(row)
         count = f"{int(row['parameters']):,}" if reproduced else "-"
         cells = [row["filters"], row["order"], row["method"] or "-", row_source(row), count]
         cells += [metric_cell(row, metric.column) for metric in SHOWN]

@@ -10,7 +10,7 @@ the predicted ones, G the predictor and D the discriminator:
     G minimizes L_img + beta L_GAN;   D minimizes -log D([x, y]) - log(1 - D([x, y^]))
 
 L_gdl is from Michael Mathieu, Camille Couprie, Yann LeCun: "Deep multi-scale video prediction beyond
-mean square error", ICLR 2016. Read in the authors' published code: beta = 0.02; Adam at 1e-4 with beta 1
+mean square error", ICLR 2016. From the authors' published code: beta = 0.02; Adam at 1e-4 with beta 1
 = 0.5 for both; L_gdl on frames in [0, 1] but the squared error on frames in [-1, 1]; the discriminator's
 layers. The code differs from this recipe in these points:
 

@@ -23,7 +23,7 @@ class Batch:
     Attributes:
         frames: (batch, time, channel, height, width), in [0, 1].
         samples: each sequence's index in its split.
-        epoch: counted from 1.
+        epoch: counted from 1; 0 in validation.
         labels: each sequence's activity, int64 (batch,), for recognition only.
     """
 
@@ -66,7 +66,7 @@ class Recipe(ABC):
     def optimize(self, model: nn.Module, optimizer: Optimizer, loss: Tensor) -> Tensor:
         """Update a model once, with clipped gradients where the settings say so; return the loss.
 
-        A user.s model may have an `extra_loss` after each call in training, a scalar that is added.
+        A user's model may set `extra_loss`, a scalar, in each training call; it is added to the loss.
         """
         if (extra := getattr(model, "extra_loss", None)) is not None:
             loss = loss + extra
