@@ -66,7 +66,7 @@ class Table:
     """A table of plain text with (group, name) headings; equal adjacent groups are merged.
 
     `align` has one letter per column: l, r, or w for sentences, which have longer lines in LaTeX.
-    `parts` names the blocks of rows whose `ours` is False and True.
+    `parts` are the headings of two blocks: rows with `ours` False, and rows with `ours` True.
     """
 
     title: str

@@ -112,7 +112,8 @@ def overlay(tmp_path: Path):
         (
             "datasets: {moving_mnist_2: {size: 62}}",
             "settings",
-            "cannot be used on this data set: frames of 62 pixels cannot be cut into patches of 4",
+            "conv_lstm_shi cannot be used on this data set: "
+            "frames of 62 pixels cannot be cut into patches of 4",
         ),
         (
             "experiments: {moving_mnist_2: {grid: [{system: conv_lstm, order: [2]}]}}",

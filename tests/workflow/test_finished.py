@@ -1,4 +1,4 @@
-"""A finished workflow: its files, what a change makes it redo, and whether its numbers come from its runs."""
+"""A finished workflow has all files, remakes only what a change affects, and prints its runs' numbers."""
 
 import hashlib
 import json

@@ -41,7 +41,7 @@ try:
 except UserError as error:
     sys.exit(f"Error: {error}")
 
-# Scales whose models' parameters and multiplications are counted.
+# The rule count_costs counts the models of these scales.
 COUNTED = {"paper": settings_of_scale("paper"), SCALE: SETTINGS}
 
 # Snakemake's records, which come with results that were made elsewhere.

@@ -99,7 +99,7 @@ class _TableCounts:
         return self._count(_counted(run.id), "parameters")
 
     def parameter_ratio(self, run: Run) -> float:
-        """Return the number of parameters of a run's model, relative to its catalogue entry's."""
+        """Return the number of parameters of a run's model, relative to the paper's of that name."""
         return self.parameters(run) / self._count(run.system, "parameters")
 
     def multiplication_ratio(self, run: Run, size: int) -> float:

@@ -16,7 +16,7 @@ from convttlstm.config.datasets import Dataset
 from convttlstm.config.models import SYMBOLS, ModelSettings, refusal
 from convttlstm.config.run_id import RunId, is_selected
 from convttlstm.config.training import Compute, Evaluation, Training
-from convttlstm.files import UserError, read_json, read_text, shortened, write_text
+from convttlstm.files import UserError, cut, read_json, read_text, shortened, write_text
 
 
 class Run(Strict):
@@ -326,6 +326,4 @@ def read_run(folder: Path) -> Run:
             raise UserError(f"{path}: no such file; train the run first")
         return Run.model_validate_json(read_text(path))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise UserError(f"{path}: {shortened(ValueError(first['msg']))} at {shortened(place)}") from None
+        raise UserError(f"{path}: {cut(first_error(error), 200)}") from None

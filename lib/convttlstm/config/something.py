@@ -48,7 +48,7 @@ class Something(DatasetSettings):
     )
     lengths: Literal["bucket", "resample"] = Field(
         "bucket",
-        description="'bucket': clips whose visible parts are about equally long share a batch, which keeps "
+        description="'bucket': a batch has clips with visible parts of similar length, which keeps "
         "the speed of motions [I]; 'resample': all are sampled at `context` instants",
     )
     context: PositiveInt = Field(16, description="frames that are seen where lengths is 'resample'")

@@ -126,7 +126,7 @@ class Activities:
     def batches(
         self, plan: Sequence[Sequence[Part]], device: torch.device | str = "cpu", workers: int = 0
     ) -> Generator[PartBatch]:
-        """Yield each batch of `plan`, whose parts have one context; see `Activities.read`.
+        """Yield the batches of `plan`, each of parts with equally many context frames; see `Activities.read`.
 
         `workers` processes decode, 0 for this one. Their number does not change the batches, and they end
         with the iteration.
@@ -167,7 +167,7 @@ def _leave_signals_to_the_parent(worker: int) -> None:
 
 
 def training_plan(clips: Activities, chosen: np.ndarray, draws: np.ndarray, size: int) -> list[list[Part]]:
-    """Return batches of clips whose visible parts are about equally long.
+    """Return batches of clips with visible parts of similar length.
 
     The batch's context is the shortest part's; longer parts lose their first frames, rarely more than one.
 

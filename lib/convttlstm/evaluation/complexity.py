@@ -61,7 +61,7 @@ def step_cost(
     context: int = CONTEXT,
     horizon: int = HORIZON,
 ) -> StepCost:
-    """Return the mean cost of one predicted frame: that of 2 x horizon frames minus that of horizon frames.
+    """Return the mean cost of one predicted frame, from predictions of `horizon` and 2 x `horizon` frames.
 
     By default it is the cost of a sequence's fourth frame. Which frame is counted matters only where a step
     attends to all earlier frames (E3D-LSTM), or a model predicts many frames at once. The model is moved to
@@ -194,7 +194,7 @@ class ModelCounts:
 
     Args:
         settings: the scale's settings.
-        paper: the paper's, whose models `benchmarks.system_times` measures.
+        paper: settings of the paper's scale, whose models `benchmarks.system_times` times.
     """
 
     def __init__(self, settings: Settings, paper: Settings) -> None:

@@ -99,11 +99,7 @@ def export_weights(folder: Path, output: Path) -> None:
     model = load_model(run, folder)
     weights = folder / "best.safetensors"
     write_bytes(output / hub.WEIGHTS, weights.read_bytes())
-    description = {
-        "name": run.model.name,
-        "arguments": run.model_arguments(),
-        "sha256": sha256_of(weights),
-    }
+    description = {"name": run.model.name, "arguments": run.model_arguments(), "sha256": sha256_of(weights)}
     write_json(output / hub.DESCRIPTION, description)
     for name in ("config.json", "provenance.json"):
         write_bytes(output / name, (folder / name).read_bytes())

@@ -29,7 +29,7 @@ def train_rung(
         settings: the scale's settings.
         scale: the scale's name.
         dataset: the data set's name.
-        place: the role whose grid is searched, the round, and the run's index in the round; both from 0.
+        place: (role, round, index): whose grid is searched, the round, and the run's place in it, from 0.
         data: folder of the prepared data set.
         runs: folder of the data set's runs.
         ranking: the file that `select` wrote for the round before; None for the first round.

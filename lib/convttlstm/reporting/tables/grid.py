@@ -52,8 +52,14 @@ def grid_table(selection: Selection, title: str, label: str) -> Table:
     won = f"Won: {'; '.join(leads)}." if leads else "There was nothing to choose."
     note = f"{capital(label)}. By {selection.criterion}; the test split plays no part. "
     note += f"Multiplications are of one step on one frame. {won}"
-    header, align, parts = [("", name) for name in names], "l" + "r" * 9, ("Other configurations", "Winners")
-    return Table(f"Configurations tried on {title}", note, header, align, rows, parts)
+    return Table(
+        f"Configurations tried on {title}",
+        note,
+        header=[("", name) for name in names],
+        align="l" + "r" * 9,
+        rows=rows,
+        parts=("Other configurations", "Winners"),
+    )
 
 
 REPORT = TableReport(
