@@ -155,7 +155,7 @@ SELECTION = {
 
 
 def write_claims(results: Path) -> None:
-    """Write a claims table with every verdict, one of a claim that the paper's own figures contradict."""
+    """Write a claims table with every verdict, one of a claim that the paper's own numbers contradict."""
     both = "moving_mnist_2/conv_tt_lstm-seed0 moving_mnist_2/conv_lstm-seed0"
     measured = {"measured": "-1.9 [-2.4, -1.3] MSE x 1000", "seeds": "1", "sequences": "200", "runs": both}
     measured |= {"effect_of": "MSE", "effect": "1.9", "effect_low": "1.3", "effect_high": "2.4"}

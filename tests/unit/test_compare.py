@@ -49,8 +49,8 @@ def edit(path: Path, *keys: str, value: object) -> None:
     path.write_text(json.dumps(content))
 
 
-def line(a: Path, b: Path, figure: str = MSE, run: str = "conv_lstm") -> Difference:
-    return next(d for d in compare(a, b).differences if (d.run, d.figure) == (run, figure))
+def line(a: Path, b: Path, quantity: str = MSE, run: str = "conv_lstm") -> Difference:
+    return next(d for d in compare(a, b).differences if (d.run, d.quantity) == (run, quantity))
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ def test_the_command_prints_or_writes(sides, tmp_path: Path, capsys: pytest.Capt
     assert main(["compare", a, b]) == 0
     assert f"# A: {a}, B: {b}" in capsys.readouterr().out
     assert main(["compare", a, b, "-o", str(tmp_path / "c.csv")]) == 0
-    table = pd.read_csv(tmp_path / "c.csv").set_index("figure")
+    table = pd.read_csv(tmp_path / "c.csv").set_index("quantity")
     assert table.loc[MSE, "low"] == pytest.approx(line(*sides).low, rel=1e-5)
     assert main(["compare", a, b, "-o", str(tmp_path / "c.md")]) == 0
     assert (tmp_path / "c.md").read_text() == compare(*sides).to_text()

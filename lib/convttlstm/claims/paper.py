@@ -133,7 +133,7 @@ class Paper:
         return round(min(leads), 9)
 
     def lead(self, comparison: Better) -> float | None:
-        """Return the lead of a comparison of two figures, positive where it is as claimed.
+        """Return the lead of a comparison of two numbers, positive where it is as claimed.
 
         Of counts and times it is a share of the claimed bound. None if the paper does not print both.
         """

@@ -70,7 +70,7 @@ class ModelResults:
 
 @dataclass(frozen=True)
 class Difference:
-    """One metric or cost, `figure`, on both sides; the bounds of B - A are None if only tables exist.
+    """One metric or cost, `quantity`, on both sides; the bounds of B - A are None if only tables exist.
 
     `sure` is whether the interval of B - A excludes zero or, from tables, whether the two intervals are
     disjoint.
@@ -78,7 +78,7 @@ class Difference:
 
     dataset: str
     run: str
-    figure: str
+    quantity: str
     a: float
     b: float
     low: float | None
@@ -136,7 +136,7 @@ class Comparison:
         for dataset in dict.fromkeys(key[0] for key in self.common):
             own = [line for line in self.differences if line.dataset == dataset]
             rows = [
-                Row([line.run, line.figure, *_numbers(line), line.evaluated_on], ours=True) for line in own
+                Row([line.run, line.quantity, *_numbers(line), line.evaluated_on], ours=True) for line in own
             ]
             header = [("", name) for name in ("Run", "Metric", "A", "B", "B - A", "Evaluated on")]
             tables.append(Table(dataset, NOTE, header, "llrrrl", rows))

@@ -178,7 +178,7 @@ class _Places:
 
 
 def _label_bubbles(axes: Axes, bubbles: list[tuple[Bubble, float]]) -> None:
-    """Write each bubble's name near it, on nothing else; places improve until none does."""
+    """Write each bubble's name near it, on no other name or bubble; places improve until none does."""
     figure = axes.get_figure(root=True)
     assert figure is not None
     if not bubbles:
@@ -187,18 +187,19 @@ def _label_bubbles(axes: Axes, bubbles: list[tuple[Bubble, float]]) -> None:
     centres = [axes.transData.transform((bubble.ssim.mean, bubble.lpips.mean)) for bubble, _ in bubbles]
     radii = [diameter / 2 * scale for _, diameter in bubbles]
     boxes = [Bbox([c - r, c + r]) for c, r in zip(centres, radii, strict=True)]
-    boxes += [box for bubble, _ in bubbles for box in _whiskers(axes, bubble)]
-    drawn = np.array([box.extents for box in boxes])
+    circles = np.array([box.extents for box in boxes])
+    whiskers = np.array([box.extents for bubble, _ in bubbles for box in _whiskers(axes, bubble)])
     texts = [
         axes.text(
             0,
             0,
-            f"{bubble.look.name} {_parameters(bubble.millions) if bubble.millions else ''}".strip(),
+            bubble.look.name + (f": {_parameters(bubble.millions)}" if bubble.millions else ""),
             transform=None,  # placed in pixels while places are tried
             ha="center",
             va="center",
             fontsize=SMALL,
             color=ink(bubble.look.colour),
+            bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.5},  # over whiskers
             in_layout=False,  # or the panels would shrink after the labels are placed
         )
         for bubble, _ in bubbles
@@ -207,9 +208,15 @@ def _label_bubbles(axes: Axes, bubbles: list[tuple[Bubble, float]]) -> None:
         _places(centre, radius, np.array(text.get_window_extent().size) / 2 + scale, scale)
         for centre, radius, text in zip(centres, radii, texts, strict=True)
     ]
-    fixed = [places.far + 3 * _covered(places.boxes, drawn) + 30 * _outside(places, axes) for places in tried]
+    fixed = [
+        places.far
+        + _covered(places.boxes, whiskers)
+        + 10 * _covered(places.boxes, circles)
+        + 30 * _outside(places, axes)
+        for places in tried
+    ]
     for i, places in enumerate(tried):  # lines to names cross no other bubble
-        obstacles = np.delete(drawn[: len(bubbles)], i, axis=0)
+        obstacles = np.delete(circles, i, axis=0)
         fixed[i] += 20 * _inside(places.leads.reshape(-1, 2), obstacles).reshape(-1, STEPS).sum(axis=1)
     orders = [np.roll(np.arange(len(bubbles)), turn) for turn in range(len(bubbles))]
     _, chosen = min((_choose(tried, fixed, order) for order in orders), key=lambda found: found[0])
@@ -233,7 +240,7 @@ def _choose(tried: list[_Places], fixed: list[np.ndarray], order: np.ndarray) ->
             others = [(tried[k].boxes[at], tried[k].leads[at]) for k, at in chosen.items() if k != i]
             if others:
                 their_boxes, their_leads = (np.array(part) for part in zip(*others, strict=True))
-                cost += 3 * _covered(places.boxes, their_boxes)
+                cost += 10 * _covered(places.boxes, their_boxes)
                 cost += 50 * _inside(places.leads.reshape(-1, 2), their_boxes).reshape(-1, STEPS).sum(axis=1)
                 cost += 50 * _inside(their_leads.reshape(-1, 2), places.boxes, each_box=True)
             chosen[int(i)] = int(np.argmin(cost))
