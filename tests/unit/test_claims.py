@@ -323,6 +323,22 @@ def test_a_claims_verdict_combines_its_comparisons() -> None:
     assert Evidence("g", "", exactly(0.1, 0.2), margin=0.3).found == "no difference"
 
 
+def test_the_reason_of_an_undecided_claim_names_the_comparisons_that_are(tmp_path: Path) -> None:
+    """The MSE is equal at 10 frames and varies with the seed at 30."""
+    tables = {
+        f"{system}-seed{seed}": sequences(BASE, BASE + 0.004 * (seed - 1))
+        for system in ("conv_lstm", "conv_tt_lstm")
+        for seed in range(3)
+    }
+    results = make_results(tmp_path / "laptop", scale(), tables)
+    line = decide(tmp_path, results, scale(), [LOWER_MSE | {"horizons": [10, 30]}])
+    assert line["verdict"] == "undecided"
+    assert line["why"] == (
+        "1 of 2 comparisons is undecided, as the intervals are too wide: MSE at 30 frames, Conv-TT-LSTM "
+        "against ConvLSTM (baseline)."
+    )
+
+
 def test_one_of_many_comparisons_needs_more_evidence_to_contradict() -> None:
     """Student's interval of 40 sequences at -2.3 standard errors: beyond 95 %, and not beyond 95 % of ten."""
     claim = Claim(id="it", topic="KTH", place="here", statement="It is.", comparisons=[LOWER_MSE])
@@ -398,6 +414,8 @@ def test_our_own_questions_are_answered_apart_from_the_papers_claims(tmp_path: P
     assert (line["group"], line["verdict"]) == ("asked", "holds")
     text = (tmp_path / "claims.md").read_text()
     assert "Asked here, not in the paper" in text and "of its 1 claims" in text
+    assert "tests none of the paper's 1 claims about quality. It also tests 1 of our own." in text
+    assert "Holds: 1 (It is better). Fails: none. No difference: none. Undecided: none." in text
 
 
 def test_claims_are_tested_at_a_scales_own_horizons(tmp_path: Path) -> None:
@@ -681,6 +699,9 @@ def test_gaps_between_test_and_training_are_compared(tmp_path: Path) -> None:
     gap = {key: LOWER_MSE[key] for key in ("dataset", "better", "than")} | {"kind": "gap"}
     line = decide(tmp_path, results, settings, [gap])
     assert line["verdict"] == "reproduced" and line["measured"].startswith("-1 [")
+    assert " at 10 frames, test minus training" in line["measured"]
+    later = scale(evaluation__first_frame=4)
+    assert "MSE in frames 4 to 10, test" in decide(tmp_path, results, later, [gap])["effect_of"]
     for path in results.rglob("training_sequences.csv"):
         path.write_text("horizon,sequence,group,mse\n")
     line = decide(tmp_path, results, settings, [gap])

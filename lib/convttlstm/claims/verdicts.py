@@ -124,7 +124,8 @@ def _outcome(claim: Claim, verdict: Verdict, evidence: tuple[Evidence, ...]) -> 
         return f"{_number(parts, evidence)} within the margin with the whole interval: {_labels(parts)}"
     if exists(claim):
         return "no device measured here shows it, which refutes nothing"
-    parts = [part for part in evidence if part.found != "reproduced"]
+    parts = [part for part in evidence if part.found in ("undecided", "contradicted")]
+    parts = parts or [part for part in evidence if not part.is_small(TAIL / len(evidence))]
     reason = "the intervals are too wide" if training else "the timings are too close"
     return f"{_number(parts, evidence)} undecided, as {reason}: {_labels(parts)}"
 

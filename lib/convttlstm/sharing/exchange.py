@@ -22,6 +22,7 @@ from convttlstm.files import (
     write_text,
 )
 from convttlstm.models import create_model
+from convttlstm.reporting.cells import counted_frames
 from convttlstm.sharing.released import from_released
 
 
@@ -141,7 +142,10 @@ def _card(run: Run, folder: Path, parameters: int) -> str:
     if imported := made_by.get("imported"):
         origin = f"imported from {imported['file']}, SHA-256 {imported['sha256']}"
     else:
-        origin = f"{made_by['epochs']} epochs on {made_by['device']}, torch {made_by['versions']['torch']}"
+        origin = (
+            f"epoch {made_by['best_epoch']} of {made_by['epochs']}, the one with the lowest validation loss, "
+            f"on {made_by['device']}, torch {made_by['versions']['torch']}"
+        )
     stand_in = "**The data are a synthetic stand-in: results say nothing about the real data.**"
     height, width = run.dataset.frame_shape
     return CARD.format(
@@ -157,11 +161,11 @@ def _card(run: Run, folder: Path, parameters: int) -> str:
         origin=f"{origin}; commit {made_by['commit']}",
         data=json.dumps(made_by["data"]) if "data" in made_by else "not known",
         training="not known" if imported else run.training.model_dump_json(exclude_defaults=True),
-        metrics=_metrics(folder / "metrics.json"),
+        metrics=_metrics(run, folder / "metrics.json"),
     )
 
 
-def _metrics(path: Path) -> str:
+def _metrics(run: Run, path: Path) -> str:
     """Return a table of the run's metrics on the test split, by horizon or by fraction of the frames."""
     if not path.is_file():
         return "Not evaluated on the test split."
@@ -174,4 +178,8 @@ def _metrics(path: Path) -> str:
     ]
     first = "frames predicted" if "horizons" in metrics else "fraction of the clip seen"
     head = [f"| {first} | metric | mean | 95 % interval |", "|---|---|---|---|"]
-    return "\n".join(["On the test split:", "", *head, *lines])
+    said = (
+        "On the test split, for this run alone. Intervals are over test sequences; other seeds give other "
+        f"numbers, so compare models by their means over seeds.{counted_frames(run.evaluation)}"
+    )
+    return "\n".join([said, "", *head, *lines])

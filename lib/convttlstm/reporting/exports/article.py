@@ -114,7 +114,7 @@ def _parts(scale: Scale, claims: pd.DataFrame, loaded: Runs) -> Iterator[tuple[s
     yield "Scope", f"{capital(label)}. Not tested: {said['What was not tested']}"
     yield "What was claimed", said["What is claimed"]
     yield "Method", f"{' '.join(_method(scale, loaded))} {RULE}"
-    yield "Results", f"{said['What held here']} {said['How sure']} Tables 1 to 4 are in tables/."
+    yield "Results", f"{said['What held here']} {said['How sure']} All tables are in tables/."
     yield "What was easy", _easy(scale, claims)
     yield "What was hard", _hard(scale, claims)
     needs = claims.loc[(claims["needs"] != "") & (claims["topic"] != ASKED), ["statement", "needs"]]

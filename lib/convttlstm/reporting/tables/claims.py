@@ -1,6 +1,6 @@
 """The paper's claims, and the verdict on each."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from math import isnan
 
@@ -51,13 +51,14 @@ ASKED = "asked here"
 ANSWERS = {"reproduced": "holds", "contradicted": "fails"}
 RULE = (
     "A claim is reproduced if all its comparisons lie on the claimed side with their whole 95 % "
-    "intervals, over seeds and test sequences. It is contradicted if one lies on the other side, with Holm's "
-    "correction for their number. There is no difference if every difference that is not as claimed is "
-    "smaller than a stated margin, with intervals corrected likewise. Else it is undecided. Intervals assume "
-    "that seeds and groups of sequences (videos, clips) are independent random samples, and means close to "
-    "normal. A single seed of a trained model decides nothing. Counts hold at every scale. Times hold "
-    "for the device named and say nothing about the authors' hardware. Differences are the first model's "
-    "value minus the second's; less is better in MSE and LPIPS, more in PSNR, SSIM and accuracy."
+    "intervals, over seeds and test sequences, and reach beyond a stated margin. It is contradicted if one "
+    "lies on the other side and reaches beyond the margin, with Holm's correction for their number. 'No "
+    "difference' means that each difference that is not as claimed is smaller than the margin, with "
+    "intervals corrected likewise. All other cases are undecided. Intervals assume that seeds and groups of "
+    "sequences (videos, clips) are independent random samples, and means close to normal. They do not cover "
+    "other training sets. A single seed of a trained model decides nothing. Counts hold at every scale. "
+    "Times hold for the device named and say nothing about the authors' hardware. Differences are the first "
+    "model's value minus the second's; less is better in MSE and LPIPS, more in PSNR, SSIM and accuracy."
 )
 HOURS = (
     "Hours are for three seeds of each model, on the paper's number of samples, by a device that trains "
@@ -174,18 +175,27 @@ def opening(table: pd.DataFrame, label: str) -> str:
         label: of the scale; see `source_label`.
     """
     scale = label.partition(":")[0]
-    tested = table[table["group"] == "training"]
-    if tested.empty:
+    tested, asked = (table[table["group"] == group] for group in ("training", "asked"))
+    if tested.empty and asked.empty:
         return f"Training at {scale} shows nothing about the paper's claims."
     lacking = int(((table["group"] == "lacking") & (table["topic"] != ASKED)).sum())
-    parts = []
-    for verdict in ("reproduced", "contradicted", "no difference", "undecided"):
+    papers = f"{len(tested) or 'none'} of the paper's {len(tested) + lacking} claims about quality"
+    verdicts = ("reproduced", "contradicted", "no difference", "undecided")
+    parts = [f"Training at {scale} tests {papers}.", *_outcomes(tested, verdicts)]
+    if len(asked):
+        own = [ANSWERS.get(verdict, verdict) for verdict in verdicts]
+        parts += [f"It also tests {len(asked)} of our own.", *_outcomes(asked, own)]
+    return " ".join(parts if scale == "paper scale" else [*parts, "Other scales may come out differently."])
+
+
+def _outcomes(tested: pd.DataFrame, verdicts: Iterable[str]) -> Iterator[str]:
+    """Yield for each verdict how many claims have it, and which if they are few."""
+    if tested.empty:
+        return
+    for verdict in verdicts:
         named = [text.rstrip(".") for text in tested[tested["verdict"] == verdict]["statement"]]
         known = f" ({'; '.join(named)})" if 1 <= len(named) <= SHOWN else ""
-        parts.append(f"{verdict}: {len(named) or 'none'}{known}")
-    of = f"Training at {scale} tests {len(tested)} of {len(tested) + lacking} claims."
-    said = " ".join([of, *(capital(f"{part}.") for part in parts)])
-    return said if scale == "paper scale" else f"{said} Other scales may come out differently."
+        yield capital(f"{verdict}: {len(named) or 'none'}{known}.")
 
 
 def others(table: pd.DataFrame) -> str:
