@@ -27,7 +27,7 @@ from convttlstm.claims.catalogue import (
 )
 from convttlstm.claims.counted import Costs, against
 from convttlstm.claims.evidence import LACKS, Evidence, Missing, percent, refused, within
-from convttlstm.claims.paired import CORRECT, answers, late_values, paired, sequence_values
+from convttlstm.claims.paired import CORRECT, answers, in_frames, late_values, paired, sequence_values
 from convttlstm.claims.paper import Paper
 from convttlstm.config import run_id
 from convttlstm.evaluation.intervals import (
@@ -147,7 +147,7 @@ class EvidenceFinder:
         for printed in claim.horizons:
             horizon = self._horizon(claim.dataset, printed)
             first = after + 1 if after else self.settings.evaluation.first_frame
-            frames = _frames(first, horizon) + (f" (the paper's {printed})" if printed != horizon else "")
+            frames = in_frames(first, horizon) + (f" (the paper's {printed})" if printed != horizon else "")
             for metric in claim.metrics:
                 values = [late_values(run, horizon, after, metric) for run in [*ours, *theirs]]
                 where = f"{frames}, {against(self.catalogue, claim, other)}"
@@ -214,7 +214,7 @@ class EvidenceFinder:
             (groups[0].to_numpy(), groups[1].to_numpy()),
         ).times(METRICS["mse"].scale)
         compared = against(self.catalogue, claim, other)
-        frames = _frames(self.settings.evaluation.first_frame, horizon)
+        frames = in_frames(self.settings.evaluation.first_frame, horizon)
         where = f"{frames}, test minus training sequences, {compared}"
         found = Evidence(
             "MSE", where, estimate.times(-1), self._margin(claim.dataset, "mse"), horizon=str(horizon)
@@ -312,11 +312,6 @@ class EvidenceFinder:
 
     def _tolerance(self, dataset: str, metric: str) -> float:
         return self.catalogue.claims.tolerance * self.paper.smallest_lead(dataset, metric)
-
-
-def _frames(first: int, last: int) -> str:
-    """Return which predicted frames a mean is over."""
-    return f" in frames {first} to {last}" if first > 1 else f" at {last} frames"
 
 
 def in_words(estimate: Estimate, sign: str = "+", digits: str = ".3g") -> str:

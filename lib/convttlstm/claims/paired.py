@@ -55,6 +55,11 @@ def late_values(run: Result, horizon: int, after: int | None, metric: str) -> pd
     return ((horizon - earlier) * whole - (after - earlier) * early) / (horizon - after)
 
 
+def in_frames(first: int, last: int) -> str:
+    """Return the predicted frames that a mean is over, such as " in frames 4 to 10"."""
+    return f" in frames {first} to {last}" if first > 1 else f" at {last} frames"
+
+
 def answers(run: Recognition, fraction: float, reading: str, groups: list[str]) -> pd.Series:
     """Return 1 for each clip that was recognized and 0 for others, by name; of `groups`, if not empty."""
     own = run.predictions[run.predictions["fraction"] == fraction]
