@@ -304,9 +304,13 @@ def test_one_of_several_comparisons_can_contradict(tmp_path: Path) -> None:
     absent = LOWER_MSE | {"than": ["predrnn_pp"]}
     line = decide(tmp_path, results, settings, [LOWER_MSE, absent])
     assert (line["verdict"], line["group"]) == ("not tested", "lacking")
-    assert line["why"] == "This scale has no runs of PredRNN++."
+    assert line["why"] == "This scale has no runs of Table 2's PredRNN++."
     assert re.fullmatch(r"about \d+ device hours at the paper's scale", line["needs"])
-    assert decide(tmp_path, results, settings, [reverse, absent])["verdict"] == "contradicted"
+    line = decide(tmp_path, results, settings, [reverse, LOWER_MSE, absent])
+    assert line["verdict"] == "contradicted" and line["effect_of"].startswith("SSIM at 30 frames")
+    assert line["why"].startswith(
+        "1 of 2 comparisons is the other way with the whole interval, corrected for 2"
+    )
 
 
 def test_a_claims_verdict_combines_its_comparisons() -> None:
@@ -337,6 +341,19 @@ def test_the_reason_of_an_undecided_claim_names_the_comparisons_that_are(tmp_pat
         "1 of 2 comparisons is undecided, as the intervals are too wide: MSE at 30 frames, Conv-TT-LSTM "
         "against ConvLSTM (baseline)."
     )
+
+
+def test_small_differences_that_need_correction_are_the_reason_of_an_undecided_claim(tmp_path: Path) -> None:
+    """At 10 frames the lead is clear; at 30 it is small at 95 %, and not where two are compared."""
+    noise = stats.zscore(np.random.default_rng(0).normal(size=SEQUENCES), ddof=1)
+    margin = 0.01 * (18.17 - 12.96) * 1e-3  # of which the interval fills 98 %
+    noise *= 0.98 * margin * SEQUENCES**0.5 / stats.t.ppf(0.975, SEQUENCES - 1)
+    tables = {f"conv_lstm-seed{seed}": sequences(BASE, BASE) for seed in range(3)}
+    tables |= {f"conv_tt_lstm-seed{seed}": sequences(BASE - 0.001, BASE + noise) for seed in range(3)}
+    results = make_results(tmp_path / "laptop", scale(), tables)
+    line = decide(tmp_path, results, scale(), [LOWER_MSE | {"horizons": [10, 30]}])
+    assert line["verdict"] == "undecided"
+    assert line["why"].startswith("1 of 2 comparisons is undecided, as the intervals are too wide: MSE at 30")
 
 
 def test_one_of_many_comparisons_needs_more_evidence_to_contradict() -> None:
@@ -525,6 +542,11 @@ def test_times_are_compared_by_device_and_must_differ_by_more_than_noise(tmp_pat
     # That something exists is seen on one device, and refuted by none.
     assert verdict(slower | {"exists": True}, second) == "undecided"
     assert verdict(time | {"exists": True}, first, second) == "holds"
+    line = decide(tmp_path, results, settings, [time | {"exists": True}], tmp_path / "measured")
+    assert line["why"] == "1 of 2 measurements show it, and one is enough."
+    assert line["measured"].startswith(
+        "training time: 10 against 10.2 seconds a sequence (0.98 times, A CPU)"
+    )
     # Training steps of both models count too, in each precision.
     third = tmp_path / "train_step-c.csv"
     third.write_text(
@@ -662,7 +684,6 @@ def test_layer_counts_equal_those_of_the_built_models() -> None:
 )
 def test_laws_of_growth_are_recognized(counts: list[int], laws: set[str]) -> None:
     assert {law for law in ("linear", "cubic", "exponential") if grows(counts, law)} == laws
-    assert grows([1, 4, 6, 7, 7], "linear", at_most=True) and not grows([1, 2, 4, 8], "linear", at_most=True)
 
 
 def test_growing_kernels_are_cubic_and_not_exponential(tmp_path: Path) -> None:
@@ -717,18 +738,23 @@ def test_values_are_compared_at_the_papers_scale_only(tmp_path: Path) -> None:
         "horizons": [30],
         "metrics": ["mse"],
     }
-    paper = scale(label=PAPER_SETTINGS.label)
-    for number, (settings, mean_mse, verdict) in enumerate(
-        [(scale(), 25.81, "not tested"), (paper, 27.0, "reproduced"), (paper, 29.5, "contradicted")]
+    # The label alone does not make a scale the paper's: an overlay without one inherits it.
+    settings = scale(label=PAPER_SETTINGS.label)
+    for name, mean_mse, verdict in (
+        ("mine", 25.81, "not tested"),
+        ("paper", 27.0, "reproduced"),
+        ("paper", 29.5, "contradicted"),
     ):
-        folder = tmp_path / str(number)
+        folder = tmp_path / f"{mean_mse}"
         mse = mean_mse / 1e3 + (BASE - BASE.mean()) / 100
         tables = {f"conv_tt_lstm-seed{seed}": sequences(mse, mse) for seed in range(3)}
         tables |= {f"conv_lstm-seed{seed}": sequences(mse, mse) for seed in range(3)}
-        results = make_results(folder / "laptop", settings, tables)
+        results = make_results(folder / name, settings, tables)
         line = decide(folder, results, settings, [value])
         assert line["verdict"] == verdict
-        assert line["measured"].startswith(f"{mean_mse:.3g} [") and "the paper has 25.81" in line["measured"]
+        if name == "paper":
+            assert line["measured"].startswith(f"{mean_mse:.3g} [")
+            assert "the paper has 25.81" in line["measured"]
 
 
 def test_an_effect_is_the_smallest_lead_in_margins(tmp_path: Path) -> None:
@@ -785,7 +811,12 @@ def test_the_verdict_by_person_is_shown_if_it_differs(tmp_path: Path) -> None:
         labels = {"video": np.arange(80) % 40, "person": np.tile(np.repeat([17, 18], 20), 2)}
         table.assign(**labels).to_csv(path, index=False)
     line = decide(tmp_path, results, settings, [LOWER_MSE])
-    assert line["verdict"] == "reproduced" and "; by person: undecided, -1.75 [" in line["measured"]
+    assert line["verdict"] == "reproduced"
+    assert "; with all videos of a person as one group: undecided, -1.75 [" in line["measured"]
+    for path in results.rglob("per_sequence.csv"):
+        pd.read_csv(path).assign(person=17).to_csv(path, index=False)
+    # One person has no interval.
+    assert "of a person" not in decide(tmp_path, results, settings, [LOWER_MSE])["measured"]
 
 
 def test_claims_that_mix_training_and_counts_are_refused(tmp_path: Path) -> None:
@@ -810,6 +841,10 @@ def test_claims_that_mix_training_and_counts_are_refused(tmp_path: Path) -> None
         ({"than": ["alon"]}, r"claim 'it': comparisons\.0\.than: system 'alon' is not defined; .*'alone'"),
         ({"horizon": [30]}, r"claim 'it': comparisons\.0\.horizon: unknown setting; did you mean 'horizons'"),
         ({"horizons": [20]}, r"claim 'it': comparisons\.0: moving_mnist_2 is not evaluated at 20 frames"),
+        (
+            {"dataset": "kth", "horizons": [40], "after": 20},
+            r"claim 'it': comparisons\.0: kth has other windows at each horizon",
+        ),
         ({"dataset": "khth"}, r"claim 'it': comparisons\.0\.dataset: data set 'khth' .*'kth'"),
         ({"kind": "metrics"}, r"claim 'it': comparisons\.0: .*metric"),
     ],

@@ -157,6 +157,19 @@ def test_seeds_evaluated_on_different_sequences_are_refused(tmp_path: Path, erro
         compare(tmp_path / "a", tmp_path / "a")
 
 
+def test_a_single_group_of_sequences_has_no_interval_and_decides_nothing(tmp_path: Path) -> None:
+    for name, value in zip("ab", (0.01, 0.02), strict=True):
+        make_evaluated(tmp_path / name, "conv_lstm-seed0", np.array([value]))
+    found = line(tmp_path / "a", tmp_path / "b")
+    assert (found.low, found.high, found.sure) == (None, None, False)
+    tables = tmp_path / "c/tables"
+    tables.mkdir(parents=True)
+    cells = {"origin": "reproduced", "runs": "conv_lstm-seed0", "seeds": "1", "part_of": ""}
+    pd.DataFrame([cells | {"mse_x1e3_10": "10"}]).to_csv(tables / f"table2_{DATASET}.csv", index=False)
+    found = line(tmp_path / "c", tmp_path / "b", "MSE x 1000, 10 frames")
+    assert (found.a, found.low, found.high, found.sure) == (10, None, None, False)
+
+
 def test_runs_in_only_one_folder_are_listed(sides) -> None:
     make_run(sides[1], "black")
     assert "| only in B | -   | yes | moving_mnist_2/black |" in compare(*sides).to_text()

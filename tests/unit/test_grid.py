@@ -106,10 +106,14 @@ def test_times_of_the_papers_models_are_scaled_down_to_smaller_ones(paper: Setti
     """Those of the same name by parameters and pixels, others by multiplications."""
     laptop = load_settings(ROOT / "config/laptop.yaml")
     clock = Clock(read_times(TIMES), ModelCounts(laptop, paper))
-    times = pd.read_csv(TIMES).set_index(["system", "size"])["training_seconds"]
+    measured = pd.read_csv(TIMES).set_index(["system", "size"])
+    times = measured["training_seconds"]
     smaller = 82_581 / 3_973_201 * (16 / 64) ** 2
     run = planned_run(laptop, "laptop", DATASET, "conv_lstm-seed0")
     assert clock.training(run) == pytest.approx(times["conv_lstm", 64] * smaller)
+    # At evaluation 30 frames are predicted, although the longest horizon is 15.
+    predicted = 500 * measured["forward_seconds"]["conv_lstm", 64] * smaller
+    assert clock.evaluating(run) == pytest.approx(predicted * (10 + 30 - 1) / (10 + 10 - 1))
     narrow = clock.training(planned_run(laptop, "laptop", DATASET, "conv_lstm_narrow-seed0"))
     assert narrow < times["conv_tt_lstm", 64] / 500
 

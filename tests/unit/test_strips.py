@@ -62,8 +62,8 @@ def sequences_of(strips: list[Strip]) -> list[int]:
 @pytest.mark.parametrize(
     ("runs", "reference", "why"),
     [
-        ([BASELINE, OURS, "copy_last"], OURS, "the last run that was trained in full"),
-        ([BASELINE, CUT_SHORT], BASELINE, "the last run that was trained in full"),
+        ([BASELINE, OURS, "copy_last"], OURS, "the last fully trained model of Table 2"),
+        ([BASELINE, CUT_SHORT], BASELINE, "the last fully trained model of Table 2"),
         ([CUT_SHORT, "ctt_1x1-seed0", "black"], "ctt_1x1-seed0", "the last trained run"),
         (["copy_last", "black"], "copy_last", "the last run"),
     ],

@@ -146,7 +146,6 @@ class GrowthClaim(Strict):
     system: str
     law: Literal["linear", "cubic", "exponential"]
     orders: list[PositiveInt] = Field(min_length=4)
-    at_most: bool = Field(False, description="whether slower growth also supports the claim")
 
 
 Basis = Literal["training", "counting", "timing", "undecidable"]
@@ -300,6 +299,10 @@ def _check(comparison: Comparison, where: str, claims: Claims, paper: Settings, 
         return
     require_known(dataset, paper.datasets, f"{where}.dataset: data set")
     possible = paper.datasets[dataset].test_horizons
+    if not paper.datasets[dataset].generated and (
+        isinstance(comparison, GainClaim) or getattr(comparison, "after", None)
+    ):
+        raise ValueError(f"{where}: {dataset} has other windows at each horizon, which do not compare")
     for horizon in _horizons_of(comparison):
         if horizon not in possible:
             raise ValueError(f"{where}: {dataset} is not evaluated at {horizon} frames, but at {possible}")

@@ -16,7 +16,6 @@ from convttlstm.claims.catalogue import (
 )
 from convttlstm.claims.evidence import TIMING_NOISE, Evidence, Missing, exactly, ratio
 from convttlstm.claims.growth import grows, layer_parameters
-from convttlstm.evaluation.intervals import Estimate
 from convttlstm.files import UserError
 from convttlstm.planning.costs import BASELINE, OURS, benchmarked
 from convttlstm.results import Scale, read_table
@@ -61,10 +60,12 @@ class Costs:
     def growth(self, claim: GrowthClaim) -> Iterator[Evidence]:
         """Yield a comparison of one layer's size at successive orders with a law of growth."""
         counts = [layer_parameters(claim.system, order) for order in claim.orders]
-        lead = 1.0 if grows(counts, claim.law, claim.at_most) else -1.0
+        lead = 1.0 if grows(counts, claim.law) else -1.0
         orders, sizes = ", ".join(map(str, claim.orders)), ", ".join(f"{count:,}" for count in counts)
         where = f" of a layer of {self.catalogue.title(claim.system)} at N = {orders}"
-        yield Evidence(claim.what, where, exactly(lead), text=f"{sizes} {claim.what}")
+        # Every parameter of a convolution is multiplied once at each pixel.
+        what = "multiplications per pixel" if claim.what == "multiplications" else claim.what
+        yield Evidence(what, where, exactly(lead), text=f"{sizes} {what}")
 
     def _counted(self, name: str, column: str) -> int:
         if name not in self.counts.index or not self.counts.loc[name].get(column):
@@ -79,7 +80,8 @@ class Costs:
             if name in self.catalogue.claims.printed_only:
                 raise Missing(f"the paper's {self.catalogue.title(name)} is not among the models here")
         for what, pair, unit, device in self._timings(claim, other, str(size)):
-            lead, text = _ratio(*pair, claim.factor, unit, TIMING_NOISE, device)
+            lead = exactly(*ratio(*pair, claim.factor, TIMING_NOISE))
+            text = f"{what}: {_in_words(*pair, unit, device)}"
             found = Evidence(what, where, lead, text=text, dataset=claim.dataset)
             yield replace(found, unit=claim.factor)
 
@@ -104,14 +106,14 @@ class Costs:
         return paths
 
     def benchmark(self, claim: BenchmarkClaim) -> Iterator[Evidence]:
-        """Yield a comparison of two rows of a benchmark."""
-        path = self._files(claim.file)[0]
-        table = read_table(path, [claim.column, *claim.better, *claim.than])
-        ours, theirs = (_chosen(table, keys, claim.column, path) for keys in (claim.better, claim.than))
-        noise = TIMING_NOISE if claim.timed else 0.0
-        lead, text = _ratio(ours, theirs, claim.factor, claim.column, noise, _conditions(table))
-        where = f" of {claim.words}"
-        yield Evidence(claim.column, where, lead, text=text, unit=claim.factor)
+        """Yield a comparison of two rows of a benchmark; of measured times, one for each device."""
+        paths = self._files(claim.file)
+        for path in paths if claim.timed else paths[:1]:
+            table = read_table(path, [claim.column, *claim.better, *claim.than])
+            ours, theirs = (_chosen(table, keys, claim.column, path) for keys in (claim.better, claim.than))
+            lead = exactly(*ratio(ours, theirs, claim.factor, TIMING_NOISE if claim.timed else 0.0))
+            text = _in_words(ours, theirs, claim.column, _conditions(table) if claim.timed else "")
+            yield Evidence(claim.column, f" of {claim.words}", lead, text=text, unit=claim.factor)
 
 
 def against(catalogue: Catalogue, claim: Better, other: str) -> str:
@@ -119,14 +121,13 @@ def against(catalogue: Catalogue, claim: Better, other: str) -> str:
     return f"{catalogue.title(claim.better)} against {catalogue.title(other)}"
 
 
-def _ratio(
-    ours: list[float], theirs: list[float], factor: float, unit: str, noise: float, conditions: str
-) -> tuple[Estimate, str]:
-    """Return the lead of a benchmark's values over others, and a text with both."""
+def _in_words(ours: list[float], theirs: list[float], unit: str, conditions: str) -> str:
+    """Return the means of a benchmark's values; `conditions` are those of measured times, "" for counts."""
     first, second = sum(ours) / len(ours), sum(theirs) / len(theirs)
-    values = [f"{value:,.0f}" if value >= LARGE else f"{value:.4g}" for value in (first, second)]
-    text = f"{values[0]} against {values[1]} {unit} ({first / second:.3g} times, {conditions})"
-    return exactly(*ratio(ours, theirs, factor, noise)), text
+    one, other = (f"{value:,.0f}" if value >= LARGE else f"{value:.4g}" for value in (first, second))
+    if not conditions:
+        return f"{unit} {one} against {other}"
+    return f"{one} against {other} {unit} ({first / second:.3g} times, {conditions})"
 
 
 def _conditions(table: pd.DataFrame) -> str:

@@ -36,13 +36,14 @@ class Effect:
 
 
 def effect_of(claim: Claim, evidence: Sequence[Evidence]) -> Effect | None:
-    """Return a claim's effect, None if a comparison was not made or has no size.
+    """Return a claim's effect, None if no comparison was made or one has no size.
 
     A claim is the conjunction of its comparisons, so the weakest decides it; of a claim that something
     exists, the strongest.
     """
-    leads = [(part.lead.value / part.unit, part) for part in evidence if part.lead and part.unit]
-    if len(leads) < len(evidence) or not leads:
+    made = [part for part in evidence if part.lead and not part.refused]
+    leads = [(part.lead.value / part.unit, part) for part in made if part.lead and part.unit]
+    if len(leads) < len(made) or not leads:
         return None
     leads.sort(key=lambda lead: (ORDER.index(lead[1].found), lead[0]))
     value, part = leads.pop(-1 if exists(claim) else 0)

@@ -34,22 +34,18 @@ def layer_parameters(system: str, order: int) -> int:
     return on_input + on_states[system]
 
 
-def grows(counts: Sequence[int], law: Law, at_most: bool = False) -> bool:
+def grows(counts: Sequence[int], law: Law) -> bool:
     """Return whether counts at successive orders grow by a law.
 
-    Linear: differences are equal, or with `at_most` do not increase. Cubic, a polynomial of third degree:
-    third differences are equal and positive, or with `at_most` do not increase. Exponential: the ratio of
-    each count to the one before does not decrease.
+    Linear: differences are equal. Cubic, a polynomial of third degree: third differences are equal. Both are
+    positive. Exponential: the ratio of each count to the one before does not decrease.
 
     Args:
         counts: at least four.
         law: see above.
-        at_most: whether slower growth also satisfies the law.
     """
     if law == "exponential":
         ratios = np.divide(counts[1:], counts[:-1])
         return bool((np.diff(ratios) >= 0).all())
     steps = np.diff(counts, n=1 if law == "linear" else 3)
-    if at_most:
-        return bool((np.diff(steps) <= 0).all())
     return bool((np.diff(steps) == 0).all() and (steps > 0).all())

@@ -27,14 +27,20 @@ from convttlstm.claims.catalogue import (
 )
 from convttlstm.claims.counted import Costs, against
 from convttlstm.claims.evidence import LACKS, Evidence, Missing, percent, refused, within
-from convttlstm.claims.paired import CORRECT, answers, in_frames, late_values, paired, sequence_values
+from convttlstm.claims.paired import (
+    CORRECT,
+    answers,
+    in_frames,
+    late_values,
+    paired,
+    paired_gap,
+    sequence_values,
+)
 from convttlstm.claims.paper import Paper
 from convttlstm.config import run_id
 from convttlstm.evaluation.intervals import (
     Estimate,
     difference_of_proportions,
-    gap_difference,
-    independent_difference,
     mean,
     proportion,
 )
@@ -118,10 +124,11 @@ class EvidenceFinder:
         if name in self.catalogue.claims.ablations:
             ablation = self.catalogue.ablation(self.settings, dataset, name)
             if ablation is None:
-                raise Missing(f"{LACKS}{title}")
+                raise Missing(f"{LACKS}Table 4's {title}")
             system, hyper = ablation.system, ablation.hyper()
         elif name not in experiment.table:
-            raise Missing(f"{LACKS}{title}")
+            whose = "Table 2's " if self.catalogue.paper.systems[name].paper_row else ""
+            raise Missing(f"{LACKS}{whose}{title}")
         return list(dict.fromkeys(run_id(self.settings, system, hyper, seed) for seed in experiment.seeds))
 
     def _horizon(self, dataset: str, printed: int) -> int:
@@ -194,7 +201,8 @@ class EvidenceFinder:
             outcomes.append(replace(found, lead=lead, margin=margin, text=text, sequences=sequences))
         outcome, wider = outcomes
         said = f"margin {outcome.margin:.3g}"
-        said += f"; by {WIDER_GROUP}: {wider.found}, {wider.text}" if wider.found != outcome.found else ""
+        if wider.found != outcome.found and not isnan(wider.interval[0]):
+            said += f"; with all videos of a {WIDER_GROUP} as one group: {wider.found}, {wider.text}"
         outcome = replace(outcome, text=f"{outcome.text} ({said})")
         return _of_runs(outcome, ours, theirs)
 
@@ -204,27 +212,20 @@ class EvidenceFinder:
         if any(table.empty for table in seen):
             raise Missing("no training sequence is as long as the shortest horizon")
         horizon = int(seen[0]["horizon"].iloc[0])
-        test = pd.concat([run.values(horizon, "mse") for run in [*ours, *theirs]], axis=1, join="inner")
-        training = pd.concat([table["mse"] for table in seen], axis=1, join="inner")
-        groups = ours[0].groups(horizon, GROUP).loc[test.index], seen[0]["group"].loc[training.index]
-        both = test.to_numpy(float).T, training.to_numpy(float).T
-        estimate = gap_difference(
-            (both[0][: len(ours)], both[1][: len(ours)]),
-            (both[0][len(ours) :], both[1][len(ours) :]),
-            (groups[0].to_numpy(), groups[1].to_numpy()),
-        ).times(METRICS["mse"].scale)
+        values = [run.values(horizon, "mse") for run in [*ours, *theirs]], [table["mse"] for table in seen]
+        groups = ours[0].groups(horizon, GROUP), seen[0]["group"]
+        estimate, sequences = paired_gap(values, len(ours), groups)
+        estimate = estimate.times(METRICS["mse"].scale)
         compared = against(self.catalogue, claim, other)
         frames = in_frames(self.settings.evaluation.first_frame, horizon)
         where = f"{frames}, test minus training sequences, {compared}"
-        found = Evidence(
-            "MSE", where, estimate.times(-1), self._margin(claim.dataset, "mse"), horizon=str(horizon)
-        )
-        found = replace(found, unit=found.margin)
-        text = f"{in_words(estimate)} {METRICS['mse'].scaled} (margin {found.margin:.3g})"
-        found = replace(found, text=text, sequences=len(test))
-        yield _of_runs(found, ours, theirs)
+        margin = self._margin(claim.dataset, "mse")
+        text = f"{in_words(estimate)} {METRICS['mse'].scaled} (margin {margin:.3g})"
+        found = Evidence("MSE", where, estimate.times(-1), margin, text=text, horizon=str(horizon))
+        yield _of_runs(replace(found, unit=margin, sequences=sequences), ours, theirs)
 
     def _value(self, claim: ValueClaim) -> Iterator[Evidence]:
+        self._require_papers_scale()
         runs = self._results(claim.dataset, claim.system)
         title = self.catalogue.title(claim.system)
         for horizon in claim.horizons:
@@ -237,9 +238,8 @@ class EvidenceFinder:
                 text = f"{in_words(estimate, sign='')} {METRICS[metric].scaled}; the paper has {printed}"
                 found = Evidence(METRICS[metric].symbol, f" at {horizon} frames, {title}", lead, text=text)
                 unit, tolerance = (of(claim.dataset, metric) for of in (self._margin, self._tolerance))
-                found = replace(found, horizon=str(horizon), sequences=values.shape[1])
-                found = replace(found, unit=unit, paper=tolerance / unit)
-                yield self._at_papers_scale(_of_runs(found, runs, runs))
+                found = replace(found, horizon=str(horizon), unit=unit, paper=tolerance / unit)
+                yield _of_runs(replace(found, sequences=values.shape[1]), runs, runs)
 
     # Recognized activities
 
@@ -261,16 +261,18 @@ class EvidenceFinder:
         for fraction in claim.fractions:
             ours, theirs = (self._recognizers(fraction, name) for name in (claim.better, other))
             for reading in CORRECT:
-                (more, n), (less, m) = (
-                    _points(ours, theirs, fraction, reading, groups) for groups in (claim.more, claim.less)
+                more, less = (
+                    [answers(run, fraction, reading, groups) for run in [*ours, *theirs]]
+                    for groups in (claim.more, claim.less)
                 )
-                estimate = independent_difference(more, less)
+                clips = more[0].index.to_series(), less[0].index.to_series()
+                share, count = paired_gap((more, less), len(ours), clips)
                 found = self._accuracy_found(claim, other, fraction, reading)
                 only = {"than": [other], "fractions": [fraction]}
                 found = self._in_margins(found, claim, only, "", "accuracy")
-                text = f"{in_words(estimate, digits='.1f')} points of lead"
-                found = replace(found, lead=estimate, margin=self._margin("", "accuracy"), text=text)
-                yield _of_runs(replace(found, sequences=n + m), ours, theirs)
+                text = f"{in_words(share.times(100), digits='.1f')} points of lead"
+                found = replace(found, lead=share.times(100), margin=found.unit, text=text, sequences=count)
+                yield _of_runs(found, ours, theirs)
 
     def _accuracy_found(
         self, claim: Better, other: str, fraction: float, reading: str, group: str = ""
@@ -281,24 +283,23 @@ class EvidenceFinder:
         return Evidence("accuracy", where, horizon=str(fraction))
 
     def _accuracy_value(self, claim: AccuracyValueClaim) -> Iterator[Evidence]:
+        self._require_papers_scale()
+        unit, tolerance = self._margin("", "accuracy"), self._tolerance("", "accuracy")
         for fraction in claim.fractions:
             runs = self._recognizers(fraction, claim.system)
             printed = self.paper.printed_accuracy(claim.system, fraction)
             hits = pd.concat([answers(run, fraction, "top1", []) for run in runs], axis=1, join="inner")
             estimate = proportion(hits.to_numpy().T, hits.index.to_numpy()).times(100)
-            lead = within(estimate, float(printed), self._tolerance("", "accuracy"))
+            lead = within(estimate, float(printed), tolerance)
             text = f"{in_words(estimate, sign='', digits='.1f')} %; the paper has {printed}"
             where = f" at {percent(fraction)} of the frames, {self.catalogue.title(claim.system)}"
             found = Evidence("accuracy", where, lead, text=text, horizon=str(fraction), sequences=len(hits))
-            yield self._at_papers_scale(_of_runs(found, runs, runs))
+            yield _of_runs(replace(found, unit=unit, paper=tolerance / unit), runs, runs)
 
-    def _at_papers_scale(self, found: Evidence) -> Evidence:
-        label = self.settings.label
-        return (
-            replace(found, refused=found.refused or f"{label} is not the paper's")
-            if label != self.catalogue.paper.label
-            else found
-        )
+    def _require_papers_scale(self) -> None:
+        """Raise Missing at other scales, whose values are not to be compared with the paper's."""
+        if self.scale.name != "paper":
+            raise Missing(f"{self.settings.label} is not the paper's")
 
     def _in_margins(
         self, found: Evidence, claim: Better, only: dict[str, Any], dataset: str, metric: str

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from convttlstm.claims.evidence import Missing
-from convttlstm.evaluation.intervals import Estimate, difference
+from convttlstm.evaluation.intervals import Estimate, difference, gap_difference
 from convttlstm.metrics import METRICS
 from convttlstm.results import Recognition, Result
 
@@ -33,6 +33,30 @@ def paired(
         raise Missing("the two were evaluated on different sequences")
     numbers = shared.iloc[:, :-1].to_numpy(float).T
     return estimate(numbers[:first], numbers[first:], shared.iloc[:, -1].to_numpy()), len(shared)
+
+
+def paired_gap(
+    values: tuple[Sequence[pd.Series], Sequence[pd.Series]], first: int, groups: tuple[pd.Series, pd.Series]
+) -> tuple[Estimate, int]:
+    """Return how much more two models differ on one set of sequences than on another, and the sets' size.
+
+    Args:
+        values: of both sets, each run's values as for `paired`.
+        first: the number of runs of the first model.
+        groups: each sequence's group, of both sets.
+
+    Raises:
+        Missing: in a set they share no sequence.
+    """
+    shared = [
+        pd.concat([*own, group], axis=1, join="inner") for own, group in zip(values, groups, strict=True)
+    ]
+    if any(table.empty for table in shared):
+        raise Missing("the two were evaluated on different sequences")
+    one, other = (table.iloc[:, :-1].to_numpy(float).T for table in shared)
+    of_groups = shared[0].iloc[:, -1].to_numpy(), shared[1].iloc[:, -1].to_numpy()
+    estimate = gap_difference((one[:first], other[:first]), (one[first:], other[first:]), of_groups)
+    return estimate, len(one.T) + len(other.T)
 
 
 def sequence_values(run: Result, horizon: int, metric: str) -> pd.Series:

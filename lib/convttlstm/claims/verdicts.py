@@ -111,13 +111,16 @@ def _outcome(claim: Claim, verdict: Verdict, evidence: tuple[Evidence, ...]) -> 
     training = claim.basis == "training"
     whole = " with the whole interval" if training else ""
     if verdict in ("reproduced", "holds"):
-        count = len([part for part in evidence if part.found == "reproduced"])
+        count = len(_with(evidence, "reproduced"))
+        if exists(claim):
+            return f"{count} of {len(evidence)} measurements show it, and one is enough"
         each = "the comparison is" if count == 1 else f"each of {count} comparisons is"
         return f"{each} as claimed{whole}"
     if verdict in ("contradicted", "fails"):
         parts = contradicting(evidence) if training else _with(evidence, "contradicted")
-        said = f"{_number(parts, evidence)} the other way{whole}"
-        corrected = f", corrected for {len(evidence)} comparisons" if training and len(evidence) > 1 else ""
+        made = [part for part in evidence if not part.refused]
+        said = f"{_number(parts, made)} the other way{whole}"
+        corrected = f", corrected for {len(made)} comparisons" if training and len(made) > 1 else ""
         return f"{said}{corrected}: {_labels(parts)}"
     if verdict == "no difference":
         parts = _with(evidence, "no difference")
@@ -125,7 +128,8 @@ def _outcome(claim: Claim, verdict: Verdict, evidence: tuple[Evidence, ...]) -> 
     if exists(claim):
         return "no device measured here shows it, which refutes nothing"
     parts = [part for part in evidence if part.found in ("undecided", "contradicted")]
-    parts = parts or [part for part in evidence if not part.is_small(TAIL / len(evidence))]
+    # Else differences are within the margin, but not with intervals corrected for their number.
+    parts = parts or [p for p in _with(evidence, "no difference") if not p.is_small(TAIL / len(evidence))]
     reason = "the intervals are too wide" if training else "the timings are too close"
     return f"{_number(parts, evidence)} undecided, as {reason}: {_labels(parts)}"
 

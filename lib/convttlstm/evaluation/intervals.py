@@ -105,14 +105,12 @@ def gap_difference(
     theirs: tuple[np.ndarray, np.ndarray],
     groups: tuple[np.ndarray, np.ndarray],
 ) -> Estimate:
-    """Return the generalization gap of `ours` minus that of `theirs`.
-
-    The gap is the mean on test sequences minus that on training sequences.
+    """Return the gap of `ours` minus that of `theirs`; a gap is the mean on one set minus that on another.
 
     Args:
-        ours: (seeds, test sequences) and (seeds, training sequences).
+        ours: (seeds, sequences) of two sets without a group in common, such as test and training sequences.
         theirs: the same sequences, more or fewer seeds.
-        groups: of the test and of the training sequences.
+        groups: of both sets.
 
     Raises:
         ValueError: as for `mean`.
@@ -124,8 +122,8 @@ def gap_difference(
         paired = own.mean(axis=0, keepdims=True) - other.mean(axis=0, keepdims=True)
         parts.append(_over_groups(paired, group))
         value += sign * float(paired.mean())
-    for test, training in (ours, theirs):
-        parts += _over_seeds((test.mean(axis=1) - training.mean(axis=1))[:, None])
+    for one, another in (ours, theirs):
+        parts += _over_seeds((one.mean(axis=1) - another.mean(axis=1))[:, None])
     return _student(value, parts)
 
 

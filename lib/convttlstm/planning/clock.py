@@ -70,7 +70,7 @@ class Clock:
         dataset, test = run.dataset, run.dataset.split("test")
         if test is None:
             return None  # videos: the number of windows is known only after preparation
-        steps = dataset.context + max(dataset.test_horizons) - 1
+        steps = dataset.context + dataset.predicted_frames - 1
         evaluated = min(test.sequences, run.evaluation.sequences or test.sequences)
         seconds = evaluated * self._seconds(run, "forward_seconds", steps)
         return None if pd.isna(seconds) else seconds

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from convttlstm.config import run_id
@@ -141,13 +140,13 @@ def benchmarked(path: Path, dataset: str, size: str) -> list[Measure]:
 
 
 def _trained(runs: dict[str, list[Result]], dataset: str, models: str) -> list[Measure]:
-    """Return the minutes of this scale's runs, mean over seeds, if all were trained on one device."""
+    """Return the minutes of this scale's fastest seeds, if all were trained on one device."""
     made = {system: [run.provenance for run in own if run.provenance] for system, own in runs.items()}
     devices = {(run.device, run.threads) for own in made.values() for run in own}
     if len(devices) > 1:
         return []
     [(device, threads)] = devices
-    base, ours = (float(np.mean([run.minutes_per_10000_samples for run in own])) for own in made.values())
+    base, ours = (min(run.minutes_per_10000_samples for run in own) for own in made.values())
     where = f"{device}, {threads} thread{'s' if threads > 1 else ''}"
     return [Measure(dataset, models, "training", MEASURED, where, "min", base, ours)]
 

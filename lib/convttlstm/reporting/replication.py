@@ -33,9 +33,8 @@ SIZELESS = "a law of growth: holds or fails, without a ratio"
 LINE, STRIP, SPACE, FOOT, SIDE = 0.105, 0.13, 0.05, 0.36, 0.06
 LETTERS, LINES = 70, 2  # of a statement
 READING = (
-    "Each line is a claim. Solid: its weakest comparison here (its strongest, of a claim that something "
-    "exists), with the 95 % interval; hollow: the same in the paper; ticks: the claim's other comparisons. "
-    "To the right is as claimed"
+    "Each line is a claim. Solid: the comparison that decides its verdict; hollow: the same in the paper; "
+    "ticks: the claim's other comparisons. To the right is as claimed"
 )
 
 
@@ -95,12 +94,12 @@ def marks_of(claims: pd.DataFrame, axis: str) -> dict[str, Any]:
         value, low, high, paper = (
             place_of(row[name]) for name in ("effect", "effect_low", "effect_high", "effect_paper")
         )
-        effect, low_end, high_end, printed = (
-            f"{float(row[name]):.2g}" if row[name] else ""
+        effect, *bounds, printed = (
+            f"{_on_axis(row[name], ratio):.2g}" if row[name] else ""
             for name in ("effect", "effect_low", "effect_high", "effect_paper")
         )
         said = f"here {effect}" if effect else ""
-        said += f" [{low_end}, {high_end}]" if low_end else ""
+        said += f" [{', '.join(sorted(bounds, key=float))}]" if all(bounds) and bounds[0] != bounds[1] else ""
         said += f"; in the paper {printed}" if printed else ""
         ends = None if low is None or high is None else sorted((low, high))
         return {
@@ -170,10 +169,15 @@ def _draw_claim(axes: Axes, y: float, row: pd.Series, colour: str, ratio: bool) 
 
 def _place(cell: str, ratio: bool, axes: Axes) -> float:
     """Return where a cell lies on the axis, at its edge if it lies beyond; NaN for an empty one."""
-    value = float(cell or "nan")
+    value = _on_axis(cell, ratio)
     left, right = sorted(axes.get_xlim())
-    value = 1 - value if ratio else value
     return value if isnan(value) else min(max(value, left), right)
+
+
+def _on_axis(cell: str, ratio: bool) -> float:
+    """Return a cell's value in the axis's unit: the share of the bound that is used, or the lead."""
+    value = float(cell or "nan")
+    return 1 - value if ratio else value
 
 
 def _write(axes: Axes, y: float, text: str, **style: Any) -> None:

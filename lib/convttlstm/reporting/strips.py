@@ -119,7 +119,7 @@ def _reference(loaded: list[Result]) -> tuple[int, str]:
     """Return the place of the run whose metrics choose the sequences, and why it is that one."""
     trained = [i for i, result in enumerate(loaded) if result.config.trained]
     if full := [i for i in trained if not loaded[i].config.short]:
-        return full[-1], "the last run that was trained in full"
+        return full[-1], "the last fully trained model of Table 2"
     if trained:
         return trained[-1], "the last trained run"
     return len(loaded) - 1, "the last run"

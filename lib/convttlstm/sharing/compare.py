@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import isnan
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,9 @@ class ModelResults:
 
 @dataclass(frozen=True)
 class Difference:
-    """One metric or cost, `quantity`, on both sides; the bounds of B - A are None if only tables exist.
+    """One metric or cost, `quantity`, on both sides.
+
+    The bounds of B - A are None if only tables exist, or if both sides have one group of sequences.
 
     `sure` is whether the interval of B - A excludes zero or, from tables, whether the two intervals are
     disjoint.
@@ -194,9 +197,9 @@ def _difference(key: tuple[str, str], name: str, a: ModelResults, b: ModelResult
         if same
         else independent_difference(mean(of_b.values, of_b.groups), mean(of_a.values, of_a.groups))
     )
-    low, high = found.interval
-    evaluated_on = SAME if same else OTHER
-    return Difference(*key, name, of_a.mean, of_b.mean, low, high, not (low <= 0 <= high), evaluated_on)
+    low, high = (None if isnan(bound) else bound for bound in found.interval)  # NaN: a single group
+    sure = low is not None and high is not None and not low <= 0 <= high
+    return Difference(*key, name, of_a.mean, of_b.mean, low, high, sure, SAME if same else OTHER)
 
 
 def _same_sequences(a: Run | None, b: Run | None) -> bool:
@@ -339,7 +342,7 @@ def _cells(row: pd.Series) -> dict[str, Value]:
         for name in row.index:
             horizon = name.removeprefix(f"{metric.column}_")
             if horizon.isdigit() and row[name] not in ("", NOT_COMPUTED):
-                low, high = (float(row[f"{name}_{end}"] or "nan") for end in ("low", "high"))
+                low, high = (float(row.get(f"{name}_{end}") or "nan") for end in ("low", "high"))
                 bounds = (float(row[name]), low, high)
                 found[f"{metric.name}, {horizon} frames"] = Value(*bounds)
     return found

@@ -19,7 +19,7 @@ from convttlstm.markup import Row as Line
 from convttlstm.markup import Table, latex, to_latex, to_markdown
 from convttlstm.reporting import find_report, report_names
 from convttlstm.reporting.answers import answers
-from convttlstm.reporting.cells import capital
+from convttlstm.reporting.cells import UNITS_OF_SEVERAL, capital
 from convttlstm.reporting.paper import AUTHORS, TITLE, URL
 from convttlstm.reporting.report import FileReport, Report, Runs, predicted
 from convttlstm.reporting.tables.claims import ASKED, COLUMNS, HOURS, RULE, SHAPES, label_of
@@ -118,7 +118,9 @@ def _parts(scale: Scale, claims: pd.DataFrame, loaded: Runs) -> Iterator[tuple[s
     yield "What was easy", _easy(scale, claims)
     yield "What was hard", _hard(scale, claims)
     needs = claims.loc[(claims["needs"] != "") & (claims["topic"] != ASKED), ["statement", "needs"]]
-    broadest = f"The first claim that was not tested takes {needs['needs'].iloc[0]}. " if len(needs) else ""
+    broadest = (
+        f"The broadest claim that was not tested takes {needs['needs'].iloc[0]}. " if len(needs) else ""
+    )
     yield "What it would take", f"{broadest}{HOURS} The command is snakemake --profile slurm all."
 
 
@@ -145,9 +147,10 @@ def _main_rows(scale: Scale, dataset: str) -> Table:
     """Return Table 2 under the paper's protocol, of the paper's model and its baseline alone."""
     report = find_report("table2")
     document = report.read(scale, dataset, scale.folder / report.stem(dataset))  # type: ignore[attr-defined]
-    whole, names = document.tables[0], tuple(scale.settings.systems[name].title for name in MAIN)
+    whole, names = document.tables[0], tuple(scale.settings.systems[name].title.rstrip(")") for name in MAIN)
     rows = [row for row in whole.rows if row.cells[0].startswith(names)]
-    return replace(whole, title=document.title, note="", rows=[replace(row, marks={}) for row in rows])
+    note = f"{document.lead.strip('*')} {UNITS_OF_SEVERAL}"
+    return replace(whole, title=document.title, note=note, rows=[replace(row, marks={}) for row in rows])
 
 
 def _summary(claims: pd.DataFrame) -> Table:
@@ -186,7 +189,8 @@ def _easy(scale: Scale, claims: pd.DataFrame) -> str:
 
 def _hard(scale: Scale, claims: pd.DataFrame) -> str:
     """Return the obstacles: gaps and contradictions in the paper, and rows copied from others."""
-    printed = scale.printed(2, ["dataset", "source"])
+    printed = scale.printed(2, ["dataset", "source", "where"])
+    printed = printed[printed["where"] == "Table 2"]
     copied = int(printed["source"].str.startswith("copied").sum())
     against = int((claims["paper_holds"] == "no").sum())
     undecidable = int((claims["group"] == "undecidable").sum())

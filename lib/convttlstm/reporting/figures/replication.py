@@ -23,7 +23,8 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     note = [
         READING,
         f"Metrics share the axis in units of their margin, {percent(share)} of the paper's smallest lead "
-        "over its baseline; leads within the shade count as no difference",
+        "over its baseline. Lines are 95 % intervals; where one lies within the shade, even corrected for "
+        "the number of comparisons, the difference counts as none",
         not_drawn(table),
         scale.settings.label,
     ]

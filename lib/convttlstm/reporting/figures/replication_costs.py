@@ -13,7 +13,10 @@ from convttlstm.results import Scale, read_table
 
 def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     """Return a line for each claim that counts or measured times decide."""
-    note = "The axis is the first model's count or time, divided by the most that the claim allows"
+    note = (
+        "The axis is the first model's count or time, divided by the most that the claim allows. Lines are "
+        "the range of repeated measurements, 5 % wider on both sides"
+    )
     return draw_claims(_counted(scale), "ratio"), f"{READING}\n{note}"
 
 

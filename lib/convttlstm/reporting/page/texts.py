@@ -12,7 +12,7 @@ from convttlstm.results import Recognition, Result
 
 
 def headline(results: list[Result]) -> str:
-    """Return whether every trained model beats the naive predictions.
+    """Return which fully trained models beat the naive predictions.
 
     A model beats another prediction where its 95 % interval of MSE lies wholly below the other's.
     """
@@ -21,10 +21,13 @@ def headline(results: list[Result]) -> str:
         return "Nothing is compared: it takes a trained model and a naive prediction."
     names = " and ".join(result.config.title.lower() for result in trivial)
     horizons = results[0].config.dataset.test_horizons
-    if all(_beats(r, other, h) for r in trained for other in trivial for h in horizons):
-        at = " and ".join(map(str, horizons))
-        return f"At {at} frames each trained model's MSE interval lies below those of {names}."
-    return f"Not every trained model's MSE interval lies below those of {names}."
+    at = f"At {' and '.join(map(str, horizons))} frames"
+    failed = [r for r in trained if not all(_beats(r, other, h) for other in trivial for h in horizons)]
+    if len(failed) == len(trained):
+        return f"{at} no fully trained model's MSE interval lies below those of {names}."
+    models = list(dict.fromkeys(result.variant_title for result in failed))
+    but = f", except {listed(models)}" if failed else ""
+    return f"{at} each fully trained model's MSE interval lies below those of {names}{but}."
 
 
 def standouts(table2: pd.DataFrame, run: Run) -> list[str]:
@@ -43,7 +46,7 @@ def standouts(table2: pd.DataFrame, run: Run) -> list[str]:
         own = rows[measured].sort_values(column, key=lambda cells: cells.astype(float))
         said = {row["method"]: f"{row['method']}: {metric_cell(row, column)}" for _, row in own.iterrows()}
         trained = own[own["seed"].ne("") | own["seeds"].ne("1")]["method"]
-        parts = [f"the lowest trained model is {said[trained.iloc[0]]}"] if len(trained) else []
+        parts = [f"the trained model with the lowest MSE is {said[trained.iloc[0]]}"] if len(trained) else []
         parts += [text for method, text in said.items() if method not in set(trained)]
         lines.append(f"MSE x 1000, {run.dataset.context} → {horizon} frames: {'; '.join(parts)}.")
     return lines

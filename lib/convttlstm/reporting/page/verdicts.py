@@ -7,7 +7,7 @@ import pandas as pd
 
 from convttlstm.files import UserError
 from convttlstm.reporting.answers import answers, in_words
-from convttlstm.reporting.tables.claims import GROUPS, RULE, SEPARATOR, SHAPES
+from convttlstm.reporting.tables.claims import GROUPS, HOURS, RULE, SEPARATOR, SHAPES
 
 
 def verdicts(claims: pd.DataFrame, label: str, known: Collection[str]) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def verdicts(claims: pd.DataFrame, label: str, known: Collection[str]) -> dict[s
     return {
         "shapes": SHAPES,
         "separator": SEPARATOR,
-        "rule": RULE,
+        "rule": f"{RULE} {HOURS}",
         "answers": answers(claims, label),
         "groups": [
             _group(name, claims[claims["group"] == name], known)

@@ -47,6 +47,7 @@ SHAPES = {
     "not tested": "○",
 }
 ASKED = "asked here"
+COSTS = ("complexity", "training time")  # topics that training for quality does not test
 # Of questions that the paper does not ask, nothing can be reproduced.
 ANSWERS = {"reproduced": "holds", "contradicted": "fails"}
 RULE = (
@@ -54,9 +55,10 @@ RULE = (
     "intervals, over seeds and test sequences, and reach beyond a stated margin. It is contradicted if one "
     "lies on the other side and reaches beyond the margin, with Holm's correction for their number. 'No "
     "difference' means that each difference that is not as claimed is smaller than the margin, with "
-    "intervals corrected likewise. All other cases are undecided. Intervals assume that seeds and groups of "
-    "sequences (videos, clips) are independent random samples, and means close to normal. They do not cover "
-    "other training sets. A single seed of a trained model decides nothing. Counts hold at every scale. "
+    "intervals corrected by Bonferroni's method. All other cases are undecided. Intervals assume that seeds "
+    "and groups of sequences (videos, clips) are independent random samples, and means close to normal. They "
+    "do not cover other training sets. A single seed of a trained model decides nothing. Counts hold at "
+    "every scale. "
     "Times hold for the device named and say nothing about the authors' hardware. Differences are the first "
     "model's value minus the second's; less is better in MSE and LPIPS, more in PSNR, SSIM and accuracy."
 )
@@ -178,7 +180,7 @@ def opening(table: pd.DataFrame, label: str) -> str:
     tested, asked = (table[table["group"] == group] for group in ("training", "asked"))
     if tested.empty and asked.empty:
         return f"Training at {scale} shows nothing about the paper's claims."
-    lacking = int(((table["group"] == "lacking") & (table["topic"] != ASKED)).sum())
+    lacking = int(((table["group"] == "lacking") & ~table["topic"].isin([ASKED, *COSTS])).sum())
     papers = f"{len(tested) or 'none'} of the paper's {len(tested) + lacking} claims about quality"
     verdicts = ("reproduced", "contradicted", "no difference", "undecided")
     parts = [f"Training at {scale} tests {papers}.", *_outcomes(tested, verdicts)]

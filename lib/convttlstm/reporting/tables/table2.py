@@ -53,10 +53,9 @@ COUNTED_SIZE = 64
 COUNTED = f"multiplications_{COUNTED_SIZE}"
 PAPER_COLUMNS = ["dataset", "method", "reference", "source", "parameters_millions", "note"]
 COSTS = (
-    "The best of each group is bold, the second best underlined or in italics. Differences are to ConvLSTM "
-    "(baseline) on the same test sequences. FLOPs: the paper's are not a count of operations; ours are the "
-    "multiplications of one step on frames of this scale. Minutes are for 10,000 samples of training (the "
-    "paper's epoch), on different devices."
+    "The best of each group is bold, the second best underlined or in italics. FLOPs: the paper's are not a "
+    "count of operations; ours are the multiplications of one step on frames of this scale. Minutes are for "
+    "10,000 samples of training (the paper's epoch), of the fastest seed, on different devices."
 )
 STANDARD_PROTOCOL = (
     "SSIM with data range 1 and LPIPS on inputs in [-1, 1]. The paper has no numbers under this "
@@ -117,7 +116,7 @@ def document(scale: Scale, dataset: str, table: pd.DataFrame) -> Document:
     """Return the tables to read."""
     title = f"Table 2, {scale.settings.datasets[dataset].title}"
     caption = comparison(table) + counted_frames(scale.settings.evaluation)
-    tables = table2_tables(table)
+    tables = table2_tables(table, scale.settings.datasets[dataset].main_metric)
     printed = [
         replace(part, title=f"{title}: {part.title.lower()}", note=f"{caption} {part.note}")
         for part in tables
@@ -152,7 +151,7 @@ def _reproduced_rows(runs: list[Result], horizons: list[int]) -> list[dict[str, 
         for key, metric in METRICS.items():
             mean |= metric_cells(metric, across_seeds(runs, horizon, key), horizon)
     minutes = [run.provenance.minutes_per_10000_samples for run in runs if run.provenance]
-    mean["minutes_per_10000_samples"] = f"{sum(minutes) / len(minutes):.4g}"
+    mean["minutes_per_10000_samples"] = f"{min(minutes):.4g}" if minutes else ""
     return [mean, *(row | {"part_of": name} for row in rows)]
 
 
@@ -197,8 +196,13 @@ def _reproduced_row(result: Result, horizons: list[int]) -> dict[str, str]:
     return cells
 
 
-def table2_tables(table: pd.DataFrame) -> list[Table]:
-    """Return the tables to read that table2's CSV, read as text, gives."""
+def table2_tables(table: pd.DataFrame, lead: str) -> list[Table]:
+    """Return the tables to read that table2's CSV, read as text, gives.
+
+    Args:
+        table: table2's CSV, read as text.
+        lead: "mse" or "psnr", the one of the two that is shown first.
+    """
     horizons = [
         int(column.removeprefix("psnr_"))
         for column in table.columns
@@ -208,9 +212,7 @@ def table2_tables(table: pd.DataFrame) -> list[Table]:
     units = UNITS_OF_SEVERAL if several.any() else UNITS_OF_ONE
     each, table = table[several], table[~several]
     reproduced = table[table["origin"] == "reproduced"]
-    # The paper gives the MSE of Moving-MNIST-2 and the PSNR of KTH.
-    in_paper = table.drop(reproduced.index)[[f"mse_x1e3_{horizon}" for horizon in horizons]]
-    lead, other = ("mse", "psnr") if (in_paper != "").any(axis=None) else ("psnr", "mse")
+    other = "psnr" if lead == "mse" else "mse"
     paper = [METRICS[key] for key in (lead, "ssim_paper", "lpips_paper")]
     standard = [METRICS[key] for key in (other, "ssim_standard", "lpips_standard")]
     note = f"{PAPER_PROTOCOL} {units} {COSTS}"
@@ -242,14 +244,15 @@ def _metric_table(
 
 
 def _with_costs(shown: Table, table: pd.DataFrame, metric: Metric, horizons: list[int]) -> Table:
-    """Return a table with added columns: differences to the baseline, size and time."""
-    columns = [f"{metric.column}_{horizon}_to_baseline" for horizon in horizons]
-    header = [(f"{metric.symbol} minus the baseline's", f"→ {horizon}") for horizon in horizons]
+    """Return a table with added columns: differences to the baseline if there are any, size and time."""
+    differences = {horizon: f"{metric.column}_{horizon}_to_baseline" for horizon in horizons}
+    known = {h: column for h, column in differences.items() if column in table and any(table[column])}
+    header = [(f"{metric.symbol} minus the baseline's", f"→ {horizon}") for horizon in known]
     header += [("", "Params"), ("", "FLOPs"), ("", "Minutes")]
     rows = []
     for line, (_, row) in zip(shown.rows, table.iterrows(), strict=True):
         millions, minutes = row["parameters_millions"], row["minutes_per_10000_samples"]
-        cells = [signed_cell(row, column) for column in columns]
+        cells = [signed_cell(row, column) for column in known.values()]
         if is_ours(row):
             cells += [f"{round(float(millions) * 1e6):,}", billions(row["multiplications"])]
         else:
@@ -257,7 +260,7 @@ def _with_costs(shown: Table, table: pd.DataFrame, metric: Metric, horizons: lis
             cells += [f"{millions}M" if millions else "", f"{flops} G" if flops else ""]
         cells = [cell or "-" for cell in (*cells, minutes)]
         rows.append(replace(line, cells=[*line.cells, *cells]))
-    align = shown.align + "r" * (len(columns) + 3)
+    align = shown.align + "r" * (len(known) + 3)
     return replace(shown, header=[*shown.header, *header], align=align, rows=rows)
 
 
