@@ -69,7 +69,7 @@ REPORT = FigureReport(
     place=21,
     title="Ratios of multiplications and times",
     caption="Conv-TT-LSTM's ratio to ConvLSTM in counts (circles) and times (squares), the paper's hollow, "
-    "ours solid. Ratios compare across devices, minutes do not.",
-    alternative="Marks on a scale of ratios, one for each count and time; the table above has the numbers.",
+    "ours solid. Ratios depend on device and precision.",
+    alternative="Marks on a scale of ratios, one for each count and time; the table has the numbers.",
     draw=draw,
 )

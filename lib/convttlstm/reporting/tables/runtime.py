@@ -18,13 +18,12 @@ from convttlstm.planning.costs import (
     measures_of,
     rows_of,
 )
-from convttlstm.reporting.cells import capital
 from convttlstm.reporting.report import Runs, TableReport, predicted
 from convttlstm.results import Scale
 
 NOTE = (
-    "The ratio is Conv-TT-LSTM's value divided by ConvLSTM's. Ratios compare across devices and "
-    "scales; minutes and seconds do not. The paper's FLOPs are its arithmetic on parameters, not a count; "
+    "The ratio is Conv-TT-LSTM's value divided by ConvLSTM's. It depends on device, precision and length of "
+    "the sequences. The paper's FLOPs are its arithmetic on parameters, not a count; "
     "minutes are for 10,000 samples, the paper's on a machine that it does not describe. A training step is "
     "this project's (ours), or of a module that makes one convolution after the other (textbook)."
 )
@@ -37,10 +36,10 @@ def rows(scale: Scale, dataset: str, loaded: Runs) -> pd.DataFrame:
 
 def document(scale: Scale, dataset: str, table: pd.DataFrame) -> Document:
     """Return the table to read."""
-    return Document([runtime_table(measures_from(table), scale.settings.label)])
+    return Document([runtime_table(measures_from(table))])
 
 
-def runtime_table(measures: Sequence[Measure], label: str) -> Table:
+def runtime_table(measures: Sequence[Measure]) -> Table:
     """Return the table to read: a line for each measure, ours shaded."""
     names = ["Data set", "Models", "Quantity", "From", "Device", "ConvLSTM", "Conv-TT-LSTM", "Ratio"]
     rows = [
@@ -61,8 +60,9 @@ def runtime_table(measures: Sequence[Measure], label: str) -> Table:
         )
         for measure in measures
     ]
-    own = dict.fromkeys(capital(m.models) for m in measures if m.models != PAPER_SCALE)
-    note = f"{'. '.join(own) or capital(label)}. {NOTE} Of the times that were measured: {answer(measures)}."
+    own = dict.fromkeys(m.models for m in measures if m.models != PAPER_SCALE)
+    note = f"This scale's models: {'; '.join(own)}. " if own else ""
+    note += f"{NOTE} Of the times that were measured: {answer(measures)}."
     return Table("Multiplications and run-time", note, [("", n) for n in names], "lllllrrr", rows)
 
 
