@@ -653,7 +653,28 @@ def test_accuracies_are_compared_clip_by_clip(tmp_path: Path) -> None:
     line = decide(tmp_path, results, settings, [gain | {"more": ["Tearing"], "less": ["Holding"]}])
     assert line["verdict"] == "reproduced" and line["measured"].startswith("+70.0 [")
     line = decide(tmp_path, results, settings, [gain | {"more": ["Holding"], "less": ["Tearing"]}])
-    assert line["verdict"] == "contradicted"
+    assert line["verdict"] == "contradicted" and line["sequences"] == "20"
+
+
+def test_gains_of_recognizers_are_paired_by_seed(tmp_path: Path) -> None:
+    """A seed moves a model's accuracy in both groups alike, so that only clips vary: Welch's t-test."""
+    settings, results = recognition_scale(), tmp_path / "demo"
+    right = {"recognizer_cnn3d": (2, 2), "recognizer_conv_tt": (7, 3)}  # of ten clips in each group
+    means: dict[str, np.ndarray] = {}
+    for run, counts in right.items():
+        for seed in (0, 1):
+            named = {"Tearing": counts[0] + 2 * seed, "Holding": counts[1] + 2 * seed}
+            make_recognizer(
+                results / f"runs/something/{run}-seed{seed}", settings, f"{run}-seed{seed}", named
+            )
+        means[run] = np.stack([[(i < n) / 2 + (i < n + 2) / 2 for i in range(10)] for n in counts])
+    (results / "complexity.csv").write_text(COUNTS)
+    gain = {"kind": "group_gain", "fractions": [0.5], "more": ["Tearing"], "less": ["Holding"]}
+    compared = {"better": "recognizer_conv_tt", "than": ["recognizer_cnn3d"]}
+    line = decide(tmp_path, results, settings, [gain | compared])
+    leads = 100 * (means["recognizer_conv_tt"] - means["recognizer_cnn3d"])
+    expected = stats.ttest_ind(*leads, equal_var=False).confidence_interval()
+    assert line["measured"].startswith(f"+40.0 [{expected.low:+.1f}, {expected.high:+.1f}] points of lead")
 
 
 # Growth

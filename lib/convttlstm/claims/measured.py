@@ -214,11 +214,10 @@ class EvidenceFinder:
         horizon = int(seen[0]["horizon"].iloc[0])
         values = [run.values(horizon, "mse") for run in [*ours, *theirs]], [table["mse"] for table in seen]
         groups = ours[0].groups(horizon, GROUP), seen[0]["group"]
-        estimate, sequences = paired_gap(values, len(ours), groups)
+        estimate, (sequences, _) = paired_gap(values, len(ours), groups)
         estimate = estimate.times(METRICS["mse"].scale)
-        compared = against(self.catalogue, claim, other)
         frames = in_frames(self.settings.evaluation.first_frame, horizon)
-        where = f"{frames}, test minus training sequences, {compared}"
+        where = f"{frames}, test minus training sequences, {against(self.catalogue, claim, other)}"
         margin = self._margin(claim.dataset, "mse")
         text = f"{in_words(estimate)} {METRICS['mse'].scaled} (margin {margin:.3g})"
         found = Evidence("MSE", where, estimate.times(-1), margin, text=text, horizon=str(horizon))
@@ -266,12 +265,13 @@ class EvidenceFinder:
                     for groups in (claim.more, claim.less)
                 )
                 clips = more[0].index.to_series(), less[0].index.to_series()
-                share, count = paired_gap((more, less), len(ours), clips)
+                share, counts = paired_gap((more, less), len(ours), clips)
+                lead = share.times(100)
                 found = self._accuracy_found(claim, other, fraction, reading)
                 only = {"than": [other], "fractions": [fraction]}
                 found = self._in_margins(found, claim, only, "", "accuracy")
-                text = f"{in_words(share.times(100), digits='.1f')} points of lead"
-                found = replace(found, lead=share.times(100), margin=found.unit, text=text, sequences=count)
+                text = f"{in_words(lead, digits='.1f')} points of lead"
+                found = replace(found, lead=lead, margin=found.unit, text=text, sequences=sum(counts))
                 yield _of_runs(found, ours, theirs)
 
     def _accuracy_found(

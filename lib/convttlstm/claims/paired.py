@@ -37,8 +37,8 @@ def paired(
 
 def paired_gap(
     values: tuple[Sequence[pd.Series], Sequence[pd.Series]], first: int, groups: tuple[pd.Series, pd.Series]
-) -> tuple[Estimate, int]:
-    """Return how much more two models differ on one set of sequences than on another, and the sets' size.
+) -> tuple[Estimate, list[int]]:
+    """Return how much more two models differ on one set of sequences than on another, and the sets' sizes.
 
     Args:
         values: of both sets, each run's values as for `paired`.
@@ -56,7 +56,7 @@ def paired_gap(
     one, other = (table.iloc[:, :-1].to_numpy(float).T for table in shared)
     of_groups = shared[0].iloc[:, -1].to_numpy(), shared[1].iloc[:, -1].to_numpy()
     estimate = gap_difference((one[:first], other[:first]), (one[first:], other[first:]), of_groups)
-    return estimate, len(one.T) + len(other.T)
+    return estimate, [len(table) for table in shared]
 
 
 def sequence_values(run: Result, horizon: int, metric: str) -> pd.Series:
