@@ -49,13 +49,13 @@ def draw_panels(panels: list[Panel], context: int, label: str) -> list[Image.Ima
     return pictures
 
 
-def write_gif(pictures: list[Image.Image], output: Path) -> None:
-    """Write an animated GIF that loops.
+def write_gif(pictures: list[Image.Image], output: Path, colour: bool) -> None:
+    """Write an animated GIF that loops; without `colour`, all but the border is grey, in a smaller file.
 
     Raises:
         UserError: the file cannot be written.
     """
-    palette = None if _coloured(pictures[0]) else _grey_palette()
+    palette = None if colour else _grey_palette()
     first, *rest = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     with atomic_path(output) as temporary:
         first.save(
@@ -87,12 +87,6 @@ def write_mp4(pictures: list[Image.Image], output: Path) -> None:
         container.mux(stream.encode())
 
 
-def _coloured(picture: Image.Image) -> bool:
-    """Return whether a picture has colors besides the border's."""
-    pixels = np.asarray(picture).reshape(-1, 3)
-    return bool((pixels.max(axis=1) != pixels.min(axis=1)).mean() > 0.2)
-
-
 def _grey_palette() -> Image.Image:
     greys = [(round(i * 255 / (GREYS - 1)),) * 3 for i in range(GREYS)]
     palette = Image.new("P", (1, 1))
@@ -109,21 +103,20 @@ def _magnify(frame: np.ndarray, zoom: int) -> Image.Image:
 
 def _compose(panels: list[Panel], t: int, when: str, label: str, border: tuple[int, int, int]) -> Image.Image:
     """Return one picture of the animation: titles, bordered panels in rows, and lines of text below."""
-    zoom = max(1, round(PANEL / panels[0].frames.shape[-1]))
-    inner = panels[0].frames.shape[-1] * zoom
-    side = inner + 2 * BORDER
+    zoom = max(1, round(PANEL / max(panels[0].frames.shape[-2:])))
+    tall, wide = (side * zoom + 2 * BORDER for side in panels[0].frames.shape[-2:])
     rows = -(-len(panels) // PER_ROW)
-    below, width = rows * (HEAD + side), GAP + (side + GAP) * min(len(panels), PER_ROW)
+    below, width = rows * (HEAD + tall), GAP + (wide + GAP) * min(len(panels), PER_ROW)
     small = ImageFont.load_default(11)
     lines = _wrap(label, small, width - 2 * GAP)
     page = Image.new("RGB", (width, below + FOOT + LINE * (len(lines) - 1)), "white")
     draw = ImageDraw.Draw(page)
     for i, panel in enumerate(panels):
-        left, top = GAP + (side + GAP) * (i % PER_ROW), HEAD + (HEAD + side) * (i // PER_ROW)
-        middle = left + side / 2, top - HEAD / 2
-        draw.text(middle, panel.title, fill="black", font=_fit(panel.title, side), anchor="mm")
+        left, top = GAP + (wide + GAP) * (i % PER_ROW), HEAD + (HEAD + tall) * (i // PER_ROW)
+        middle = left + wide / 2, top - HEAD / 2
+        draw.text(middle, panel.title, fill="black", font=_fit(panel.title, wide), anchor="mm")
         if t < len(panel.frames):
-            draw.rectangle((left, top, left + side - 1, top + side - 1), fill=border)
+            draw.rectangle((left, top, left + wide - 1, top + tall - 1), fill=border)
             page.paste(_magnify(panel.frames[t], zoom), (left + BORDER, top + BORDER))
     draw.text((GAP, below + 6), when, fill="black", font=ImageFont.load_default(14))
     for i, line in enumerate(lines):

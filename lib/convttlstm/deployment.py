@@ -1,10 +1,9 @@
 """Copy the files that the workflow reads to a folder that it was deployed to."""
 
 import shutil
-import tempfile
 from pathlib import Path
 
-from convttlstm.files import UserError
+from convttlstm.files import UserError, atomic_path
 
 PACKAGE = Path(__file__).parent
 # Paths in the repository; an installed package has them in its folder `shipped`.
@@ -24,22 +23,17 @@ def supply(project: Path) -> None:
         project: the folder that Snakemake runs in.
 
     Raises:
-        UserError: the installed package lacks one of them.
+        UserError: the installed package lacks one of them, or one cannot be written.
     """
     if is_clone(project):
         return
     shipped = PACKAGE / "shipped"
     source = shipped if shipped.is_dir() else PACKAGE.parents[1]
     for name in READ:
-        if (project / name).exists():
-            continue
         if not (source / name).exists():
             raise UserError(f"{source / name}: missing; install convttlstm again, or work in a clone")
-        (project / name).parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=project, prefix=".supply-") as folder:
-            copied = Path(folder, "copied")
-            if (source / name).is_dir():
-                shutil.copytree(source / name, copied)
-            else:
-                shutil.copyfile(source / name, copied)
-            copied.replace(project / name)
+        for file in [source / name, *(source / name).rglob("*")]:
+            copy = project / file.relative_to(source)
+            if file.is_file() and not copy.exists():
+                with atomic_path(copy) as temporary:
+                    shutil.copyfile(file, temporary)

@@ -33,7 +33,10 @@ def write_forecast(run: Run, truth: np.ndarray, prediction: np.ndarray, output: 
     predicted = Panel(run.title, np.concatenate([truth[:context], prediction]))
     label = f"{run.id}, trained on {run.dataset.title}; {source_label(run)}"
     pictures = draw_panels([Panel("Truth", truth), predicted], context, label)
-    (write_gif if output.suffix == ".gif" else write_mp4)(pictures, output)
+    if output.suffix == ".gif":
+        write_gif(pictures, output, colour=truth.shape[1] == 3)
+    else:
+        write_mp4(pictures, output)
 
 
 def check_suffix(output: Path) -> None:

@@ -129,9 +129,7 @@ class Document:
             lines += [f"  - {verb} `{command}`" for verb, command in origin.commands]
         if self.notes:
             lines += ["", "## Notes on the paper's rows", "", *(f"- {note}" for note in self.notes)]
-        text = "\n".join(lines).rstrip() + "\n"
-        # Titles come from users: escape HTML and links.
-        return re.sub(r"<(?=[A-Za-z/!?])", r"\\<", text).replace("](", r"]\(")
+        return markdown("\n".join(lines).rstrip() + "\n")
 
     def to_latex(self) -> str:
         """Return everything as LaTeX, the notes as a list below the tables."""
@@ -143,6 +141,11 @@ class Document:
         if items:
             items = [r"\begin{itemize}\footnotesize\raggedright", *items, r"\end{itemize}", ""]
         return "\n".join([LATEX_HEAD, *map(to_latex, self.printed or self.tables), *items])
+
+
+def markdown(text: str) -> str:
+    """Return Markdown without HTML and links: titles and labels come from users."""
+    return re.sub(r"<(?=[A-Za-z/!?])", r"\\<", text).replace("](", r"]\(")
 
 
 def latex(text: str) -> str:

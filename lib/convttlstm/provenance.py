@@ -65,7 +65,9 @@ def origin() -> dict[str, Any]:
 
     Outside a git checkout the commit is None; the source's digest still identifies the version.
     """
-    commit = _git("rev-parse", "HEAD")
+    # An installed package may lie in the folder of another project, whose commit says nothing.
+    ours = _git("ls-files", "--error-unmatch", __file__) is not None
+    commit = _git("rev-parse", "HEAD") if ours else None
     changes = _git("status", "--porcelain", "--", str(PACKAGE))
     installed = {name: _version(name) for name in _VERSIONED}
     return {

@@ -170,6 +170,19 @@ def test_a_single_group_of_sequences_has_no_interval_and_decides_nothing(tmp_pat
     assert (found.a, found.low, found.high, found.sure) == (10, None, None, False)
 
 
+def test_other_sequences_of_the_same_number_are_not_paired(sides) -> None:
+    """As when one of your own videos was replaced by another."""
+    path = sides[1] / "runs" / DATASET / "conv_lstm-seed0/per_sequence.csv"
+    table = pd.read_csv(path)
+    table.assign(video=[f"clip{number}" for number in table["sequence"]]).to_csv(path, index=False)
+    assert line(*sides).evaluated_on == OTHER
+
+
+def test_labels_are_shown_literally(sides) -> None:
+    edit(sides[1] / "runs" / DATASET / "conv_lstm-seed0/config.json", "label", value="<img src=x> [x](y)")
+    assert r"\<img src=x> [x]\(y)" in compare(*sides).to_text()
+
+
 def test_runs_in_only_one_folder_are_listed(sides) -> None:
     make_run(sides[1], "black")
     assert "| only in B | -   | yes | moving_mnist_2/black |" in compare(*sides).to_text()

@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from convttlstm.config import Videos
 from convttlstm.config.videos import sequence_files
@@ -199,6 +200,16 @@ def test_an_index_shows_which_parts_of_a_large_avi_are_missing() -> None:
     first = struct.pack("<4sI4s", b"RIFF", 500 - 8, b"AVI ") + index.ljust(500 - 12, b"\0")
     assert missing_bytes(io.BytesIO(first)) == 4500
     assert missing_bytes(io.BytesIO(first.ljust(5000, b"\0"))) == 0
+
+
+def test_a_gif_is_no_transport_stream(tmp_path: Path) -> None:
+    """It begins with a packet's sync byte, and may have another one where the second packet would begin."""
+    pictures = [Image.effect_noise((32, 32), sigma) for sigma in (50, 60, 70)]
+    pictures[0].save(tmp_path / "clip.gif", save_all=True, append_images=pictures[1:])
+    whole = bytearray((tmp_path / "clip.gif").read_bytes())
+    assert len(whole) > 3 * 188 and whole[0] == 0x47
+    whole[188], whole[376] = 0x47, 0x46
+    assert missing_bytes(io.BytesIO(whole)) == 0
 
 
 @pytest.mark.parametrize("content", [b"", b"RIFF", b"\x1a\x45\xdf\xa3" * 9, b"\0\0\0\0ftyp", b"\xff" * 5000])

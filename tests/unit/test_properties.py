@@ -30,7 +30,8 @@ from convttlstm.data.digits import read_idx
 from convttlstm.data.kth import parse_boundaries
 from convttlstm.data.something import frames_seen, plain_template, read_labels
 from convttlstm.data.something_files import extract_parts
-from convttlstm.data.videos import Source, prepare_video
+from convttlstm.data.video_arrays import prepare_video
+from convttlstm.data.videos import Source
 from convttlstm.evaluation.intervals import difference, mean, proportion
 from convttlstm.files import UserError, write_json
 from convttlstm.sharing.bundle import METADATA, verify_bundle

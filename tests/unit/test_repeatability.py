@@ -1,6 +1,10 @@
 """A run records the conditions that decide its bits, and says when they change."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +21,28 @@ def demo_run(**compute: object) -> Run:
     settings = load_settings(ROOT / "config/demo.yaml")
     changed = settings.model_copy(update={"compute": settings.compute.model_copy(update=compute)})
     return resolve_run(changed, "demo", "moving_mnist_2", "conv_lstm-seed0")
+
+
+def test_the_commit_of_another_project_is_not_recorded(tmp_path: Path) -> None:
+    """The package is installed into an ignored folder of somebody's git project."""
+    package = tmp_path / ".venv/convttlstm"
+    shutil.copytree(ROOT / "lib/convttlstm", package, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / ".gitignore").write_text(".venv\n")
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    for command in (["init", "-q"], ["add", ".gitignore"], ["commit", "-qm", "Begin"]):
+        subprocess.run([*git, *command], check=True)
+    code = (
+        "from convttlstm.provenance import origin; print(origin()['commit'], origin()['uncommitted_changes'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(package.parent)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "None None\n"
 
 
 def test_conditions_name_device_threads_versions_and_precision() -> None:

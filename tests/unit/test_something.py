@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from convttlstm.config import Something, load_settings, resolve_run
+from convttlstm.config.dataset import Category
 from convttlstm.config.something import read_categories
 from convttlstm.data.activities import Activities, evaluation_plan, training_plan
 from convttlstm.data.something import (
@@ -28,6 +29,7 @@ from convttlstm.data.something import (
     validates,
 )
 from convttlstm.data.something_files import extract_parts, missing_parts, parts_in
+from convttlstm.data.synthetic_something import write_clips
 from convttlstm.evaluation.recognition import evaluate_recognizer
 from convttlstm.files import UserError, read_json
 
@@ -305,6 +307,28 @@ def test_parts_of_an_archive_are_read_as_one(raw, tmp_path):
     assert sorted(int(path.stem) for path in folder.iterdir()) == list(range(3, 11))
     for path in folder.iterdir():
         assert path.read_bytes() == (raw / CLIPS / path.name).read_bytes()
+
+
+def test_a_part_that_was_unpacked_next_to_its_zip_is_read_once(raw, tmp_path):
+    parts = parts_of(raw, [f"{CLIPS}/{clip}.webm" for clip in range(1, 11)])
+    for part in parts:
+        with zipfile.ZipFile(part.with_name(f"{part.name}.zip"), "w") as archive:
+            archive.write(part, part.name)
+    assert parts_in(parts[0].parent) == parts
+    extract_parts(parts_in(parts[0].parent), tmp_path / "out", {"1", "10"})
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["1.webm", "10.webm"]
+
+
+def test_unknown_groups_have_no_synthetic_clips(tmp_path):
+    with pytest.raises(UserError, match="no synthetic clips of the group 'Walking'; there are "):
+        write_clips(
+            [Category(group="Walking", template="Walking [something]")],
+            (1, 1),
+            0,
+            tmp_path,
+            ("a.json", "b.json"),
+        )
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("zipped", [False, True])

@@ -19,6 +19,7 @@ from convttlstm.data.clips import open_clips
 from convttlstm.data.frames import decode
 from convttlstm.data.source import ClipSource
 from convttlstm.data.videos import folder_sources, prepare_videos
+from convttlstm.evaluation import protocol
 from convttlstm.evaluation.predict import _kept
 from convttlstm.files import UserError
 from tests.conftest import Project
@@ -208,6 +209,36 @@ def test_unusable_videos_are_named_in_one_line(folder: Path, tmp_path: Path) -> 
     assert not (tmp_path / "out/manifest.json").exists()
     rest = settings(folder, excluded=["train/a.avi", "test/b.avi"])
     assert len(json.loads((prepared(rest, tmp_path / "out") / "manifest.json").read_text())["videos"]) == 4
+
+
+def test_a_split_file_may_name_links(folder: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "disk/a.avi"
+    elsewhere.parent.mkdir()
+    (folder / "train/a.avi").rename(elsewhere)
+    (folder / "train/a.avi").symlink_to(elsewhere)
+    table = tmp_path / "splits.csv"
+    table.write_text("video,split\ntrain/a.avi,train\nvalidation/a.avi,validation\ntest/a.avi,test\n")
+    data = prepared(settings(folder, split_file=str(table)), tmp_path / "out")
+    assert np.array_equal(np.load(next((data / "videos").glob("train__a*.npy")))[:, 0], content("train/a"))
+
+
+def test_a_damaged_array_is_decoded_again(folder: Path, tmp_path: Path) -> None:
+    data = prepared(settings(folder), tmp_path / "out")
+    array = next((data / "videos").glob("test__a*.npy"))
+    whole = array.read_bytes()
+    array.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(UserError, match=r"run snakemake or `convttlstm prepare` to make it again"):
+        open_clips(settings(folder), data, "test", 3)
+    prepared(settings(folder), tmp_path / "out")
+    assert array.read_bytes() == whole
+    open_clips(settings(folder), data, "test", 3)
+
+
+def test_training_videos_may_be_shorter_than_the_shortest_test_horizon(folder: Path, tmp_path: Path) -> None:
+    dataset = settings(folder, test_horizons=[9, 12])
+    data = prepared(dataset, tmp_path / "out")
+    assert protocol.training_set(dataset, data) is None
+    assert [len(part.clips) for part in protocol.test_sets(dataset, data)] == [1, 1]
 
 
 def test_videos_too_short_for_a_window_are_refused(folder: Path, tmp_path: Path) -> None:

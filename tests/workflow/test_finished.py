@@ -119,6 +119,9 @@ def test_drawn_clips_become_tables_and_figures(made: Project) -> None:
     assert ours["label"].str.contains("synthetic stand-in for Something-Something V2").all()
     assert len(ours) == 2 * 2 and (table3["origin"] == "paper").sum() == 10
     assert (table1["origin"] == "paper").sum() == 60
+    made.call("export-weights", results / "runs/something" / RECOGNIZER, "-o", results / "card")
+    card = (results / "card/README.md").read_text()
+    assert "outputs, logits = model(" in card and "convttlstm predict" not in card
     page = (results / "index.html").read_text()
     for name in ("figure4", "activities", "confusion"):
         assert f"figures/{name}.svg" in page and (results / f"figures/{name}.pdf").is_file()

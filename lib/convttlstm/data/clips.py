@@ -24,6 +24,10 @@ FIRST = 10_000  # windows that the authors' loader saw
 OPEN_AT_ONCE = 512  # each mapped file counts against the process's limit of open files, often 1,024
 
 
+class NoWindow(UserError):
+    """No video of a split is as long as a window."""
+
+
 def open_clips(dataset: Dataset, folder: Path, split: str, horizon: int | None = None) -> ClipSource:
     """Return the sequences of a split of a prepared data set.
 
@@ -130,7 +134,8 @@ class Windows:
             shape: height and width that frames are resized to, bilinear; None leaves them.
 
         Raises:
-            UserError: files are missing or do not belong together, or no video is long enough.
+            UserError: files are missing or do not belong together.
+            NoWindow: no video is long enough.
         """
         entry, videos = _read_manifest(folder, split)
         self.sha256: str = entry["sha256"]
@@ -143,7 +148,7 @@ class Windows:
             for start in range(first, end - frames + 1, stride)
         ]
         if not places:
-            raise UserError(
+            raise NoWindow(
                 f"{folder}: no video of split {split!r} has a window of {frames} frames; "
                 "use longer videos or smaller context and horizons"
             )

@@ -46,7 +46,7 @@ def missing_bytes(video: str | Path | IO[bytes]) -> int:
             return missing_bytes(file)
     size = video.seek(0, os.SEEK_END)
     video.seek(0)
-    head = video.read(200)
+    head = video.read(600)
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
         end = _end_of_avi(video, size)
     elif head[4:8] in FIRST_BOXES:
@@ -162,6 +162,8 @@ def _end_of_ogg(file: IO[bytes], size: int) -> int:
 def _end_of_packets(head: bytes, size: int) -> int:
     """Return where the last packet of an MPEG transport stream ends; 0 for other files."""
     for length, mark in PACKETS.items():
-        if len(head) > length + mark and head[mark] == head[length + mark] == 0x47:
+        marks = [head[at : at + 1] for at in (mark, length + mark, 2 * length + mark)]
+        # Two may be a coincidence, as a GIF begins with such a byte; short streams have no third.
+        if marks[0] == marks[1] == b"\x47" and marks[2] in (b"\x47", b""):
             return -(-size // length) * length
     return 0

@@ -72,9 +72,13 @@ def _json(package: Path, content: bytes) -> Any:
 
 
 def parts_in(raw: Path) -> list[Path]:
-    """Return the parts of the archive that lie in a folder, by their numbers."""
-    found = [(path, match) for path in raw.glob(f"{CLIPS}-*") if (match := PART.fullmatch(path.name))]
-    return [path for path, _ in sorted(found, key=lambda pair: int(pair[1][1]))]
+    """Return the parts of the archive that lie in a folder, by their numbers; unpacked ones before zips."""
+    found = {
+        int(match[1]): path
+        for path in sorted(raw.glob(f"{CLIPS}-*"), reverse=True)  # so that "-00" comes after "-00.zip"
+        if (match := PART.fullmatch(path.name))
+    }
+    return [found[number] for number in sorted(found)]
 
 
 def missing_parts(parts: Sequence[Path]) -> list[str]:

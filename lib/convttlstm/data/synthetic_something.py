@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 
 from convttlstm.config.dataset import Category
 from convttlstm.data.layout import SOMETHING_CLIPS as CLIPS
-from convttlstm.files import atomic_path, write_text
+from convttlstm.files import UserError, atomic_path, write_text
 from convttlstm.randomness import Stream, uniform
 
 SIZE = (48, 64)  # height, width
@@ -188,7 +188,12 @@ def write_clips(
 
     Returns:
         The paths of the JSON files of labels.
+
+    Raises:
+        UserError: a group is none of them.
     """
+    if unknown := sorted({category.group for category in categories} - set(MOTIONS)):
+        raise UserError(f"no synthetic clips of the group {unknown[0]!r}; there are {', '.join(MOTIONS)}")
     written, clip = [], 0
     for name, count in zip(files, counts, strict=True):
         entries = []

@@ -1,27 +1,28 @@
 """Decode videos into arrays, in parallel; each array is written to a file of its own, by rename."""
 
 import csv
+import functools
 import hashlib
 import io
+import os
 import zipfile
 import zlib
 from abc import abstractmethod
-from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
 from tqdm import tqdm
 
 from convttlstm.config import VideoDataset, Videos
 from convttlstm.config.videos import ARRAYS, SUFFIXES, sequence_files
-from convttlstm.data.arrays import map_array
-from convttlstm.data.frames import boundaries_of, decode, digest_of, is_sequence
+from convttlstm.data.frames import boundaries_of, digest_of, is_sequence
 from convttlstm.data.kinds import SPLITS, DataKind, Preparation
-from convttlstm.files import UserError, atomic_path, read_text, shortened, write_json
+from convttlstm.data.video_arrays import prepare_video
+from convttlstm.files import UserError, read_json, read_text, shortened, write_json
 
 if TYPE_CHECKING:
     from convttlstm.data.source import ClipSource
@@ -119,7 +120,8 @@ def _read_split_file(folder: Path, path: Path) -> list[tuple[str, Path]]:
             raise UserError(
                 f"{path}: line {line}: expected the columns video and split ({', '.join(SPLITS)})"
             )
-        if not (folder / video).resolve().is_relative_to(folder.resolve()):
+        # What a link inside the folder points to may lie elsewhere, as without a split file.
+        if os.path.isabs(video) or os.path.normpath(video).split(os.sep)[0] == os.pardir:
             raise UserError(f"{path}: line {line}: {video} lies outside {folder}")
         if not is_sequence(folder / video):
             raise UserError(f"{path}: line {line}: no file {folder / video}, and no folder of pictures")
@@ -158,8 +160,10 @@ def prepare_videos(
         UserError: videos cannot be used, all of them named, or a file cannot be written.
     """
     manifest = output / "manifest.json"
+    checksums = _checksums(manifest)
     manifest.unlink(missing_ok=True)  # without it, what follows is known to be unfinished
-    entries = _decode_all(name, dataset, sources, output, processes)
+    prepare = functools.partial(prepare_video, dataset, output=output, checksums=checksums)
+    entries = _decode_all(name, sources, prepare, output, processes)
     _refuse_shared(output, entries)
     splits = {}
     for split in SPLITS:
@@ -179,16 +183,26 @@ def prepare_videos(
     write_json(manifest, {"dataset": dataset.stated(), "splits": splits, "videos": entries})
 
 
+def _checksums(manifest: Path) -> dict[str, str]:
+    """Return the recorded SHA-256 of each array, by its file; none if there is no such manifest."""
+    try:
+        return {video["file"]: video["sha256"] for video in read_json(manifest)["videos"]}
+    except (UserError, KeyError, TypeError):
+        return {}
+
+
 def _decode_all(
-    name: str, dataset: VideoDataset, sources: Sequence[Source], output: Path, processes: int
+    name: str,
+    sources: Sequence[Source],
+    prepare: Callable[[Source], dict[str, Any]],
+    output: Path,
+    processes: int,
 ) -> list[dict[str, Any]]:
     """Return the manifest's entries of all videos."""
     entries: dict[str, dict[str, Any]] = {}
     failures: list[str] = []
     with ProcessPoolExecutor(processes) as pool:
-        waiting: dict[Future[dict[str, Any]], Source] = {
-            pool.submit(prepare_video, dataset, source, output): source for source in sources
-        }
+        waiting = {pool.submit(prepare, source): source for source in sources}
         # disable=None: a bar on a terminal only.
         for future in tqdm(
             as_completed(waiting), f"prepare {name}", len(waiting), unit="video", disable=None
@@ -247,55 +261,6 @@ def _refuse_shared(output: Path, entries: Sequence[dict[str, Any]]) -> None:
                 f"{output}: {other['name']} ({other['split']}) and {entry['name']} ({entry['split']}) are "
                 "the same video; take one of them out, or list it in `excluded`"
             )
-
-
-def prepare_video(dataset: VideoDataset, source: Source, output: Path) -> dict[str, Any]:
-    """Decode a video into an array, unless that is there already, and return its entry in the manifest.
-
-    Frame by frame: memory does not grow with the video's length.
-
-    Raises:
-        UserError: the video cannot be used, or the array cannot be written.
-    """
-    video, source_sha256 = source.open()
-    colour = dataset.channels == 3
-    step = dataset.frame_interval
-    settings = f"{source_sha256} size{dataset.size} channels{dataset.channels} step{step}"
-    settings += " cropped" if dataset.cropped else ""
-    settings += f" axes {dataset.array_axes}" if dataset.array_axes else ""
-    key = hashlib.sha256(settings.encode()).hexdigest()[:12]
-    # Most file systems take names of 255 bytes at most.
-    readable = source.name.replace("/", "__").encode()[-150:].decode(errors="ignore")
-    path = output / "videos" / f"{readable}-{key}.npy"
-    if not path.is_file():
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            shape = (0, dataset.channels, *dataset.frame_shape)
-            _write_header(file, shape)
-            count = 0
-            how = colour, step, dataset.cropped, dataset.array_axes
-            for frame in decode(video, dataset.frame_shape, *how):
-                file.write(frame.tobytes())
-                count += 1
-            file.seek(0)
-            _write_header(file, (count, *shape[1:]))
-    array = map_array(path, "delete it and run the same command again")
-    return {
-        "name": source.name,
-        "split": source.split,
-        "file": path.relative_to(output).as_posix(),
-        "shape": list(array.shape),
-        "bytes": path.stat().st_size,
-        "sha256": hashlib.sha256(array).hexdigest(),
-        "source_sha256": source_sha256,
-        "boundaries": [list(pair) for pair in source.boundaries],
-        "ranges": source.ranges(len(array)),
-        "labels": source.labels,
-    }
-
-
-def _write_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
-    # NumPy pads the header so that its first axis may grow without moving what follows.
-    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
 class VideoKind(DataKind[VideoSettings]):

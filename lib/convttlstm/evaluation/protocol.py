@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from convttlstm import provenance
 from convttlstm.config import Dataset, Run, read_run, write_run
-from convttlstm.data.clips import Subset, as_bytes, open_clips
+from convttlstm.data.clips import NoWindow, Subset, as_bytes, open_clips
 from convttlstm.data.source import ClipSource
 from convttlstm.evaluation import metrics
 from convttlstm.evaluation.complexity import count_parameters
@@ -66,7 +66,10 @@ def training_set(dataset: Dataset, data: Path) -> EvaluationSet | None:
     train = dataset.split("train")
     if train and train.frames < dataset.context + horizon:
         return None
-    return EvaluationSet([horizon], open_clips(dataset, data, "train", horizon))
+    try:
+        return EvaluationSet([horizon], open_clips(dataset, data, "train", horizon))
+    except NoWindow:
+        return None
 
 
 def evaluate_run(run: Run, data: Path, output: Path, weights: Path | None) -> dict[str, Any]:

@@ -62,16 +62,18 @@ def short_commit(commit: str | None, uncommitted_changes: bool | None) -> str:
 
 def comparison(table: pd.DataFrame) -> str:
     """Return the label of the reproduced rows, and whether they compare with the paper's."""
+    label = table[table["origin"] == "reproduced"].iloc[0]["label"]
+    return f"{capital(label)}. {papers_rows(table)}".strip()
+
+
+def papers_rows(table: pd.DataFrame) -> str:
+    """Return whether the paper's rows compare with the reproduced ones, "" if there are none."""
     reproduced = table["origin"] == "reproduced"
-    ours = table[reproduced].iloc[0]
     if reproduced.all():
-        return f"{capital(ours['label'])}."
-    compare = (
-        "The paper's rows are at the same scale."
-        if ours["scale"] == "paper"
-        else "The paper's rows are at the paper's scale, so they are not comparable."
-    )
-    return f"{capital(ours['label'])}. {compare}"
+        return ""
+    if table[reproduced].iloc[0]["scale"] == "paper":
+        return "The paper's rows are at the same scale."
+    return "The paper's rows are at the paper's scale, so they are not comparable."
 
 
 def metric_cell(row: pd.Series, column: str) -> str:

@@ -13,7 +13,7 @@ from convttlstm.config import Run, RunId, read_run
 from convttlstm.config.base import flattened
 from convttlstm.evaluation.intervals import Estimate, difference, independent_difference, mean
 from convttlstm.files import UserError, write_text
-from convttlstm.markup import Row, Table, to_markdown
+from convttlstm.markup import Row, Table, markdown, to_markdown
 from convttlstm.metrics import METRICS
 from convttlstm.reporting.cells import NOT_COMPUTED
 from convttlstm.results import (
@@ -167,7 +167,7 @@ class Comparison:
     def to_text(self) -> str:
         """Return the whole comparison as Markdown."""
         head = f"# A: {self.a}, B: {self.b}\n\nA is {_label(self.of_a)}; B is {_label(self.of_b)}.\n"
-        return "\n".join([head, *map(to_markdown, self.tables())])
+        return markdown("\n".join([head, *map(to_markdown, self.tables())]))
 
     def write(self, output: Path) -> None:
         """Write the comparison as Markdown, or its differences as CSV, by the suffix of `output`.
@@ -191,7 +191,7 @@ def _difference(key: tuple[str, str], name: str, a: ModelResults, b: ModelResult
         apart = of_b.low > of_a.high or of_b.high < of_a.low
         return Difference(*key, name, of_a.mean, of_b.mean, None, None, apart, TABLES)
     assert of_b.groups is not None and of_a.groups is not None
-    same = _same_sequences(a.run, b.run) and of_b.values.shape[1] == of_a.values.shape[1]
+    same = _same_sequences(a.run, b.run) and np.array_equal(of_a.groups, of_b.groups)
     found: Estimate = (
         difference(of_b.values, of_a.values, of_b.groups)
         if same
@@ -283,7 +283,7 @@ def _recognizer(runs: list[Recognition]) -> ModelResults:
             (own["label"] == own["predicted"]).to_numpy(float)
             for own in (table.sort_values("clip") for table in tables)
         ]
-        clips = np.arange(len(right[0]))
+        clips = np.sort(tables[0]["clip"].to_numpy())
         found[f"accuracy in %, first {fraction:.0%}"] = _value(
             [100 * hits for hits in right], clips, runs[0].folder
         )

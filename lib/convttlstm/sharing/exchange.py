@@ -21,6 +21,7 @@ from convttlstm.files import (
     write_json,
     write_text,
 )
+from convttlstm.markup import markdown
 from convttlstm.models import create_model
 from convttlstm.reporting.cells import counted_frames
 from convttlstm.sharing.released import from_released
@@ -113,7 +114,7 @@ library_name: convttlstm
 tags: [video-prediction, conv-tt-lstm]
 ---
 
-# {run.title}, {run.dataset.title}: {run.label}
+# {title}
 
 Run {run.id} of the reproduction of *Convolutional Tensor-Train LSTM for Spatio-Temporal Learning* (NeurIPS
 2020), {parameters:,} parameters. {stand_in}
@@ -122,12 +123,10 @@ Run {run.id} of the reproduction of *Convolutional Tensor-Train LSTM for Spatio-
 from convttlstm.hub import load
 
 model = load("path/to/this/folder")
-prediction = model(frames, context={run.dataset.context}, horizon={run.dataset.horizon})
+{call}
 ```
 
-`frames` are {seen} of {height} x {width} pixels, values in [0, 1]; the last `horizon` outputs are
-the prediction. `convttlstm predict FOLDER VIDEO --horizon 10 -o prediction.gif` predicts the next frames
-of a video{drawn}.
+`frames` are {seen} of {height} x {width} pixels, values in [0, 1]. {returned}
 
 - Weights: {origin}; SHA-256 {sha256}
 - Data: {data}
@@ -135,6 +134,10 @@ of a video{drawn}.
 
 {metrics}
 """
+
+
+PREDICTS = """The last `horizon` outputs are the prediction.
+`convttlstm predict FOLDER VIDEO --horizon 10 -o prediction.gif` predicts the next frames of a video"""
 
 
 def _card(run: Run, folder: Path, parameters: int) -> str:
@@ -148,6 +151,14 @@ def _card(run: Run, folder: Path, parameters: int) -> str:
         )
     stand_in = "**The data are a synthetic stand-in: results say nothing about the real data.**"
     height, width = run.dataset.frame_shape
+    if run.dataset.recognition:
+        call = f"outputs, logits = model(frames, context=frames.shape[1], horizon={run.dataset.horizon})"
+        returned = (
+            "The logits of the activities are (batch, classes), in the order of the list of categories."
+        )
+    else:
+        call = f"outputs = model(frames, context={run.dataset.context}, horizon={run.dataset.horizon})"
+        returned = PREDICTS + (", or without VIDEO of a test sequence." if run.dataset.generated else ".")
     return CARD.format(
         height=height,
         width=width,
@@ -155,7 +166,9 @@ def _card(run: Run, folder: Path, parameters: int) -> str:
         run=run,
         parameters=parameters,
         sha256=made_by["weights_sha256"],
-        drawn=", or without VIDEO of a test sequence" if run.dataset.generated else "",
+        title=markdown(f"{run.title}, {run.dataset.title}: {run.label}"),
+        call=call,
+        returned=returned,
         stand_in=stand_in if run.dataset.stand_in else "",
         seen=f"(batch, time, {run.dataset.channels}, height, width)",
         origin=f"{origin}; commit {made_by['commit']}",
@@ -180,6 +193,7 @@ def _metrics(run: Run, path: Path) -> str:
     head = [f"| {first} | metric | mean | 95 % interval |", "|---|---|---|---|"]
     said = (
         "On the test split, for this run alone. Intervals are over test sequences; other seeds give other "
-        f"numbers, so compare models by their means over seeds.{counted_frames(run.evaluation)}"
+        "numbers, so compare models by their means over seeds."
     )
+    said += "" if run.dataset.recognition else counted_frames(run.evaluation)
     return "\n".join([said, "", *head, *lines])

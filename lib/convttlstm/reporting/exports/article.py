@@ -16,7 +16,7 @@ from convttlstm.claims.evidence import percent
 from convttlstm.config import Settings, evaluated_runs, trained_runs
 from convttlstm.files import atomic_path, listed, shortened, write_text
 from convttlstm.markup import Row as Line
-from convttlstm.markup import Table, latex, to_latex, to_markdown
+from convttlstm.markup import Table, latex, markdown, to_latex, to_markdown
 from convttlstm.reporting import find_report, report_names
 from convttlstm.reporting.answers import answers
 from convttlstm.reporting.cells import UNITS_OF_SEVERAL, capital
@@ -54,17 +54,17 @@ def make(scale: Scale, _: str, loaded: Runs, folder: Path) -> None:
     tables = [_summary(claims), *(_main_rows(scale, dataset) for dataset in predicted(scale.settings))]
     figures = _plots(scale.settings)
     title = f"A reproduction of “{TITLE}”: {scale.settings.label}"
-    markdown, tex = [f"# {title}", ""], [LATEX, rf"\section*{{\raggedright {latex(title)}}}"]
+    lines, tex = [markdown(f"# {title}"), ""], [LATEX, rf"\section*{{\raggedright {latex(title)}}}"]
     for head, text in parts.items():
-        markdown += [f"## {head}", "", text, ""]
+        lines += [f"## {head}", "", markdown(text), ""]
         tex += [rf"\subsection*{{{latex(head)}}}", latex(text), ""]
         if head == "Results":
-            markdown += map(to_markdown, tables)
+            lines += [markdown(to_markdown(table)) for table in tables]
             tex += [to_latex(table).replace("{table}[p]", "{table}[htbp]") for table in tables]
             for report in figures:
-                markdown += [f"![{report.title}. {report.caption}]({report.stem('')}.svg)", ""]
+                lines += [f"![{report.title}. {report.caption}]({report.stem('')}.svg)", ""]
                 tex += [_float(report)]
-    write_text(folder / "report.md", "\n".join(markdown).rstrip() + "\n")
+    write_text(folder / "report.md", "\n".join(lines).rstrip() + "\n")
     write_text(folder / "report.tex", "\n".join([*tex, r"\end{document}", ""]))
     write_text(folder / "codecheck.yml", "---\n" + yaml.safe_dump(_manifest(scale), sort_keys=False))
     write_pdf(folder)
@@ -132,7 +132,7 @@ def _method(scale: Scale, loaded: Runs) -> Iterator[str]:
         seeds = f"{len(experiment.seeds)} seed{'s' if len(experiment.seeds) > 1 else ''}"
         yield (
             f"{dataset.title}: {len(runs)} runs, {len(trained)} of them trained, with {seeds} of each model, "
-            f"on frames of {dataset.size} x {dataset.size} pixels."
+            f"on frames of {' x '.join(map(str, dataset.frame_shape))} pixels."
         )
     made = [run.provenance for run in loaded if run.provenance]
     if made:

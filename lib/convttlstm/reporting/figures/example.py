@@ -22,7 +22,8 @@ def make(scale: Scale, dataset: str, loaded: Runs, folder: Path) -> None:
     panels += [Panel(name, np.concatenate([given, frames])) for name, frames in strip.predictions]
     starred = STARRED if any(result.caveat for result in loaded) else ""
     label = "; ".join(part for part in (source_label(run), starred) if part)
-    write_gif(draw_panels(panels, context, label), folder / f"figures/example_{dataset}.gif")
+    colour = panels[0].frames.shape[1] == 3
+    write_gif(draw_panels(panels, context, label), folder / f"figures/example_{dataset}.gif", colour)
 
 
 REPORT = FileReport(

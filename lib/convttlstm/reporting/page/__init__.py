@@ -13,7 +13,7 @@ from markupsafe import Markup
 from convttlstm.config import Settings, evaluated_runs, shown_runs
 from convttlstm.files import UserError, write_text
 from convttlstm.reporting import find_report, paper, report_names
-from convttlstm.reporting.cells import capital, comparison, short_commit
+from convttlstm.reporting.cells import capital, papers_rows, short_commit
 from convttlstm.reporting.page.provenance import facts_of
 from convttlstm.reporting.page.scrubber import animation
 from convttlstm.reporting.page.tables import shown as shown_table
@@ -128,7 +128,7 @@ def _predicted(scale: Scale, name: str, shown: list[Report], runs: list[Result])
         "facts": scale_facts(run, runs[0]),
         "headline": headline(full),
         "remarks": standouts(table2, run) + ([capital(f"{left_out}.")] if left_out else []),
-        "compare": comparison(table2).removeprefix(f"{capital(source_label(run))}. "),
+        "compare": papers_rows(table2),
         "headings": _headings(scale, name, own),
         "runs": [_run(result) for result in runs],
     }

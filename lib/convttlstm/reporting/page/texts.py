@@ -83,15 +83,18 @@ def scale_facts(run: Run, result: Result) -> str:
 
 
 def recognition_headline(loaded: Sequence[Recognition]) -> str:
-    """Return which runs recognize activities better than chance, with the whole 95 % interval."""
-    chance = 1 / loaded[0].metrics.classes
-    level = f"chance, {100 * chance:.1f} %"
-    failed = [
-        f"{result.config.title} at {percent(fraction)} of the frames"
+    """Return which recognizers are better than chance, with the whole 95 % interval of each run."""
+    chances = sorted({1 / result.metrics.classes for result in loaded})
+    level = f"chance, {' or '.join(f'{100 * chance:.1f} %' for chance in chances)}"
+    above = {
+        (result.config.title, fraction, result.name): found.top1.low > 1 / result.metrics.classes
         for result in loaded
         for fraction, found in result.metrics.fractions.items()
-        if found.top1.low <= chance
-    ]
-    if failed:
-        return f"Not above {level}: {listed(failed)}. All others are."
-    return f"All recognizers are above {level}, with their whole 95 % intervals."
+    }
+    failed = dict.fromkeys(
+        f"{title} at {percent(f)} of the frames" for (title, f, _), is_ in above.items() if not is_
+    )
+    if not failed:
+        return f"All recognizers are above {level}, with their whole 95 % intervals."
+    others = " All others are." if any(above.values()) else ""
+    return f"Not above {level}: {listed(list(failed))}.{others}"
