@@ -195,11 +195,16 @@ def dry_run(project: Project, *arguments: str) -> Counter[str]:
 
 
 def assert_only_changes_are_made_again(project: Project, trained: int, evaluated: int) -> None:
-    """A comment changes nothing; a setting of the evaluation evaluates; one of training trains."""
+    """A comment and more devices change nothing; settings of evaluation evaluate; those of training train."""
     assert "Nothing to be done" in project.snakemake("--cores", "2").stdout
     settings = yaml.safe_load(project.config.read_text())
     project.config.write_text("# a comment\n" + project.config.read_text())
     assert planned_jobs(project.snakemake("-n").stdout)["train"] == 0
+    settings["compute"]["devices"] = 2
+    project.config.write_text(yaml.safe_dump(settings))
+    planned = planned_jobs(project.snakemake("-n").stdout)
+    assert planned["train"] == planned["evaluate"] == 0
+    settings["compute"]["devices"] = 1
     settings["evaluation"]["examples"] += 1
     project.config.write_text(yaml.safe_dump(settings))
     planned = planned_jobs(project.snakemake("-n").stdout)

@@ -31,6 +31,13 @@ EXTRAS = {
 PATHS = {errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.EROFS}
 
 
+def of_the_machine(error: BaseException) -> bool:
+    """Return whether memory or the device is to blame, and not the data or files that were read."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and bool(remedy(error) or re.search("CUDA|cuDNN|NCCL", str(error)))
+    )
+
+
 def remedy(error: BaseException) -> str:
     """Return an explanation with advice, "" for an error that users cannot fix."""
     if isinstance(error, MemoryError):

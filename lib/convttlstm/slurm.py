@@ -95,6 +95,14 @@ def cancel_orphans(folder: Path) -> None:
     orphans = jobs_of(folder)
     if not orphans:
         return
+    locks = {path.name.partition(".")[0] for path in (folder / ".snakemake/locks").glob("*.lock")}
+    if len(locks) > 1:  # of this Snakemake and of another one, for another scale
+        print(
+            f"{len(orphans)} jobs of another Snakemake in this folder are left alone; if it was killed, run "
+            "`snakemake --unlock` and the same command again",
+            file=sys.stderr,
+        )
+        return
     running = sum(job.state != "PENDING" for job in orphans)
     print(
         f"{len(orphans)} jobs of an earlier Snakemake are still in the queue, {running} of them running: "

@@ -18,7 +18,7 @@ from markupsafe import escape
 from PIL import Image, ImageSequence
 
 from convttlstm.animation import BORDER, GAP, HEAD
-from convttlstm.config import load_settings
+from convttlstm.config import Settings, load_settings
 from convttlstm.files import UserError
 from convttlstm.markup import Row, Table, latex, to_latex, to_markdown
 from convttlstm.reporting import find_reports
@@ -33,7 +33,7 @@ from convttlstm.reporting.replication import draw_claims, marks_of
 from convttlstm.reporting.runs import short_names, without_short
 from convttlstm.reporting.tables.claims import COLUMNS, SHAPES
 from convttlstm.reporting.tables.grid import grid_table
-from convttlstm.results import Selection, read_table
+from convttlstm.results import Scale, Selection, read_table
 from tests.made_up_runs import (
     COMMAND,
     DATASET,
@@ -270,6 +270,14 @@ def test_gif_shows_the_input_then_truth_and_predictions(results: Path) -> None:
             assert abs(shown - expected).max() <= 8  # one of 32 greys
             red, _, blue = frame[HEAD + 1, left].astype(int)
             assert (red > blue) == (t >= 10)
+
+
+def test_reports_use_the_names_of_the_current_settings(results: Path) -> None:
+    """A changed title or label trains and evaluates nothing again, and still reaches the reports."""
+    content = load_settings(ROOT / "config/demo.yaml").model_dump()
+    content["label"], content["systems"]["conv_lstm"]["title"] = "my scale", "Mine"
+    run = Scale("demo", Settings.model_validate(content), results).result(DATASET, "conv_lstm-seed0")
+    assert (run.config.label, run.config.title) == ("my scale", "Mine")
 
 
 def test_gif_refuses_a_damaged_file(tmp_path: Path) -> None:

@@ -15,10 +15,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import save_file
 
+from convttlstm.config import load_settings, resolve_run
+from convttlstm.training.checkpoints import load_checkpoint, save_checkpoint
+from convttlstm.training.publishing import reuse
 from tests.conftest import RUN, Command, Project, make_project
 from tests.scales import overlay
 
+ROOT = Path(__file__).parents[2]
 LONG = {
     "datasets": {"moving_mnist_2": {"train": {"sequences": 48, "frames": 6}}},
     "training": {"epochs": 4, "samples_per_epoch": 48},
@@ -55,6 +60,45 @@ def weights(folder: Path) -> bytes:
 
 def last_weights(folder: Path) -> dict[str, torch.Tensor]:
     return torch.load(folder / "last.ckpt", weights_only=True)["model"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        MemoryError(),
+        RuntimeError("CUDA error: an illegal memory access was encountered"),
+    ],
+    ids=["device memory", "memory", "device"],
+)
+def test_checkpoints_stay_where_the_machine_fails(tmp_path: Path, error: Exception) -> None:
+    for epoch in (1, 2):
+        save_checkpoint(tmp_path, {"epoch": epoch})
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def restore(saved: dict) -> None:
+        raise error
+
+    with pytest.raises(type(error)):
+        load_checkpoint(tmp_path, restore)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before and len(before) == 2
+
+
+def test_a_twin_is_copied_if_it_was_trained_on_the_same_data(tmp_path: Path) -> None:
+    run = resolve_run(
+        load_settings(ROOT / "config/demo.yaml"), "demo", "moving_mnist_2", "conv_tt_lstm-seed0"
+    )
+    twin, folder, data = (tmp_path / name for name in ("conv_tt_lstm-seed0", "selected", "data"))
+    twin.mkdir()
+    save_file({"w": torch.zeros(1)}, twin / "best.safetensors", {"digest": run.digest()})
+    (twin / "history.csv").write_text("epoch\n")
+    (twin / "provenance.json").write_text(json.dumps({"data": {"train": "a", "validation": "b"}}))
+    data.mkdir()
+    for train, copied in (("other", False), ("a", True)):
+        splits = {"train": {"sha256": train}, "validation": {"sha256": "b"}, "test": {"sha256": "c"}}
+        (data / "manifest.json").write_text(json.dumps({"splits": splits}))
+        assert reuse(run, folder, data) is copied
+        assert (folder / "best.safetensors").exists() is copied
 
 
 def assert_same_run(folder: Path, undisturbed: Path) -> None:
@@ -218,10 +262,14 @@ def test_a_finished_run_is_published_again_or_restarted_by_new_settings(trained)
     shutil.copytree(undisturbed, folder)
     first = weights(folder)
     (folder / "best.safetensors").unlink()
+    trained_by = (folder / "provenance.json").read_bytes()
+    project.configure(**LONG | {"compute": LONG["compute"] | {"threads": 2}})
     done = project.train(folder)
     assert done.returncode == 0
     assert "epoch 1/" not in done.stdout
     assert weights(folder) == first
+    # It says who trained the run, and under which conditions, not who published it again.
+    assert (folder / "provenance.json").read_bytes() == trained_by
     project.configure(**LONG | {"training": {"epochs": 1, "learning_rate": 0.01}})
     done = project.train(folder)
     assert done.returncode == 0

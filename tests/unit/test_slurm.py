@@ -15,7 +15,7 @@ from convttlstm.config import (
     selected_runs,
 )
 from convttlstm.files import UserError
-from convttlstm.slurm import jobs_of, parse_duration, requeue, seconds_left
+from convttlstm.slurm import cancel_orphans, jobs_of, parse_duration, requeue, seconds_left
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,6 +49,29 @@ def test_outside_slurm_there_is_no_time_limit_and_no_job(monkeypatch, tmp_path):
 def test_a_job_that_slurm_does_not_know_is_not_requeued(monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "999999")
     assert not requeue()
+
+
+def test_jobs_of_a_killed_snakemake_are_cancelled_and_those_of_another_one_are_not(monkeypatch, tmp_path):
+    """Stand-ins for squeue and scancel; a lock for each Snakemake that is active in the folder."""
+    commands, project = tmp_path / "bin", tmp_path / "project"
+    locks, cancelled = project / ".snakemake/locks", tmp_path / "cancelled"
+    commands.mkdir()
+    locks.mkdir(parents=True)
+    job = f"7|RUNNING|convttlstm-1|None|rule train|{project}"
+    (commands / "squeue").write_text(f"#!/bin/sh\ntest -e {cancelled} || echo '{job}'\n")
+    (commands / "scancel").write_text(f'#!/bin/sh\necho "$@" > {cancelled}\n')
+    for command in commands.iterdir():
+        command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{commands}:/usr/bin:/bin")
+    for number in (0, 1):
+        for kind in ("input", "output"):
+            (locks / f"{number}.{kind}.lock").touch()
+    cancel_orphans(project)
+    assert not cancelled.exists()
+    for path in locks.glob("1.*"):
+        path.unlink()
+    cancel_orphans(project)
+    assert cancelled.read_text() == "7\n"
 
 
 def test_winners_are_named_by_role_and_resolve_to_their_runs(paper):

@@ -81,16 +81,18 @@ SEVERAL, LAUNCH = {}, ""
 if TRAINERS > 1:
     SEVERAL = {"mpi": "srun", "tasks": TRAINERS, "nodes": NODES, "tasks_per_gpu": 0}
     LAUNCH = (
-        f"${{SLURM_JOB_ID:+srun --nodes={NODES} --ntasks-per-node={DEVICES}"
-        f" --cpus-per-task={SETTINGS.compute.threads} --kill-on-bad-exit}}"
+        f"${{{{SLURM_JOB_ID:+srun --nodes={NODES} --ntasks-per-node={DEVICES}"
+        " --cpus-per-task=$1 --kill-on-bad-exit}}"
     )
 
 # A rule's conda environment does not include the package itself, so set PYTHONPATH. Signals to save and stop
-# reach all processes of a job; the one that writes the log must ignore them.
+# reach all processes of a job; the one that writes the log must ignore them. `launch` is no parameter of rules:
+# another number of processes makes no run outdated.
 shell.prefix(
     f"set -euo pipefail;{' export PYTHONPATH=lib;' if is_clone(Path.cwd()) else ''}"
     " write_log() {{ trap '' INT TERM USR1; exec tee \"$@\"; }};"
-    ' append_log() {{ write_log --append "$@"; }}; '
+    ' append_log() {{ write_log --append "$@"; }};'
+    f' launch() {{{{ exec {LAUNCH} "${{{{@:2}}}}"; }}}}; '
 )
 
 

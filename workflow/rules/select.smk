@@ -52,11 +52,10 @@ rule try_place:
     threads: threads_of
     resources:
         **SEVERAL,
-        mem_mb=per_attempt(TRAINERS * (8000 if GPUS else 1500)),
+        mem_mb=per_attempt(DEVICES * (8000 if GPUS else 1500)),  # on each node
         runtime=2880,
         gpu=TRAINERS if GPUS else 0,
     params:
-        launch=LAUNCH,
         config=CONFIG,
         data=subpath(input.manifest, parent=True),
         runs=f"{RESULTS}/runs/{{dataset}}",
@@ -71,7 +70,7 @@ rule try_place:
     message:
         "Training for round {wildcards.rung}, place {wildcards.place}: {wildcards.role} on {wildcards.dataset}"
     shell:
-        "{params.launch} python -m convttlstm try"
+        "launch {threads} python -m convttlstm try"
         " --config {params.config}"
         " --dataset {wildcards.dataset}"
         " --data {params.data}"

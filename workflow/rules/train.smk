@@ -25,12 +25,11 @@ rule train:
     threads: threads_of
     resources:
         **SEVERAL,
-        mem_mb=per_attempt(TRAINERS * (8000 if GPUS else 1500)),
+        mem_mb=per_attempt(DEVICES * (8000 if GPUS else 1500)),  # on each node
         # Minutes. Jobs resume after the time limit; keep it below the partition's.
         runtime=2880,
         gpu=TRAINERS if GPUS else 0,
     params:
-        launch=LAUNCH,
         config=CONFIG,
         model=model_flag,
         selection=selection_flag,
@@ -43,7 +42,7 @@ rule train:
     message:
         "Training {wildcards.run} on {wildcards.dataset} (from its checkpoint, if there is one)"
     shell:
-        "{params.launch} python -m convttlstm train"
+        "launch {threads} python -m convttlstm train"
         " --config {params.config}"
         " {params.model}"
         " {params.selection}"

@@ -113,7 +113,7 @@ def train(options: argparse.Namespace) -> None:
     run = _run(options)
     if not run.trained:
         raise UserError(f"{run.id}: has no weights to train; evaluate it without training")
-    if not (is_selected(run.id) and reuse(run, options.output)):
+    if not (is_selected(run.id) and reuse(run, options.output, options.data)):
         with _stopping():
             train(run, options.data, options.output)
 

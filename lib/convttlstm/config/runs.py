@@ -120,6 +120,15 @@ def run_id(settings: Settings, system: str, hyper: Mapping[str, int], seed: int)
     return str(RunId(system, differs, seed))
 
 
+def as_named_now(run: Run, settings: Settings) -> Run:
+    """Return a run with the names and labels of the current settings, which decide nothing of its results."""
+    now = {"label": settings.label, "decides_claims": settings.decides_claims}
+    now |= {"usual_samples": settings.training_of(run.dataset_name).samples}
+    if (entry := settings.systems.get(run.system)) and not is_selected(run.id):
+        now |= {"title": entry.title, "paper_row": entry.paper_row}
+    return run.model_copy(update=now)
+
+
 def resolve_run(
     settings: Settings,
     scale: str,

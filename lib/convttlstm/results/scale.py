@@ -1,13 +1,13 @@
 """A scale's settings and results, loaded once."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from convttlstm.config import Settings, load_settings, shown_runs, with_model
+from convttlstm.config import Settings, as_named_now, load_settings, shown_runs, with_model
 from convttlstm.results.files import read_table
 from convttlstm.results.predictions import Result, load_result
 from convttlstm.results.recognitions import Recognition, load_recognition
@@ -47,7 +47,9 @@ class Scale:
         """
         if (dataset, run) not in self._loaded:
             load = load_recognition if self.settings.datasets[dataset].recognition else load_result
-            self._loaded[dataset, run] = load(self.folder, dataset, run)
+            loaded: Any = load(self.folder, dataset, run)
+            config = as_named_now(loaded.config, self.settings)
+            self._loaded[dataset, run] = replace(loaded, config=config)
         return self._loaded[dataset, run]
 
     def predictions(self, dataset: str, runs: list[str]) -> list[Result]:

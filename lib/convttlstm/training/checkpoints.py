@@ -1,17 +1,18 @@
 """Checkpoints: last.ckpt holds everything needed to resume training bit for bit."""
 
+import contextlib
 import hashlib
 import math
 import os
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from convttlstm.faults import of_the_machine
 from convttlstm.files import UserError, atomic_path, shortened
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
@@ -31,6 +32,8 @@ class Progress:
     best_epoch: int = 0  # the epoch that reached it, counted from 1
     history: list[dict[str, float]] = field(default_factory=list)  # one row per finished epoch
     interruptions: int = 0  # how often the run was resumed
+    finished: str = ""  # the date of the last epoch
+    made_by: dict[str, Any] = field(default_factory=dict)  # command, commit and versions that trained last
 
     def summary(self) -> dict[str, Any]:
         """Return the entries of provenance.json about training."""
@@ -42,7 +45,7 @@ class Progress:
             "minutes_per_10000_samples": seconds / 60 * 10_000 / samples,
             "wall_seconds": seconds,
             "interruptions": self.interruptions,
-            "finished": datetime.now(UTC).date().isoformat(),
+            "finished": self.finished,
             "bit_exact": self.bit_exact,
         }
 
@@ -77,7 +80,8 @@ def remove_unfinished(folder: Path) -> None:
 def load_checkpoint(folder: Path, restore: Callable[[dict[str, Any]], None]) -> None:
     """Restore a run from its newest readable checkpoint; do nothing if there is none.
 
-    An unreadable checkpoint is renamed to <name>.corrupt, and a line says so.
+    An unreadable checkpoint is renamed to <name>.corrupt, and a line says so. If there is too little memory,
+    or the device fails, both stay.
 
     Args:
         folder: the run's folder.
@@ -97,13 +101,18 @@ def load_checkpoint(folder: Path, restore: Callable[[dict[str, Any]], None]) -> 
             return
         except UserError:
             raise
+        except FileNotFoundError:
+            continue  # another process of this run has set it aside
         except OSError as error:
             raise UserError(
                 f"{path}: cannot be read ({error}); nothing was changed, run the same command again"
             ) from error
         except Exception as error:  # torch raises many types of errors for a damaged file
+            if of_the_machine(error):
+                raise
             aside = path.with_name(f"{path.name}.corrupt")
-            path.replace(aside)
+            with contextlib.suppress(FileNotFoundError):
+                path.replace(aside)
             print(f"{path}: unusable checkpoint ({shortened(error)}); renamed to {aside.name}")
     if found:
         raise UserError(

@@ -13,15 +13,18 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from convttlstm import provenance
 from convttlstm.config import Run, write_run
 from convttlstm.files import UserError, listed
 from convttlstm.models import create_model
@@ -70,7 +73,8 @@ def launch(run: Run) -> Fabric:
         accelerator=device_kind(run.compute.accelerator),
         devices=run.compute.devices,
         num_nodes=run.compute.nodes,
-        strategy="auto" if alone else "ddp",
+        # The others wait for the first one, which waits while another job trains the run.
+        strategy="auto" if alone else DDPStrategy(timeout=timedelta(days=7)),
         precision="32-true" if run.training.precision == "tf32" else run.training.precision,
         # The enclosing job may have several tasks that do not belong to this run.
         plugins=LightningEnvironment() if alone else None,
@@ -118,6 +122,8 @@ class Trainer:
         load_checkpoint(self.folder, self._restore)
         if self.fabric.is_global_zero:
             write_run(self.folder, self.run)
+            if 0 < self.progress.epoch < self.run.training.epochs:  # a killed process may not have written it
+                write_history(self.folder / PARTIAL, self.progress.history)
 
     def _set_aside(self, saved: dict[str, Any], changes: Sequence[str]) -> None:
         self.fabric.barrier()
@@ -150,9 +156,10 @@ class Trainer:
         self.recipe.load_state_dict(saved["recipe"])
         self.best = saved["best"]
         now, self.progress = self.progress.conditions, progress
-        if self.progress.epoch < self.run.training.epochs:
-            self.progress.interruptions += 1
-            self.say(f"{self.run.id}: resumes after epoch {self.progress.epoch}, step {self.progress.step}")
+        if self.progress.epoch == self.run.training.epochs:
+            return
+        self.progress.interruptions += 1
+        self.say(f"{self.run.id}: resumes after epoch {self.progress.epoch}, step {self.progress.step}")
         if changed := differences(self.progress.conditions, now):
             self.progress.bit_exact = False
             self.progress.conditions = now
@@ -163,6 +170,9 @@ class Trainer:
 
     def run_epochs(self, stop_reason: Callable[[], Reason], until: int) -> None:
         """Train the remaining epochs up to `until`, or until `stop_reason` returns a reason to stop."""
+        # A finished run may only be published again; earlier versions did not record what trained it.
+        if self.progress.epoch < until or not self.progress.made_by:
+            self.progress.made_by = provenance.origin() | {"sources": provenance.sources()}
         while self.progress.epoch < until:
             self._train_epoch(stop_reason)
             self._close_epoch(self._validation_loss(stop_reason))
@@ -247,6 +257,7 @@ class Trainer:
         self._check_finite(validation_loss)
         progress, training = self.progress, self.run.training
         progress.epoch += 1
+        progress.finished = datetime.now(UTC).date().isoformat()
         train_loss, samples = progress.loss_sum / self.steps, self.steps * training.batch_size
         report, speed = self.recipe.report(), samples / progress.seconds
         losses = {"train_loss": train_loss, "validation_loss": validation_loss}

@@ -7,9 +7,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from convttlstm import provenance
 from convttlstm.config import Run, write_run
-from convttlstm.files import atomic_path, sha256_of, write_bytes, write_json
+from convttlstm.files import atomic_path, read_json, sha256_of, write_bytes, write_json
 from convttlstm.training.checkpoints import Progress
 from convttlstm.training.history import HISTORY, PARTIAL, write_history
 
@@ -30,8 +29,7 @@ def publish(
         save_file(best, temporary, {"digest": run.digest()})
         made_by = {
             "run": run.id,
-            **provenance.origin(),
-            "sources": provenance.sources(),
+            **progress.made_by,
             "weights_sha256": sha256_of(temporary),
             **progress.conditions,
             "data": data,
@@ -41,14 +39,18 @@ def publish(
         write_json(folder / PROVENANCE, made_by)
 
 
-def reuse(run: Run, folder: Path) -> bool:
-    """Copy the files of a finished run with the same settings and seed; return whether there is one.
+def reuse(run: Run, folder: Path, data: Path) -> bool:
+    """Copy the files of a finished run with the same settings, seed and data; return whether there is one.
 
     A selected run is a run of the grid under another name, in a folder next to it.
     """
+    splits = read_json(data / "manifest.json")["splits"]
     for weights in sorted(folder.parent.glob(f"{run.system}-*/{WEIGHTS}")):
         with contextlib.suppress(SafetensorError), safe_open(weights, framework="pt") as file:
             if weights.parent != folder and file.metadata().get("digest") == run.digest():
+                trained_on = read_json(weights.with_name(PROVENANCE)).get("data", {})
+                if not trained_on or any(splits[name]["sha256"] != data for name, data in trained_on.items()):
+                    continue
                 for name in (HISTORY, PROVENANCE, WEIGHTS):
                     write_bytes(folder / name, (weights.parent / name).read_bytes())
                 write_run(folder, run)
