@@ -130,6 +130,12 @@ def overlay(tmp_path: Path):
             "settings",
             "no point of conv_tt_lstm's grid has steps (M) >= order (N)",
         ),
+        (
+            "experiments: {moving_mnist_2: {published: [copy_last]}}",
+            "settings",
+            "experiments.moving_mnist_2: copy_last has no weights, to search or to publish",
+        ),
+        ("experiments: {moving_mnist_2: {seeds: [0, 0]}}", "experiments.moving_mnist_2.seeds", "twice"),
     ],
 )
 def test_a_wrong_setting_is_refused_in_one_line(overlay, text, key, said):

@@ -104,3 +104,8 @@ def test_rounds_of_successive_halving(paper):
     assert [(rung.places, rung.epochs) for rung in rounds] == [(48, 32), (12, 128), (3, 500)]
     assert [(r.places, r.epochs) for r in rungs(paper, "kth", "conv_lstm")] == [(2, 32), (1, 500)]
     assert [(r.places, r.epochs) for r in rungs(settings, "kth", "conv_tt_lstm")] == [(48, 500)]
+    content = paper.model_dump()
+    content["systems"]["predrnn_pp"]["training"] = {"epochs": 64}
+    content["experiments"]["kth"]["grid"].append({"system": "predrnn_pp", "role": "conv_tt_lstm"})
+    with pytest.raises(UserError, match="kth: halving for conv_tt_lstm: its models differ"):
+        rungs(Settings.model_validate(content), "kth", "conv_tt_lstm")

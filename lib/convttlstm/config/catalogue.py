@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, PositiveInt, ValidationError, field_validator, model_validator
 
-from convttlstm.config.base import OddInt, Seed, Strict, Title, merge, require_known
+from convttlstm.config.base import OddInt, Seed, Strict, Title, distinct, merge, require_known
 from convttlstm.config.datasets import Dataset
 from convttlstm.config.models import SYMBOLS, ModelSettings, refusal
 from convttlstm.config.text import read_yaml
@@ -99,10 +99,10 @@ class Experiment(Strict):
     ablations: list[Ablation] = Field([], description="rows of Table 4, evaluated on the test split")
     grid: list[Grid] = Field([], description="searched by validation loss")
     halving: Halving | None = Field(None, description="null trains every point of the grid to its end")
-    finalists: list[Seed] = Field(
+    finalists: Annotated[list[Seed], AfterValidator(distinct)] = Field(
         [], description="seeds of the grid's winners, which are trained and evaluated on the test split"
     )
-    seeds: list[Seed] = Field([0], min_length=1)
+    seeds: Annotated[list[Seed], AfterValidator(distinct)] = Field([0], min_length=1)
     published: list[str] = Field(
         [], description="models of `table` whose weights of the first seed are published with the results"
     )
@@ -173,6 +173,9 @@ class Settings(Strict):
             for system, where in experiment.systems().items():
                 require_known(system, self.systems, f"experiments.{name}.{where}: system")
                 self._check_pair(name, system)
+            for system in [*experiment.published, *(grid.system for grid in experiment.grid)]:
+                if not self.systems[system].trained:
+                    raise ValueError(f"experiments.{name}: {system} has no weights, to search or to publish")
             for grid in experiment.grid:
                 self._check_models(f"experiments.{name}.grid", grid.system, list(grid.points()))
             for row in experiment.ablations:
