@@ -4,7 +4,7 @@ A step is that of `benchmarks.variants`, on 4 given and 3 predicted frames. All 
 weights. Outputs and gradients of ours and of the textbook are compared, on the CPU, before anything is timed;
 the tests compare both with full-size kernels.
 
-The variants are timed in turn, and the shortest time of all rounds counts. Each round also times a lone
+The variants are timed in turn, and the shortest time of all rounds counts. Each round also times a single
 convolution, forward and backward, of the size that most layers have (5x5, 56 -> 192 channels, channels last),
 and a matrix product. The share of their rates is how close a step comes to full speed. The first step has a
 separate column, because it includes compilation. Memory is the peak that `benchmarks.memory` counts. On a
@@ -31,7 +31,7 @@ from convttlstm.models import create_model
 from convttlstm.provenance import device_name
 from convttlstm.repeatability import set_arithmetic
 
-CALLS = 5  # of a lone convolution or product, in each round
+CALLS = 5  # of a single convolution or product, in each round
 CODES = ["textbook", "ours", f"ours, {RECOMPUTED}"]
 
 

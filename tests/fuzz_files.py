@@ -38,8 +38,7 @@ from convttlstm.data.layout import SOMETHING_CLIPS
 from convttlstm.data.something import read_labels
 from convttlstm.data.something_files import extract_parts
 from convttlstm.data.verify import verify_data
-from convttlstm.data.video_arrays import prepare_video
-from convttlstm.data.videos import Source, folder_sources
+from convttlstm.data.videos import Source, folder_sources, prepare_video
 from convttlstm.evaluation.predict import predict
 from convttlstm.evaluation.protocol import load_model
 from convttlstm.files import UserError

@@ -21,7 +21,7 @@ TOP = 10  # kernels in a profile
 
 
 def rates(options: Options, precision: str, side: int) -> list[Row]:
-    """Return the rates of a lone convolution and of a matrix product."""
+    """Return the rates of a single convolution and of a matrix product."""
     work = options.work(side)
     rows = []
     for name, make in CEILINGS.items():

@@ -1,6 +1,8 @@
 """Slurm: the job of this process, if there is one, and all jobs of a folder."""
 
+import fcntl
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -87,21 +89,17 @@ def jobs_of(folder: Path) -> list[Job]:
 def cancel_orphans(folder: Path) -> None:
     """Cancel the jobs that were submitted from `folder`, and wait until they end; training saves first.
 
-    Call it before submitting them again.
+    Call it once in a process, before submitting them again. While another process that has called it is
+    alive, for another scale, its jobs are left alone.
 
     Raises:
         UserError: a job does not end within five minutes.
     """
-    orphans = jobs_of(folder)
+    alone, orphans = _is_alone(folder), jobs_of(folder)
     if not orphans:
         return
-    locks = {path.name.partition(".")[0] for path in (folder / ".snakemake/locks").glob("*.lock")}
-    if len(locks) > 1:  # of this Snakemake and of another one, for another scale
-        print(
-            f"{len(orphans)} jobs of another Snakemake in this folder are left alone; if it was killed, run "
-            "`snakemake --unlock` and the same command again",
-            file=sys.stderr,
-        )
+    if not alone:
+        print(f"{len(orphans)} jobs of another Snakemake in this folder are left alone", file=sys.stderr)
         return
     running = sum(job.state != "PENDING" for job in orphans)
     print(
@@ -118,6 +116,27 @@ def cancel_orphans(folder: Path) -> None:
                 f"Slurm's jobs {numbers} do not end; see `scontrol show job {left[0].number}` and cancel them"
             )
         time.sleep(1)
+
+
+def _is_alone(folder: Path) -> bool:
+    """Hold a lock until this process ends; return whether no other process holds one in this folder.
+
+    Snakemake's own locks do not serve: any Snakemake that ends deletes them all.
+    """
+    locks = folder / ".snakemake"
+    locks.mkdir(exist_ok=True)
+    others = False
+    for path in locks.glob("convttlstm-*.lock"):
+        with path.open("r+") as file:
+            try:
+                # lockf and not flock: it also works on network file systems.
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink(missing_ok=True)
+            except OSError:
+                others = True
+    own = locks / f"convttlstm-{socket.gethostname()}-{os.getpid()}.lock"
+    fcntl.lockf(os.open(own, os.O_RDWR | os.O_CREAT, 0o666), fcntl.LOCK_EX)  # open until the process ends
+    return not others
 
 
 def _output_of(*command: str) -> str:

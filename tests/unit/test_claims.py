@@ -543,7 +543,7 @@ def test_times_are_compared_by_device_and_must_differ_by_more_than_noise(tmp_pat
     assert verdict(slower | {"exists": True}, second) == "undecided"
     assert verdict(time | {"exists": True}, first, second) == "holds"
     line = decide(tmp_path, results, settings, [time | {"exists": True}], tmp_path / "measured")
-    assert line["why"] == "1 of 2 measurements show it, and one is enough."
+    assert line["why"] == "1 of 2 measurements shows it, and one is enough."
     assert line["measured"].startswith(
         "training time: 10 against 10.2 seconds a sequence (0.98 times, A CPU)"
     )
@@ -864,7 +864,7 @@ def test_claims_that_mix_training_and_counts_are_refused(tmp_path: Path) -> None
         ({"horizons": [20]}, r"claim 'it': comparisons\.0: moving_mnist_2 is not evaluated at 20 frames"),
         (
             {"dataset": "kth", "horizons": [40], "after": 20},
-            r"claim 'it': comparisons\.0: kth has other windows at each horizon",
+            r"claim 'it': comparisons\.0: kth has different windows at each horizon",
         ),
         ({"dataset": "khth"}, r"claim 'it': comparisons\.0\.dataset: data set 'khth' .*'kth'"),
         ({"kind": "metrics"}, r"claim 'it': comparisons\.0: .*metric"),

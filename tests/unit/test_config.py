@@ -133,7 +133,13 @@ def overlay(tmp_path: Path):
         (
             "experiments: {moving_mnist_2: {published: [copy_last]}}",
             "settings",
-            "experiments.moving_mnist_2: copy_last has no weights, to search or to publish",
+            "experiments.moving_mnist_2: copy_last has no weights to search for or publish",
+        ),
+        (
+            "experiments: {kth: {halving: {epochs: 32, factor: 4}, grid: [{system: conv_tt_lstm}, "
+            "{system: predrnn_pp, role: conv_tt_lstm}]}}\nsystems: {predrnn_pp: {training: {epochs: 64}}}",
+            "settings",
+            "experiments.kth.halving: conv_tt_lstm's models differ in training.epochs",
         ),
         ("experiments: {moving_mnist_2: {seeds: [0, 0]}}", "experiments.moving_mnist_2.seeds", "twice"),
     ],

@@ -451,7 +451,7 @@ def test_the_page_answers_a_readers_first_questions(results: Path) -> None:
         "What is claimed": "8 claims in all. The paper's own numbers contradict 1 of them.",
         "What held here": "tests 4 of the paper's 5 claims about quality. Reproduced: 1 (It",
         "How sure": "trained with 1 seed and evaluated on 200 test sequences",
-        "What was not tested": "1 claim (1 on Moving-MNIST-2), as this scale lacks the runs or is too small,",
+        "What was not tested": "1 claim (1 on Moving-MNIST-2), as this scale is too small or lacks the runs,",
         "How to run it at the paper's scale": "snakemake --profile slurm all",
     }.items():
         answer = opening[opening.index(f"<dt>{question}</dt>") :].partition("</div>")[0]

@@ -1,5 +1,7 @@
 """Slurm's output, and a grid's winners and rounds; Slurm itself: workflow/test_slurm.py."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,26 +54,26 @@ def test_a_job_that_slurm_does_not_know_is_not_requeued(monkeypatch):
 
 
 def test_jobs_of_a_killed_snakemake_are_cancelled_and_those_of_another_one_are_not(monkeypatch, tmp_path):
-    """Stand-ins for squeue and scancel; a lock for each Snakemake that is active in the folder."""
-    commands, project = tmp_path / "bin", tmp_path / "project"
-    locks, cancelled = project / ".snakemake/locks", tmp_path / "cancelled"
+    """Stand-ins for squeue and scancel; the other Snakemake is a process that submits a job."""
+    commands, project, job, cancelled = (tmp_path / name for name in ("bin", "project", "job", "cancelled"))
     commands.mkdir()
-    locks.mkdir(parents=True)
-    job = f"7|RUNNING|convttlstm-1|None|rule train|{project}"
-    (commands / "squeue").write_text(f"#!/bin/sh\ntest -e {cancelled} || echo '{job}'\n")
-    (commands / "scancel").write_text(f'#!/bin/sh\necho "$@" > {cancelled}\n')
+    project.mkdir()
+    line = f"7|RUNNING|convttlstm-1|None|rule train|{project}"
+    (commands / "squeue").write_text(f"#!/bin/sh\ntest ! -e {job} || echo '{line}'\n")
+    (commands / "scancel").write_text(f'#!/bin/sh\necho "$@" > {cancelled}\nrm {job}\n')
     for command in commands.iterdir():
         command.chmod(0o755)
     monkeypatch.setenv("PATH", f"{commands}:/usr/bin:/bin")
-    for number in (0, 1):
-        for kind in ("input", "output"):
-            (locks / f"{number}.{kind}.lock").touch()
+    code = "import sys, pathlib, convttlstm.slurm as slurm; slurm.cancel_orphans(pathlib.Path(sys.argv[1]))"
+    code += "; pathlib.Path(sys.argv[2]).touch(); print('submitted', flush=True); input()"
+    command = [sys.executable, "-c", code, project, job]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"submitted\n"
+        cancel_orphans(project)
+        assert job.exists() and not cancelled.exists()
+        other.kill()
     cancel_orphans(project)
-    assert not cancelled.exists()
-    for path in locks.glob("1.*"):
-        path.unlink()
-    cancel_orphans(project)
-    assert cancelled.read_text() == "7\n"
+    assert cancelled.read_text() == "7\n" and not job.exists()
 
 
 def test_winners_are_named_by_role_and_resolve_to_their_runs(paper):
@@ -104,8 +106,3 @@ def test_rounds_of_successive_halving(paper):
     assert [(rung.places, rung.epochs) for rung in rounds] == [(48, 32), (12, 128), (3, 500)]
     assert [(r.places, r.epochs) for r in rungs(paper, "kth", "conv_lstm")] == [(2, 32), (1, 500)]
     assert [(r.places, r.epochs) for r in rungs(settings, "kth", "conv_tt_lstm")] == [(48, 500)]
-    content = paper.model_dump()
-    content["systems"]["predrnn_pp"]["training"] = {"epochs": 64}
-    content["experiments"]["kth"]["grid"].append({"system": "predrnn_pp", "role": "conv_tt_lstm"})
-    with pytest.raises(UserError, match="kth: halving for conv_tt_lstm: its models differ"):
-        rungs(Settings.model_validate(content), "kth", "conv_tt_lstm")

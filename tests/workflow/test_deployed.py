@@ -62,7 +62,7 @@ def test_existing_files_are_not_replaced(deployed: Path) -> None:
     (deployed / "data/paper/table2.csv").write_text("mine")
     snakemake(deployed, "-n", "--", "prepared")
     assert (deployed / "data/paper/table2.csv").read_text() == "mine"
-    # Those that are missing come beside it, as paper.yaml does to a scale of your own.
+    # Those that are missing are added, as paper.yaml is to a scale of your own.
     assert (deployed / "data/paper/claims.yaml").read_bytes() == (
         ROOT / "data/paper/claims.yaml"
     ).read_bytes()

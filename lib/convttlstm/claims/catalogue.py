@@ -302,7 +302,7 @@ def _check(comparison: Comparison, where: str, claims: Claims, paper: Settings, 
     if not paper.datasets[dataset].generated and (
         isinstance(comparison, GainClaim) or getattr(comparison, "after", None)
     ):
-        raise ValueError(f"{where}: {dataset} has other windows at each horizon, which do not compare")
+        raise ValueError(f"{where}: {dataset} has different windows at each horizon")
     for horizon in _horizons_of(comparison):
         if horizon not in possible:
             raise ValueError(f"{where}: {dataset} is not evaluated at {horizon} frames, but at {possible}")

@@ -113,7 +113,10 @@ def _outcome(claim: Claim, verdict: Verdict, evidence: tuple[Evidence, ...]) -> 
     if verdict in ("reproduced", "holds"):
         count = len(_with(evidence, "reproduced"))
         if exists(claim):
-            return f"{count} of {len(evidence)} measurements show it, and one is enough"
+            tried = len([part for part in evidence if not part.refused])
+            return (
+                f"{count} of {tried} measurements {'shows' if count == 1 else 'show'} it, and one is enough"
+            )
         each = "the comparison is" if count == 1 else f"each of {count} comparisons is"
         return f"{each} as claimed{whole}"
     if verdict in ("contradicted", "fails"):

@@ -175,37 +175,37 @@ class Settings(Strict):
                 self._check_pair(name, system)
             for system in [*experiment.published, *(grid.system for grid in experiment.grid)]:
                 if not self.systems[system].trained:
-                    raise ValueError(f"experiments.{name}: {system} has no weights, to search or to publish")
+                    raise ValueError(f"experiments.{name}: {system} has no weights to search for or publish")
+            for role in experiment.roles() if experiment.halving else ():
+                own = [grid.system for grid in experiment.grid if role == (grid.role or grid.system)]
+                if len({self.training_of(name, system).epochs for system in own}) > 1:
+                    raise ValueError(f"experiments.{name}.halving: {role}'s models differ in training.epochs")
             for grid in experiment.grid:
                 self._check_models(f"experiments.{name}.grid", grid.system, list(grid.points()))
             for row in experiment.ablations:
                 self._check_models(f"experiments.{name}.ablations", row.system, [row.hyper()])
         return self
 
-    def _check_pair(self, dataset_name: str, system: str) -> None:
-        dataset, training = self.datasets[dataset_name], self.training_of(dataset_name, system)
+    def _check_pair(self, name: str, system: str) -> None:
+        dataset, training = self.datasets[name], self.training_of(name, system)
         if reason := refusal(self.systems[system].model, dataset):
-            raise ValueError(
-                f"experiments.{dataset_name}: {system} cannot be used on this data set: {reason}"
-            )
+            raise ValueError(f"experiments.{name}: {system} cannot be used on this data set: {reason}")
         if training.batch_size % (self.compute.devices * self.compute.nodes):
             raise ValueError(
                 f"{system}: training.batch_size must be a multiple of compute.devices times compute.nodes"
             )
         if dataset.recognition != (training.recipe == "recognition"):
             raise ValueError(
-                f"experiments.{dataset_name}: {system}: training.recipe is {training.recipe!r}; it must be "
+                f"experiments.{name}: {system}: training.recipe is {training.recipe!r}; it must be "
                 "'recognition' for data sets of activities, and for no others"
             )
         evaluation, shortest = self.evaluation_of(system), min(dataset.test_horizons)
         if not dataset.recognition and (first := evaluation.first_frame) > shortest:
-            raise ValueError(
-                f"experiments.{dataset_name}: evaluation.first_frame {first} is after horizon {shortest}"
-            )
+            raise ValueError(f"experiments.{name}: evaluation.first_frame {first} is after {shortest}")
         lpips_size = evaluation.lpips_size or min(dataset.test_shape)
         if evaluation.lpips and not dataset.recognition and lpips_size < LPIPS_SIZE:
             raise ValueError(
-                f"experiments.{dataset_name}: LPIPS needs frames of at least {LPIPS_SIZE} pixels, not "
+                f"experiments.{name}: LPIPS needs frames of at least {LPIPS_SIZE} pixels, not "
                 f"{lpips_size}; set evaluation.lpips_size: {2 * LPIPS_SIZE + 2}, or evaluation.lpips: false"
             )
         dataset.activities()  # raises where the list cannot be read
@@ -214,7 +214,7 @@ class Settings(Strict):
         if train and training.samples_per_epoch > train.sequences:
             raise ValueError(
                 f"{system}: training.samples_per_epoch is {training.samples_per_epoch}, "
-                f"but {dataset_name} trains on {train.sequences} sequences"
+                f"but {name} trains on {train.sequences} sequences"
             )
 
     def _check_models(self, where: str, system: str, points: list[dict[str, int]]) -> None:

@@ -304,19 +304,12 @@ class Rung:
 
 
 def rungs(settings: Settings, dataset: str, role: str, halving: Halving | None = None) -> list[Rung]:
-    """Return the rounds of a grid search; the last one trains to the end.
-
-    Raises:
-        UserError: models of one search have different numbers of epochs, so that no round suits all.
-    """
+    """Return the rounds of a grid search; the last one trains to the end."""
     halving = halving or settings.experiments[dataset].halving
     runs = grid_runs(settings, dataset, role)
-    systems = dict.fromkeys(RunId.parse(run).system for run in runs)
-    full, *others = dict.fromkeys(settings.training_of(dataset, system).epochs for system in systems)
+    full = settings.training_of(dataset, RunId.parse(runs[0]).system).epochs
     if halving is None:
         return [Rung(len(runs), full)]
-    if others:
-        raise UserError(f"experiments.{dataset}: halving for {role}: its models differ in training.epochs")
     places, epochs, found = len(runs), halving.epochs, []
     while places > 1 and epochs < full:
         found.append(Rung(places, epochs))

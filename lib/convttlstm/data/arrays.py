@@ -1,5 +1,6 @@
 """Open arrays in NumPy and HDF5 files, with axes in any order."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,33 @@ def map_array(path: Path, fix: str) -> Any:
         return np.load(path, mmap_mode="r")
     except Exception as error:  # a damaged header raises many kinds, from ValueError to SyntaxError
         raise UserError(f"{path}: damaged, not an array ({shortened(error)}); {fix}") from None
+
+
+def record_of(path: Path) -> Path:
+    """Return the file next to an array that says which one was verified; see `stamp`."""
+    return path.with_name(f".{path.name}.verified")
+
+
+def stamp(path: Path, sha256: str) -> str:
+    """Return the SHA-256 of an array's values, and size, time and inode of its file."""
+    found = path.stat()
+    return f"{sha256} {found.st_size} {found.st_mtime_ns} {found.st_ino}\n"
+
+
+def recorded_sha256(path: Path) -> str:
+    """Return the SHA-256 that an array's values had when they were written or verified, "" if unknown."""
+    try:
+        return record_of(path).read_text().partition(" ")[0]
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def values_sha256(path: Path) -> str:
+    """Return the SHA-256 of an array's values, "" if there is no such array or it is damaged."""
+    try:
+        return hashlib.sha256(map_array(path, "")).hexdigest()
+    except UserError:
+        return ""
 
 
 @dataclass(frozen=True)

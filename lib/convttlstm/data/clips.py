@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from convttlstm.config import Dataset, VideoDataset
-from convttlstm.data.arrays import map_array
+from convttlstm.data.arrays import map_array, record_of, stamp
 from convttlstm.data.kinds import data_kind
 from convttlstm.data.source import ClipSource
 from convttlstm.files import UserError, read_json, write_text
@@ -232,17 +232,15 @@ def _verify(path: Path, entry: dict[str, Any]) -> None:
     found = path.stat()
     if found.st_size != entry["bytes"]:
         raise UserError(f"{path}: {found.st_size} bytes, but its manifest says {entry['bytes']}; {FIX} again")
-    # A file next to the array records which one was verified.
-    record = path.with_name(f".{path.name}.verified")
-    stamp = f"{entry['sha256']} {found.st_size} {found.st_mtime_ns} {found.st_ino}\n"
+    record, verified = record_of(path), stamp(path, entry["sha256"])
     with contextlib.suppress(OSError, UnicodeDecodeError):
-        if record.read_text() == stamp:
+        if record.read_text() == verified:
             return
     checksum = hashlib.sha256(map_array(path, f"{FIX} again")).hexdigest()
     if checksum != entry["sha256"]:
         raise UserError(f"{path}: SHA-256 {checksum}, but {entry['sha256']} was prepared; {FIX} again")
     with contextlib.suppress(UserError):  # the folder may be read only
-        write_text(record, stamp)
+        write_text(record, verified)
 
 
 @functools.lru_cache(maxsize=OPEN_AT_ONCE)

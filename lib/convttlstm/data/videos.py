@@ -1,32 +1,33 @@
 """Decode videos into arrays, in parallel; each array is written to a file of its own, by rename."""
 
 import csv
-import functools
 import hashlib
 import io
 import os
 import zipfile
 import zlib
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 from tqdm import tqdm
 
 from convttlstm.config import VideoDataset, Videos
 from convttlstm.config.videos import ARRAYS, SUFFIXES, sequence_files
-from convttlstm.data.frames import boundaries_of, digest_of, is_sequence
+from convttlstm.data.arrays import map_array, record_of, recorded_sha256, stamp, values_sha256
+from convttlstm.data.frames import boundaries_of, decode, digest_of, is_sequence
 from convttlstm.data.kinds import SPLITS, DataKind, Preparation
-from convttlstm.data.video_arrays import prepare_video
-from convttlstm.files import UserError, read_json, read_text, shortened, write_json
+from convttlstm.files import UserError, atomic_path, read_text, shortened, write_json, write_text
 
 if TYPE_CHECKING:
     from convttlstm.data.source import ClipSource
 
+DELETE = "delete it and run the same command again"
 # Errors of reading a zip file that is damaged, encrypted or packed in an unknown way.
 DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, RuntimeError)
 
@@ -160,10 +161,8 @@ def prepare_videos(
         UserError: videos cannot be used, all of them named, or a file cannot be written.
     """
     manifest = output / "manifest.json"
-    checksums = _checksums(manifest)
     manifest.unlink(missing_ok=True)  # without it, what follows is known to be unfinished
-    prepare = functools.partial(prepare_video, dataset, output=output, checksums=checksums)
-    entries = _decode_all(name, sources, prepare, output, processes)
+    entries = _decode_all(name, dataset, sources, output, processes)
     _refuse_shared(output, entries)
     splits = {}
     for split in SPLITS:
@@ -176,33 +175,22 @@ def prepare_videos(
         }
         counts = f"{len(own)} videos, {splits[split]['frames']:,} frames"
         print(f"{output}: {split}: {counts}, {_windows_in_words(name, dataset, split, own)}")
-    kept = {entry["file"] for entry in entries}
+    kept = {output / entry["file"] for entry in entries}
+    kept |= {record_of(path) for path in kept}
     for path in (output / "videos").iterdir():  # of other settings, or left by a killed process
-        if f"videos/{path.name}" not in kept:
+        if path not in kept:
             path.unlink()
     write_json(manifest, {"dataset": dataset.stated(), "splits": splits, "videos": entries})
 
 
-def _checksums(manifest: Path) -> dict[str, str]:
-    """Return the recorded SHA-256 of each array, by its file; none if there is no such manifest."""
-    try:
-        return {video["file"]: video["sha256"] for video in read_json(manifest)["videos"]}
-    except (UserError, KeyError, TypeError):
-        return {}
-
-
 def _decode_all(
-    name: str,
-    sources: Sequence[Source],
-    prepare: Callable[[Source], dict[str, Any]],
-    output: Path,
-    processes: int,
+    name: str, dataset: VideoDataset, sources: Sequence[Source], output: Path, processes: int
 ) -> list[dict[str, Any]]:
     """Return the manifest's entries of all videos."""
     entries: dict[str, dict[str, Any]] = {}
     failures: list[str] = []
     with ProcessPoolExecutor(processes) as pool:
-        waiting = {pool.submit(prepare, source): source for source in sources}
+        waiting = {pool.submit(prepare_video, dataset, source, output): source for source in sources}
         # disable=None: a bar on a terminal only.
         for future in tqdm(
             as_completed(waiting), f"prepare {name}", len(waiting), unit="video", disable=None
@@ -261,6 +249,60 @@ def _refuse_shared(output: Path, entries: Sequence[dict[str, Any]]) -> None:
                 f"{output}: {other['name']} ({other['split']}) and {entry['name']} ({entry['split']}) are "
                 "the same video; take one of them out, or list it in `excluded`"
             )
+
+
+def prepare_video(dataset: VideoDataset, source: Source, output: Path) -> dict[str, Any]:
+    """Decode a video into an array, and return its entry in the manifest.
+
+    An array that is there already is kept, unless its values have changed since. Memory does not grow with
+    the video's length.
+
+    Raises:
+        UserError: the video cannot be used, or the array cannot be written.
+    """
+    video, source_sha256 = source.open()
+    settings = f"{source_sha256} size{dataset.size} channels{dataset.channels} step{dataset.frame_interval}"
+    settings += " cropped" if dataset.cropped else ""
+    settings += f" axes {dataset.array_axes}" if dataset.array_axes else ""
+    key = hashlib.sha256(settings.encode()).hexdigest()[:12]
+    # Most file systems take names of 255 bytes at most.
+    readable = source.name.replace("/", "__").encode()[-150:].decode(errors="ignore")
+    path = output / "videos" / f"{readable}-{key}.npy"
+    sha256 = values_sha256(path)
+    if not sha256 or sha256 != (recorded_sha256(path) or sha256):
+        _write_array(dataset, video, path)
+        sha256 = values_sha256(path)
+    array = map_array(path, DELETE)
+    write_text(record_of(path), stamp(path, sha256))
+    return {
+        "name": source.name,
+        "split": source.split,
+        "file": path.relative_to(output).as_posix(),
+        "shape": list(array.shape),
+        "bytes": path.stat().st_size,
+        "sha256": sha256,
+        "source_sha256": source_sha256,
+        "boundaries": [list(pair) for pair in source.boundaries],
+        "ranges": source.ranges(len(array)),
+        "labels": source.labels,
+    }
+
+
+def _write_array(dataset: VideoDataset, video: Any, path: Path) -> None:
+    shape, header, count = (
+        (dataset.channels, *dataset.frame_shape),
+        {"descr": "|u1", "fortran_order": False},
+        0,
+    )
+    how = dataset.channels == 3, dataset.frame_interval, dataset.cropped, dataset.array_axes
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        # NumPy pads the header so that its first axis may grow without moving what follows.
+        np.lib.format.write_array_header_1_0(file, header | {"shape": (0, *shape)})
+        for frame in decode(video, dataset.frame_shape, *how):
+            file.write(frame.tobytes())
+            count += 1
+        file.seek(0)
+        np.lib.format.write_array_header_1_0(file, header | {"shape": (count, *shape)})
 
 
 class VideoKind(DataKind[VideoSettings]):

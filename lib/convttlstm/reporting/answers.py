@@ -48,8 +48,8 @@ def _untested(claims: pd.DataFrame) -> str:
     if lacking.empty:
         return f"Only {undecidable} claims, which no program can decide."
     of = ", ".join(f"{count} on {_TOPICS.get(topic, topic)}" for topic, count in topics.items())
-    said = f"{in_words([len(lacking)], 'claim')} ({of}), as this scale lacks the runs or is too small, "
-    said += f"or the model is not among those here, and {undecidable} that no program can decide."
+    said = f"{in_words([len(lacking)], 'claim')} ({of}), as this scale is too small or lacks the runs, "
+    said += f"or this project lacks the model, and {undecidable} that no program can decide."
     needs = lacking.loc[lacking["topic"] == "overall", "needs"]
     return said + (f" To test the broadest takes {needs.iloc[0]}." if len(needs) and needs.iloc[0] else "")
 

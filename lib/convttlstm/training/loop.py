@@ -13,14 +13,13 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -73,8 +72,7 @@ def launch(run: Run) -> Fabric:
         accelerator=device_kind(run.compute.accelerator),
         devices=run.compute.devices,
         num_nodes=run.compute.nodes,
-        # The others wait for the first one, which waits while another job trains the run.
-        strategy="auto" if alone else DDPStrategy(timeout=timedelta(days=7)),
+        strategy="auto" if alone else "ddp",
         precision="32-true" if run.training.precision == "tf32" else run.training.precision,
         # The enclosing job may have several tasks that do not belong to this run.
         plugins=LightningEnvironment() if alone else None,

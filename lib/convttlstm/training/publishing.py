@@ -49,7 +49,9 @@ def reuse(run: Run, folder: Path, data: Path) -> bool:
         with contextlib.suppress(SafetensorError), safe_open(weights, framework="pt") as file:
             if weights.parent != folder and file.metadata().get("digest") == run.digest():
                 trained_on = read_json(weights.with_name(PROVENANCE)).get("data", {})
-                if not trained_on or any(splits[name]["sha256"] != data for name, data in trained_on.items()):
+                if not trained_on or any(
+                    splits.get(split, {}).get("sha256") != sha256 for split, sha256 in trained_on.items()
+                ):
                     continue
                 for name in (HISTORY, PROVENANCE, WEIGHTS):
                     write_bytes(folder / name, (weights.parent / name).read_bytes())

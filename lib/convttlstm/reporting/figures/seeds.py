@@ -154,8 +154,8 @@ REPORT = FigureReport(
     heading="By run and by frame",
     place=60,
     title="Every run",
-    caption="Each trained run of the tables above as a dot, with the mean and its 95 % interval over seeds "
-    "and test sequences.",
+    caption="Each trained run of Tables 2 and 4 and of the grid's winners as a dot, with the mean and its "
+    "95 % interval over seeds and test sequences.",
     alternative="Dots and intervals, one line for each model, in panels for each metric and horizon.",
     draw=draw,
 )

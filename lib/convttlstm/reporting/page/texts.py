@@ -23,11 +23,12 @@ def headline(results: list[Result]) -> str:
     horizons = results[0].config.dataset.test_horizons
     at = f"At {' and '.join(map(str, horizons))} frames"
     failed = [r for r in trained if not all(_beats(r, other, h) for other in trivial for h in horizons)]
-    if len(failed) == len(trained):
-        return f"{at} no fully trained model's MSE interval lies below those of {names}."
-    models = list(dict.fromkeys(result.variant_title for result in failed))
-    but = f", except {listed(models)}" if failed else ""
-    return f"{at} each fully trained model's MSE interval lies below those of {names}{but}."
+    models, fail = (list(dict.fromkeys(r.variant_title for r in runs)) for runs in (trained, failed))
+    seeds = "" if len(models) == len(trained) else ", of all its seeds,"
+    if len(fail) == len(models):
+        return f"{at} no fully trained model's MSE interval{seeds} lies below those of {names}."
+    but = f", except {listed(fail)}" if fail else ""
+    return f"{at} each fully trained model's MSE interval{seeds} lies below those of {names}{but}."
 
 
 def standouts(table2: pd.DataFrame, run: Run) -> list[str]:

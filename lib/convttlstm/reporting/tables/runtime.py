@@ -18,6 +18,7 @@ from convttlstm.planning.costs import (
     measures_of,
     rows_of,
 )
+from convttlstm.reporting.cells import capital
 from convttlstm.reporting.report import Runs, TableReport, predicted
 from convttlstm.results import Scale
 
@@ -61,7 +62,7 @@ def runtime_table(measures: Sequence[Measure]) -> Table:
         for measure in measures
     ]
     own = dict.fromkeys(m.models for m in measures if m.models != PAPER_SCALE)
-    note = f"This scale's models: {'; '.join(own)}. " if own else ""
+    note = f"{'. '.join(map(capital, own))}. These are this scale's models. " if own else ""
     note += f"{NOTE} Of the times that were measured: {answer(measures)}."
     return Table("Multiplications and run-time", note, [("", n) for n in names], "lllllrrr", rows)
 

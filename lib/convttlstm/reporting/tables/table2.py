@@ -197,7 +197,7 @@ def _reproduced_row(result: Result, horizons: list[int]) -> dict[str, str]:
 
 
 def table2_tables(table: pd.DataFrame, lead: str) -> list[Table]:
-    """Return the tables to read that table2's CSV, read as text, gives.
+    """Return the tables to read.
 
     Args:
         table: table2's CSV, read as text.
