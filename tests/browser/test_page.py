@@ -137,8 +137,8 @@ def test_claims_on_the_axis_link_to_their_verdicts(reader: Reader) -> None:
     row.get_by_role("link").click()
     assert claim.is_visible()
     zero, dot = (row.locator(mark).bounding_box()["x"] for mark in (".zero", ".dot"))
-    assert dot > zero  # as claimed: 0.33 of the bound less than it
-    assert "here 0.33" in row.inner_text()
+    assert dot > zero  # as claimed: 0.67 of the bound
+    assert "here 0.67" in row.inner_text()
 
 
 def test_wide_figures_scroll_inside_the_page_on_a_phone(reader: Reader) -> None:
