@@ -331,7 +331,7 @@ def test_runtime_shows_the_papers_ratios_hollow_and_ours_solid(results: Path, tm
     hollow = [dot.get_markerfacecolor() == "none" for dot in dots]
     assert hollow == list(table["source"] == "the paper")
     text = (tmp_path / "runtime.md").read_text()
-    assert "shows nothing about the paper" in text and "minutes and seconds do not" in text
+    assert "shows nothing about the paper" in text and "It depends on device, precision and length" in text
 
 
 def demo() -> Settings:
