@@ -65,7 +65,7 @@ def origin() -> dict[str, Any]:
 
     Outside a git checkout the commit is None; the source's digest still identifies the version.
     """
-    # An installed package may lie in the folder of another project, whose commit says nothing.
+    # An installed package may lie inside another project's git checkout; that commit is not ours.
     ours = _git("ls-files", "--error-unmatch", __file__) is not None
     commit = _git("rev-parse", "HEAD") if ours else None
     changes = _git("status", "--porcelain", "--", str(PACKAGE))

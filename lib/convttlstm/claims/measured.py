@@ -297,7 +297,7 @@ class EvidenceFinder:
             yield _of_runs(replace(found, unit=unit, paper=tolerance / unit), runs, runs)
 
     def _require_papers_scale(self) -> None:
-        """Raise Missing at other scales, whose values are not to be compared with the paper's."""
+        """Raise Missing unless this is the paper's scale: only its values compare with the paper's."""
         if self.scale.name != "paper":
             raise Missing(f"{self.settings.label} is not the paper's")
 

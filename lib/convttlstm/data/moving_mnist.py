@@ -6,7 +6,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from convttlstm.config import MovingMnist
 from convttlstm.randomness import Stream, uniform
 
-# Which digits a split may use if splits share none: those whose index ends in these digits.
+# The images that a split may use if splits share none: those with an index that ends in these digits.
 DISJOINT = {"train": range(8), "validation": [8], "test": [9]}
 
 # cos and sin may differ in their last bits between machines. Rounded to this grid they agree, and

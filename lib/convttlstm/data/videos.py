@@ -121,7 +121,7 @@ def _read_split_file(folder: Path, path: Path) -> list[tuple[str, Path]]:
             raise UserError(
                 f"{path}: line {line}: expected the columns video and split ({', '.join(SPLITS)})"
             )
-        # What a link inside the folder points to may lie elsewhere, as without a split file.
+        # Links may point outside the folder, as they may without a split file.
         if os.path.isabs(video) or os.path.normpath(video).split(os.sep)[0] == os.pardir:
             raise UserError(f"{path}: line {line}: {video} lies outside {folder}")
         if not is_sequence(folder / video):
@@ -289,11 +289,8 @@ def prepare_video(dataset: VideoDataset, source: Source, output: Path) -> dict[s
 
 
 def _write_array(dataset: VideoDataset, video: Any, path: Path) -> None:
-    shape, header, count = (
-        (dataset.channels, *dataset.frame_shape),
-        {"descr": "|u1", "fortran_order": False},
-        0,
-    )
+    shape, count = (dataset.channels, *dataset.frame_shape), 0
+    header = {"descr": "|u1", "fortran_order": False}
     how = dataset.channels == 3, dataset.frame_interval, dataset.cropped, dataset.array_axes
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         # NumPy pads the header so that its first axis may grow without moving what follows.
