@@ -385,7 +385,7 @@ def test_one_seed_decides_nothing(tmp_path: Path) -> None:
     settings = scale(**{f"experiments__{DATASET}__seeds": [0]})
     results = make_results(tmp_path / "laptop", settings, runs_with(np.full(SEQUENCES, -0.001)))
     line = decide(tmp_path, results, settings, [LOWER_MSE])
-    assert line["verdict"] == "not tested" and line["measured"].startswith("-1 [")
+    assert line["verdict"] == "not tested" and line["measured"].startswith("-1.00 [")
     assert line["why"] == "One seed of Conv-TT-LSTM and ConvLSTM (baseline) says nothing about others."
 
 
@@ -408,11 +408,11 @@ def test_means_after_a_horizon_follow_from_two_means(tmp_path: Path) -> None:
     tables |= {f"conv_tt_lstm-seed{seed}": sequences(BASE + 0.003, BASE) for seed in range(3)}
     results = make_results(tmp_path / "laptop", settings, tables)
     line = decide(tmp_path, results, settings, [LOWER_MSE | {"after": 10}])
-    assert line["verdict"] == "reproduced" and line["measured"].startswith("-1.5 [")
+    assert line["verdict"] == "reproduced" and line["measured"].startswith("-1.50 [")
     gain = {key: LOWER_MSE[key] for key in ("dataset", "metrics", "better", "than")}
     line = decide(tmp_path, results, settings, [gain | {"kind": "gain", "more_at": 30, "less_at": 10}])
     # From worse by 3 to equal, the lead grows by 3.
-    assert line["verdict"] == "reproduced" and line["measured"].startswith("-3 [")
+    assert line["verdict"] == "reproduced" and line["measured"].startswith("-3.00 [")
 
 
 def test_our_own_questions_are_answered_apart_from_the_papers_claims(tmp_path: Path) -> None:
@@ -447,7 +447,7 @@ def test_claims_are_tested_at_a_scales_own_horizons(tmp_path: Path) -> None:
     assert line["verdict"] == "contradicted" and " in frames 3 to 5" in line["measured"]
     line = decide(tmp_path, results, settings, [LOWER_MSE | {"after": 10}])
     # Worse by 2.1 over frames 3 to 5 and equal over 3 to 12, so better by 3 x 2.1 / 7 over 6 to 12.
-    assert line["verdict"] == "reproduced" and line["measured"].startswith("-0.9 [")
+    assert line["verdict"] == "reproduced" and line["measured"].startswith("-0.900 [")
     assert "in frames 6 to 12" in line["measured"] and line["horizon"] == "12"
 
 
@@ -470,7 +470,7 @@ def test_claims_on_incomparable_runs_are_not_tested(tmp_path: Path) -> None:
         results = make_results(tmp_path / f"{i}/laptop", settings, made)
         line = decide(tmp_path / str(i), results, settings, [LOWER_MSE])
         assert line["verdict"] == "not tested" and reason.lower() in line["why"].lower()
-        assert line["measured"].startswith("" if made is few else "-1 [")
+        assert line["measured"].startswith("" if made is few else "-1.00 [")
         assert "device hours" in line["needs"]
 
 
@@ -740,7 +740,7 @@ def test_gaps_between_test_and_training_are_compared(tmp_path: Path) -> None:
         pd.DataFrame(rows).to_csv(path / "training_sequences.csv", index=False)
     gap = {key: LOWER_MSE[key] for key in ("dataset", "better", "than")} | {"kind": "gap"}
     line = decide(tmp_path, results, settings, [gap])
-    assert line["verdict"] == "reproduced" and line["measured"].startswith("-1 [")
+    assert line["verdict"] == "reproduced" and line["measured"].startswith("-1.00 [")
     assert " at 10 frames, test minus training" in line["measured"]
     later = scale(evaluation__first_frame=4)
     assert "MSE in frames 4 to 10, test" in decide(tmp_path, results, later, [gap])["effect_of"]
@@ -774,7 +774,7 @@ def test_values_are_compared_at_the_papers_scale_only(tmp_path: Path) -> None:
         line = decide(folder, results, settings, [value])
         assert line["verdict"] == verdict
         if name == "paper":
-            assert line["measured"].startswith(f"{mean_mse:.3g} [")
+            assert line["measured"].startswith(f"{mean_mse:.1f} [")
             assert "the paper has 25.81" in line["measured"]
 
 
@@ -833,7 +833,7 @@ def test_the_verdict_by_person_is_shown_if_it_differs(tmp_path: Path) -> None:
         table.assign(**labels).to_csv(path, index=False)
     line = decide(tmp_path, results, settings, [LOWER_MSE])
     assert line["verdict"] == "reproduced"
-    assert "; with all videos of a person as one group: undecided, -1.75 [" in line["measured"]
+    assert "; with all videos of a person as one group: undecided, -1.8 [" in line["measured"]
     for path in results.rglob("per_sequence.csv"):
         pd.read_csv(path).assign(person=17).to_csv(path, index=False)
     # One person has no interval.

@@ -219,6 +219,22 @@ def test_estimates_can_be_scaled_and_shifted() -> None:
     assert found.as_json() == {"mean": 2.0, "low": 0.975, "high": 4.025}
 
 
+@pytest.mark.parametrize(
+    ("value", "low", "high", "text"),
+    [
+        (-8.52, -27.0, 9.94, "-8.5 [-27.0, +9.9]"),
+        (0.0282, -0.0189, 0.0753, "+0.0282 [-0.0189, +0.0753]"),
+        (-310.2, -1200.4, 580.0, "-310 [-1200, +580]"),
+        (2.5, 2.5, 2.5, "+2.50 [+2.50, +2.50]"),
+        (2.5, math.nan, math.nan, "+2.50 [no interval]"),
+    ],
+)
+def test_a_value_and_its_bounds_have_the_same_decimals(
+    value: float, low: float, high: float, text: str
+) -> None:
+    assert Estimate(value, lambda tail: (low, high)).as_text() == text
+
+
 def test_holms_procedure_follows_its_definition() -> None:
     """p-values sorted, compared with tail / m, tail / (m - 1), ..., up to the first that is greater."""
     random = np.random.default_rng(6)

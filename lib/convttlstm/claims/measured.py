@@ -196,7 +196,7 @@ class EvidenceFinder:
             groups = ours[0].groups(horizon, *labels)
             estimate, sequences = paired(values, len(ours), groups)
             estimate = estimate.times(METRICS[metric].scale)
-            text = f"{in_words(estimate)} {METRICS[metric].scaled}"
+            text = f"{estimate.as_text()} {METRICS[metric].scaled}"
             lead, margin = estimate.times(sign), self._margin(ours[0].config.dataset_name, metric)
             outcomes.append(replace(found, lead=lead, margin=margin, text=text, sequences=sequences))
         outcome, wider = outcomes
@@ -219,7 +219,7 @@ class EvidenceFinder:
         frames = in_frames(self.settings.evaluation.first_frame, horizon)
         where = f"{frames}, test minus training sequences, {against(self.catalogue, claim, other)}"
         margin = self._margin(claim.dataset, "mse")
-        text = f"{in_words(estimate)} {METRICS['mse'].scaled} (margin {margin:.3g})"
+        text = f"{estimate.as_text()} {METRICS['mse'].scaled} (margin {margin:.3g})"
         found = Evidence("MSE", where, estimate.times(-1), margin, text=text, horizon=str(horizon))
         yield _of_runs(replace(found, unit=margin, sequences=sequences), ours, theirs)
 
@@ -234,7 +234,7 @@ class EvidenceFinder:
                 estimate = mean(values, runs[0].groups(horizon, GROUP).to_numpy())
                 estimate = estimate.times(METRICS[metric].scale)
                 lead = within(estimate, float(printed), self._tolerance(claim.dataset, metric))
-                text = f"{in_words(estimate, sign='')} {METRICS[metric].scaled}; the paper has {printed}"
+                text = f"{estimate.as_text(sign='')} {METRICS[metric].scaled}; the paper has {printed}"
                 found = Evidence(METRICS[metric].symbol, f" at {horizon} frames, {title}", lead, text=text)
                 unit, tolerance = (of(claim.dataset, metric) for of in (self._margin, self._tolerance))
                 found = replace(found, horizon=str(horizon), unit=unit, paper=tolerance / unit)
@@ -251,7 +251,7 @@ class EvidenceFinder:
                     found = self._accuracy_found(claim, other, fraction, reading, " and ".join(groups))
                     only = {"than": [other], "fractions": [fraction], "groups": groups, "pooled": True}
                     found = self._in_margins(found, claim, only, "", "accuracy")
-                    text = f"{in_words(estimate, digits='.1f')} points"
+                    text = f"{estimate.as_text(decimals=1)} points"
                     lead, margin = estimate.less(claim.by), 0.0 if claim.by else self._margin("", "accuracy")
                     found = replace(found, lead=lead, margin=margin, text=text, sequences=clips)
                     yield _of_runs(found, ours, theirs)
@@ -270,7 +270,7 @@ class EvidenceFinder:
                 found = self._accuracy_found(claim, other, fraction, reading)
                 only = {"than": [other], "fractions": [fraction]}
                 found = self._in_margins(found, claim, only, "", "accuracy")
-                text = f"{in_words(lead, digits='.1f')} points of lead"
+                text = f"{lead.as_text(decimals=1)} points of lead"
                 found = replace(found, lead=lead, margin=found.unit, text=text, sequences=sum(counts))
                 yield _of_runs(found, ours, theirs)
 
@@ -291,7 +291,7 @@ class EvidenceFinder:
             hits = pd.concat([answers(run, fraction, "top1", []) for run in runs], axis=1, join="inner")
             estimate = proportion(hits.to_numpy().T, hits.index.to_numpy()).times(100)
             lead = within(estimate, float(printed), tolerance)
-            text = f"{in_words(estimate, sign='', digits='.1f')} %; the paper has {printed}"
+            text = f"{estimate.as_text(sign='', decimals=1)} %; the paper has {printed}"
             where = f" at {percent(fraction)} of the frames, {self.catalogue.title(claim.system)}"
             found = Evidence("accuracy", where, lead, text=text, horizon=str(fraction), sequences=len(hits))
             yield _of_runs(replace(found, unit=unit, paper=tolerance / unit), runs, runs)
@@ -313,13 +313,6 @@ class EvidenceFinder:
 
     def _tolerance(self, dataset: str, metric: str) -> float:
         return self.catalogue.claims.tolerance * self.paper.smallest_lead(dataset, metric)
-
-
-def in_words(estimate: Estimate, sign: str = "+", digits: str = ".3g") -> str:
-    """Return an estimate with its 95 % interval, if it has one."""
-    low, high = estimate.interval
-    bounds = "no interval" if isnan(low) else f"{low:{sign}{digits}}, {high:{sign}{digits}}"
-    return f"{estimate.value:{sign}{digits}} [{bounds}]"
 
 
 def _or_missing(decide: Callable[[], Iterator[Evidence]], what: str) -> list[Evidence]:

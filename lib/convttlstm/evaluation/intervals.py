@@ -20,6 +20,7 @@ reports how often intervals cover the truth in simulations.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import floor, isnan, log10
 
 import numpy as np
 from scipy.special import stdtrit
@@ -48,6 +49,18 @@ class Estimate:
         """Return mean, low and high for metrics.json; low and high are None if there is no interval."""
         bounds = (bound if np.isfinite(bound) else None for bound in self.interval)
         return dict(zip(("mean", "low", "high"), (self.value, *bounds), strict=True))
+
+    def as_text(self, sign: str = "+", decimals: int | None = None) -> str:
+        """Return the value and its 95 % interval.
+
+        By default all have as many decimals as three digits of the larger of value and width need.
+        """
+        low, high = self.interval
+        if decimals is None:
+            largest = max(abs(self.value), 0.0 if isnan(low) else high - low) or 1.0
+            decimals = max(0, 2 - floor(log10(largest)))
+        value, low_text, high_text = (f"{number:{sign}.{decimals}f}" for number in (self.value, low, high))
+        return f"{value} [no interval]" if isnan(low) else f"{value} [{low_text}, {high_text}]"
 
     def times(self, factor: float) -> "Estimate":
         """Return the estimate times a factor, which may be negative."""
