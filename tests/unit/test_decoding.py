@@ -192,6 +192,22 @@ def test_rare_layouts_are_read_and_truncated_ones_refused(
     assert sum(1 for _ in frames_of(path)) == 40
 
 
+def test_avi_files_from_a_pipe_are_whole(tmp_path: Path) -> None:
+    """Their writer could not go back to the header: it says 4 GiB."""
+    path = write(tmp_path / "a.avi", noise(10))
+    content = bytearray(path.read_bytes())
+    content[4:8] = b"\xff" * 4
+    path.write_bytes(content)
+    assert missing_bytes(str(path)) == 0
+    assert sum(1 for _ in frames_of(str(path))) == 10
+
+
+def test_names_may_hold_a_colon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "a.mp4", noise(5)).rename(tmp_path / "2024-05-01T12:30:05.mp4")
+    monkeypatch.chdir(tmp_path)
+    assert sum(1 for _ in frames_of("2024-05-01T12:30:05.mp4")) == 5
+
+
 def test_an_index_shows_which_parts_of_a_large_avi_are_missing() -> None:
     """The file ends where its first part does; the index (OpenDML AVI 1.02) lists a second one."""
     parts = [(100, 400), (500, 4500)]  # start and length, bytes

@@ -53,11 +53,10 @@ def test_mnist_is_fetched_from_the_mirrors_and_read(tmp_path: Path, monkeypatch:
     images = np.arange(5 * 784, dtype=np.uint32).astype(np.uint8).reshape(5, 28, 28)
     content = gzip.compress(struct.pack(">4I", 2051, 5, 28, 28) + images.tobytes())
     sha256 = hashlib.sha256(content).hexdigest()
-    monkeypatch.setattr(digits, "MNIST_SHA256", dict.fromkeys(digits.MNIST_SHA256, sha256))
+    monkeypatch.setattr(digits, "MNIST_SHA256", sha256)
     mirror = tmp_path / "mirror"
     mirror.mkdir()
-    for name in digits.MNIST_SHA256:
-        (mirror / name).write_bytes(content)
+    (mirror / digits.MNIST).write_bytes(content)
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=mirror)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
@@ -65,7 +64,7 @@ def test_mnist_is_fetched_from_the_mirrors_and_read(tmp_path: Path, monkeypatch:
         monkeypatch.setattr(digits, "MIRRORS", [f"{address}/gone/", f"{address}/"])
         fetch_mnist(tmp_path / "raw")
         server.shutdown()
-    assert {path.name for path in (tmp_path / "raw").iterdir()} == set(digits.MNIST_SHA256)
+    assert [path.name for path in (tmp_path / "raw").iterdir()] == [digits.MNIST]
     assert np.array_equal(load_digits("mnist", tmp_path / "raw", Path("unused")), images)
 
 

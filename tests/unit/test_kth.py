@@ -13,8 +13,9 @@ from PIL import Image
 from pydantic import ValidationError
 
 from convttlstm.config import Kth, load_settings, settings_of_scale
+from convttlstm.config.videos import ACTIONS as ALL_ACTIONS
 from convttlstm.data.clips import open_clips
-from convttlstm.data.kth import fetch_kth, kth_sources, parse_boundaries, verify
+from convttlstm.data.kth import KIND, fetch_kth, kth_sources, parse_boundaries, verify
 from convttlstm.data.layout import KTH_MISSING as MISSING
 from convttlstm.data.synthetic_kth import write_archives
 from convttlstm.data.videos import prepare_videos
@@ -252,6 +253,40 @@ def test_files_placed_by_hand_are_used(tmp_path, monkeypatch):
     receipt = read_json(tmp_path / "archives.json")
     assert receipt["boxing.zip"] == "extracted"
     assert receipt["walking.zip"] == sha256_of(tmp_path / "walking.zip")
+
+
+def test_videos_in_linked_folders_are_used(tmp_path, monkeypatch):
+    (tmp_path / "disk/boxing").mkdir(parents=True)
+    (tmp_path / "disk/boxing" / FIRST).touch()
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    (raw / "boxing").symlink_to(tmp_path / "disk/boxing")
+    for name in [*(f"{action}.zip" for action in ALL_ACTIONS if action != "boxing"), "00sequences.txt"]:
+        (raw / name).write_text(name)
+    fetch_kth(raw, tmp_path / "lock.json")
+    assert read_json(raw / "archives.json")["boxing.zip"] == "extracted"
+
+
+@pytest.mark.parametrize("name", ["boxing.zip", "00sequences.txt"])
+def test_a_login_page_is_not_taken_for_the_file(tmp_path, monkeypatch, name):
+    raw, lock = tmp_path / "raw", tmp_path / "lock.json"
+    raw.mkdir()
+    for other in [*(f"{action}.zip" for action in ALL_ACTIONS), "00sequences.txt"]:
+        if other != name:
+            (raw / other).write_text(other)
+    monkeypatch.setattr("convttlstm.data.kth.download", lambda urls, sha256, path: path.write_text("<html>"))
+    with pytest.raises(UserError, match=rf"{name}: the server sent another file"):
+        fetch_kth(raw, lock)
+    assert not (raw / name).exists() and name not in (lock.read_text() if lock.exists() else "")
+
+
+def test_after_a_refusal_the_archives_are_fetched_again(raw):
+    """Snakemake fetches them if their receipt is missing."""
+    (raw / "archives.json").write_text("{}")
+    (raw / "00sequences.txt").unlink()
+    with pytest.raises(UserError, match=r"00sequences\.txt: no such file"):
+        KIND.sources(settings(), raw)
+    assert not (raw / "archives.json").exists()
 
 
 def test_the_demos_stand_in_is_called_synthetic(monkeypatch):

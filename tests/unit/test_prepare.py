@@ -63,6 +63,21 @@ def test_test_sequences_from_a_file_leave_training_data_unchanged(digits: np.nda
         prepare("bounce", other, digits, tmp_path / "other", tmp_path / "checksums.json")
 
 
+def test_data_sets_that_are_prepared_at_once_are_both_recorded(
+    digits: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = tmp_path / "checksums.json"
+
+    def other(*arguments: Any) -> np.ndarray:
+        record.write_text(json.dumps({"other/test": "abc"}))
+        return generate(*arguments)
+
+    monkeypatch.setattr("convttlstm.data.prepare.generate", other)
+    prepare("bounce", DATASET, digits, tmp_path / "bounce", record)
+    found = json.loads(record.read_text())
+    assert len(found) == 4 and found["other/test"] == "abc"
+
+
 def test_an_unset_test_file_is_left_out_of_the_settings() -> None:
     assert "test_file" not in DATASET.model_dump(mode="json") and "test_file" not in DATASET.model_dump_json()
 

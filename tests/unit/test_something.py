@@ -18,8 +18,10 @@ from convttlstm.config import Something, load_settings, resolve_run
 from convttlstm.config.dataset import Category
 from convttlstm.config.something import read_categories
 from convttlstm.data.activities import Activities, evaluation_plan, training_plan
+from convttlstm.data.kinds import Preparation
 from convttlstm.data.something import (
     CLIPS,
+    KIND,
     fetch_something,
     frames_seen,
     index_clips,
@@ -222,6 +224,24 @@ def test_a_missing_clip_is_named(raw):
     (raw / CLIPS / "7.webm").unlink()
     with pytest.raises(UserError, match=r"1 of 40 clips are missing: 7\.webm; put .*-00, -01, \.\.\. there"):
         activities(raw)
+
+
+def test_after_a_refusal_the_clips_are_looked_for_again(raw):
+    """Snakemake checks and extracts them if their receipt is missing."""
+    (raw / "clips.json").write_text("{}")
+    (raw / f"{CLIPS}-00").write_bytes(b"a part")
+    (raw / CLIPS / "7.webm").unlink()
+    job = Preparation("clips", raw, raw.parent / "data", Path("unused"), Path("unused"), 1)
+    with pytest.raises(UserError, match=r"7\.webm; run the same command again to extract them"):
+        KIND.prepare(settings(raw), job)
+    assert not (raw / "clips.json").exists()
+
+
+def test_activities_are_listed_once_whatever_their_brackets(raw):
+    path = raw.parent / "activities.csv"
+    path.write_text(path.read_text() + f'other,"{ACTIVITIES[0][1].replace("something", "[something]")}"\n')
+    with pytest.raises(ValueError, match="is listed twice"):
+        read_categories(path)
 
 
 def test_an_unreadable_clip_stops_or_is_skipped_and_counted(raw):

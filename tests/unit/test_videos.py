@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 import torch
 
-from convttlstm.config import Videos
+from convttlstm.config import Videos, load_settings, resolve_run
 from convttlstm.data import clips
 from convttlstm.data.clips import open_clips
 from convttlstm.data.frames import decode
 from convttlstm.data.source import ClipSource
 from convttlstm.data.videos import folder_sources, prepare_videos
 from convttlstm.evaluation import protocol
-from convttlstm.evaluation.predict import _kept
+from convttlstm.evaluation.predict import _kept, _sequence_with
 from convttlstm.files import UserError
 from tests.conftest import Project
 from tests.video_files import noise, write_video
@@ -158,6 +158,36 @@ def test_training_may_use_only_the_first_windows(folder: Path, tmp_path: Path, m
     assert torch.equal(few.batch([0, 2]), open_clips(dataset, data, "train").batch([0, 2]))
 
 
+def test_training_sequences_are_evaluated_only_where_training_saw_them(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three windows of 7 frames are frames 0 to 8 of train/a, which hold one window of 4 + 3 frames."""
+    dataset = settings(folder, train_windows="first_10000")
+    data = prepared(dataset, tmp_path / "out")
+    monkeypatch.setattr(clips, "FIRST", 3)
+    seen = protocol.training_set(dataset, data)
+    assert seen and list(seen.clips.labels["video"]) == ["train/a.avi"]
+    longer = settings(folder, train_windows="first_10000", test_horizons=[5])
+    assert len(protocol.training_set(longer, data).clips) == 1  # type: ignore[union-attr]
+    monkeypatch.setattr(clips, "FIRST", 2)  # frames 0 to 7
+    assert protocol.training_set(longer, data) is None
+
+
+def test_folders_of_other_programs_among_the_arrays_are_left_alone(folder: Path, tmp_path: Path) -> None:
+    data = prepared(settings(folder), tmp_path / "out")
+    (data / "videos/@eaDir").mkdir()
+    (data / "videos/old.npy").touch()
+    prepared(settings(folder), tmp_path / "out")
+    assert (data / "videos/@eaDir").is_dir() and not (data / "videos/old.npy").exists()
+
+
+def test_names_that_are_not_utf8_are_refused(folder: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.avi")
+    (folder / "train/a.avi").rename(folder / "train" / name)
+    with pytest.raises(UserError, match="its name is not UTF-8; rename it"):
+        folder_sources(settings(folder))
+
+
 def test_colour_and_frame_step_are_settings(tmp_path: Path) -> None:
     frames = noise(30, SIZE, 0, colour=True)
     for split in ("train", "validation", "test"):
@@ -179,6 +209,7 @@ def test_a_split_file_names_the_videos(folder: Path, tmp_path: Path) -> None:
         ("validation/a.avi", "test"),
     ]
     for line, said in [
+        ("\n\ntest/a.avi,dev", "line 4: expected"),
         ("../x.avi,train", r"line 2: \.\./x\.avi lies outside"),
         ("a.avi,train", "line 2: no file"),
         ("test/a.avi,dev", r"line 2: expected .* \(train, validation, test\)"),
@@ -264,6 +295,15 @@ def test_changed_inputs_are_decoded_again_and_old_arrays_deleted(folder: Path, t
     assert len(arrays()) == 6 and len(arrays().items() & first.items()) == 5
     prepared(settings(folder, size=8), tmp_path / "out")
     assert len(arrays()) == 6 and not arrays().keys() & first.keys()
+
+
+def test_one_sequence_of_an_array_is_predicted(tmp_path: Path) -> None:
+    """Three sequences of 20 frames: frame 21 begins the second."""
+    np.save(tmp_path / "a.npy", np.zeros((3, 20, SIZE, SIZE), np.uint8))
+    run = resolve_run(load_settings(Path("config/demo.yaml")), "demo", "moving_mnist_2", "conv_lstm-seed0")
+    run = run.model_copy(update={"dataset": settings(tmp_path, axes="sthw")})
+    assert _sequence_with(run, tmp_path / "a.npy", 20) == (1, 20)
+    assert _sequence_with(run, tmp_path / "a.npy", 24) == (21, 40)
 
 
 @pytest.mark.parametrize("start", [None, 4, 5, 30, 40, 41])

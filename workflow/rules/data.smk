@@ -4,9 +4,6 @@
 rule mnist:
     output:
         "data/raw/mnist/train-images-idx3-ubyte.gz",
-        "data/raw/mnist/train-labels-idx1-ubyte.gz",
-        "data/raw/mnist/t10k-images-idx3-ubyte.gz",
-        "data/raw/mnist/t10k-labels-idx1-ubyte.gz",
     log:
         "data/raw/mnist/download.log",
     benchmark:

@@ -52,8 +52,9 @@ class MovingMnist(DatasetSettings):
         return self.test.frames - self.context
 
     def raw_files(self) -> list[str]:
-        """Return the embedded digits."""
-        return [f"data/embedded/{kind}-ubyte.gz" for kind in ("images-idx3", "labels-idx1")]
+        """Return the embedded digits unless MNIST is fetched, and the test file if there is one."""
+        digits = [] if self.raw_rule else ["data/embedded/images-idx3-ubyte.gz"]
+        return [*digits, self.test_file] if self.test_file else digits
 
     def split(self, name: str) -> Split:
         """Return how many sequences a split has, and how long they are."""

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -91,6 +92,11 @@ class Something(DatasetSettings):
         return {"classes": len(self.activities()), "size": self.size}
 
 
+def plain_template(template: str) -> str:
+    """Return a template without the brackets and quotes that some files have."""
+    return " ".join(re.sub(r"[\[\]\"“”]", "", template).split())
+
+
 def read_categories(path: Path) -> list[Category]:
     """Return the activities that a CSV file with the columns group and template lists.
 
@@ -106,7 +112,7 @@ def read_categories(path: Path) -> list[Category]:
         raise ValueError(f"categories {path}: no column {error}") from None
     except ValidationError:
         raise ValueError(f"categories {path}: a line has a group without a template") from None
-    templates = [category.template for category in found]
+    templates = [plain_template(category.template) for category in found]
     if twice := [template for template in templates if templates.count(template) > 1]:
         raise ValueError(f"categories {path}: {twice[0]!r} is listed twice")
     if len(found) < 2:

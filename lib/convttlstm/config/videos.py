@@ -3,6 +3,7 @@
 import operator
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -26,22 +27,28 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(paths, key=lambda path: ([int(part) for part in re.findall(r"\d+", path.stem)], path.name))
 
 
-def sequence_files(folder: Path) -> list[Path]:
-    """Return all video files, arrays and folders of pictures below a folder, in order.
-
-    Links are followed, hidden files left out. A folder of pictures contains neither videos nor arrays.
-    """
-    found, seen = [], set[str]()
+def walk(folder: Path) -> Iterator[tuple[Path, list[Path]]]:
+    """Yield a folder and each below it, with its files; links are followed, hidden names left out."""
+    seen = set[str]()
     for place, folders, names in os.walk(folder, followlinks=True):
         if (real := os.path.realpath(place)) in seen:
             folders.clear()  # a link that leads back
             continue
         seen.add(real)
         folders[:] = [name for name in folders if not name.startswith(".")]
-        paths = (Path(place, name) for name in names if not name.startswith("."))
+        yield Path(place), [Path(place, name) for name in names if not name.startswith(".")]
+
+
+def sequence_files(folder: Path) -> list[Path]:
+    """Return all video files, arrays and folders of pictures below a folder, in order.
+
+    A folder of pictures contains neither videos nor arrays.
+    """
+    found = []
+    for place, paths in walk(folder):
         files = [path for path in paths if path.suffix.lower() in SUFFIXES | ARRAYS]
-        pictures = not files and Path(place) != folder and image_files(Path(place))
-        found += [Path(place)] if pictures else files
+        pictures = not files and place != folder and image_files(place)
+        found += [place] if pictures else files
     return sorted(found)
 
 

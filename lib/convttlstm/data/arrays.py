@@ -130,7 +130,10 @@ def _numpy(path: Path) -> np.ndarray:
 
 
 def _hdf5(path: Path) -> Any:
-    import h5py  # of the optional group hdf5
+    try:
+        import h5py
+    except ImportError:
+        raise UserError("h5py is missing; pip install 'convttlstm[hdf5]'") from None
 
     arrays: list[Any] = []
     try:

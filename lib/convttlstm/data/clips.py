@@ -49,12 +49,25 @@ def open_clips(dataset: Dataset, folder: Path, split: str, horizon: int | None =
 def open_windows(dataset: VideoDataset, folder: Path, split: str, horizon: int | None) -> ClipSource:
     """Return windows in the videos of a split; see `open_clips`."""
     frames = dataset.context + (horizon or dataset.horizon)
-    if split == "train" and horizon is None:
-        windows = Windows(folder, split, frames, stride=1)
-        first = np.arange(min(FIRST, len(windows)))
-        return Subset(windows, first) if dataset.train_windows == "first_10000" else windows
     shape = dataset.test_shape if horizon and dataset.test_shape != dataset.frame_shape else None
-    return Windows(folder, split, frames, stride=frames, shape=shape)
+    trains = split == "train" and horizon is None
+    windows = Windows(folder, split, frames, stride=1 if trains else frames, shape=shape)
+    if split != "train" or dataset.train_windows != "first_10000":
+        return windows
+    length = dataset.context + dataset.horizon
+    return _seen(windows, windows if trains else Windows(folder, split, length, stride=1))
+
+
+def _seen(windows: "Windows", trained: "Windows") -> "Subset":
+    """Return the windows within the frames of the first 10,000 of `trained`, all training windows."""
+    video, start = trained.places[:FIRST][-1]
+    own, ends = windows.places[:, 0], windows.places[:, 1] + windows.frames
+    chosen = np.flatnonzero((own < video) | ((own == video) & (ends <= start + trained.frames)))
+    if not len(chosen):
+        raise NoWindow(
+            f"no window of {windows.frames} frames lies within the first {FIRST:,} training windows"
+        )
+    return Subset(windows, chosen)
 
 
 class Clips:

@@ -74,7 +74,7 @@ def _end_of_avi(file: IO[bytes], size: int) -> int:
     place = end = 0
     while len(head := _read(file, place, 12)) == 12 and head[:4] == b"RIFF":
         length = int.from_bytes(head[4:8], "little")
-        if not length:  # the recording was not closed
+        if length in (0, 0xFFFFFFFF):  # the recording was not closed, or written to a pipe
             return size
         end = place + 8 + length
         place = end + length % 2

@@ -48,7 +48,8 @@ def frames_of(video: str | Path | IO[bytes]) -> Iterator[Frame]:
 
     number = 0
     try:
-        file = str(video) if isinstance(video, Path) else video
+        # The name of a file may hold a colon.
+        file = f"file:{video}" if isinstance(video, str | Path) else video
         with av.open(file, "r", metadata_errors="replace") as container:  # titles may be in Latin-1
             stream: Any = container.streams.best("video")  # not a cover picture, which is a stream too
             if stream is None:

@@ -14,24 +14,19 @@ MIRRORS = [
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 ]
-MNIST_SHA256 = {
-    "train-images-idx3-ubyte.gz": ("440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
-    "train-labels-idx1-ubyte.gz": ("3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"),
-    "t10k-images-idx3-ubyte.gz": ("8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"),
-    "t10k-labels-idx1-ubyte.gz": ("f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
-}
+MNIST = "train-images-idx3-ubyte.gz"
+MNIST_SHA256 = "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"
 EMBEDDED = Path("data/embedded")  # from the repository's root
 EMBEDDED_SHA256 = "d3ca3edc94479149c931c39d29bea0c74930710546d49c0f007a2743c1436a66"
 
 
 def fetch_mnist(raw: Path) -> None:
-    """Download MNIST's four files into the folder `raw`.
+    """Download MNIST's training images into the folder `raw`.
 
     Raises:
         UserError: no mirror gave the right file.
     """
-    for name, sha256 in MNIST_SHA256.items():
-        download([mirror + name for mirror in MIRRORS], sha256, raw / name)
+    download([mirror + MNIST for mirror in MIRRORS], MNIST_SHA256, raw / MNIST)
 
 
 def load_digits(source: Literal["mnist", "embedded"], raw: Path, embedded: Path) -> np.ndarray:
@@ -47,11 +42,8 @@ def load_digits(source: Literal["mnist", "embedded"], raw: Path, embedded: Path)
         UserError: the file is missing or is not the expected one.
     """
     if source == "mnist":
-        path = raw / "train-images-idx3-ubyte.gz"
-        sha256, fix = (
-            MNIST_SHA256[path.name],
-            "delete it if it is there and let snakemake fetch it",
-        )
+        path = raw / MNIST
+        sha256, fix = MNIST_SHA256, "delete it if it is there and let snakemake fetch it"
     else:
         path = embedded / "images-idx3-ubyte.gz"
         sha256, fix = EMBEDDED_SHA256, f"restore it with: git checkout -- {path}"

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from convttlstm.config import Kth
-from convttlstm.config.videos import ACTIONS
+from convttlstm.config.videos import ACTIONS, walk
 from convttlstm.data.download import download
 from convttlstm.data.layout import KTH_BOUNDARIES as BOUNDARIES
 from convttlstm.data.layout import KTH_MISSING as MISSING
@@ -36,7 +36,8 @@ def fetch_kth(raw: Path, lock: Path) -> None:
     Raises:
         UserError: a file cannot be downloaded, or differs from its recorded checksum.
     """
-    extracted = {path.name.split("_")[1] for path in raw.rglob("person*_*_d*_uncomp.avi")}
+    recorded = read_json(lock) if lock.exists() else {}
+    extracted = {path.name.split("_")[1] for path in _videos(raw) if path.match("person*_*_d*_uncomp.avi")}
     receipt = {}
     for name in [*(f"{action}.zip" for action in ACTIONS), BOUNDARIES]:
         path = raw / name
@@ -45,10 +46,20 @@ def fetch_kth(raw: Path, lock: Path) -> None:
             receipt[name] = "extracted"
             continue
         if not path.is_file():
-            download([site + name for site in SITES], None, path)
+            download([site + name for site in SITES], recorded.get(f"kth/{name}", {}).get("sha256"), path)
+            _refuse_other_file(path)
         receipt[name] = verify(path, f"kth/{name}", lock)
         print(f"{path}: SHA-256 {receipt[name]}")
     write_json(raw / RECEIPT, receipt)
+
+
+def _refuse_other_file(path: Path) -> None:
+    """Delete a download that is neither a zip file nor the text file, such as a login page."""
+    if not (parse_boundaries(path) if path.name == BOUNDARIES else zipfile.is_zipfile(path)):
+        path.unlink()
+        raise UserError(
+            f"{path}: the server sent another file; run the same command again later, or put it there by hand"
+        )
 
 
 def verify(path: Path, key: str, lock: Path) -> str:
@@ -121,7 +132,7 @@ def kth_sources(dataset: Kth, raw: Path) -> list[Source]:
 def _find_videos(raw: Path, dataset: Kth) -> dict[str, tuple[Path, str | None]]:
     """Return the place of each video by its name: a file, or an archive and the name in it."""
     found: dict[str, tuple[Path, str | None]] = {}
-    for path in sorted(path for path in raw.rglob("*.avi") if not path.name.startswith(".")):
+    for path in _videos(raw):
         found[_checked_name(path.name, path)] = path, None
     for action in dataset.actions:
         path = raw / f"{action}.zip"
@@ -134,6 +145,10 @@ def _find_videos(raw: Path, dataset: Kth) -> dict[str, tuple[Path, str | None]]:
             "its videos are there; let snakemake fetch them, or put them there by hand"
         )
     return found
+
+
+def _videos(raw: Path) -> list[Path]:
+    return sorted(path for _, files in walk(raw) for path in files if path.suffix == ".avi")
 
 
 def _members(path: Path) -> list[str]:
@@ -207,7 +222,11 @@ class KthKind(VideoKind[Kth]):
 
     def sources(self, dataset: Kth, raw: Path) -> list[Source]:
         """Return the videos of the persons, actions and scenarios that the settings name."""
-        return kth_sources(dataset, raw)
+        try:
+            return kth_sources(dataset, raw)
+        except UserError:
+            (raw / RECEIPT).unlink(missing_ok=True)  # so that the next call fetches what is missing
+            raise
 
 
 KIND = KthKind()

@@ -50,7 +50,10 @@ RULES = [
         Rule(f"PredRNN, OpenSTL: {length - 10} predicted", length, SIXTEEN, NINE, FAST, FAST, merged=True)
         for length in (20, 30, 50)
     ),
-    *(Rule(f"here: {length - 10} predicted", length, FOURTEEN, NINE, EACH, APART) for length in (20, 30, 50)),
+    *(
+        Rule(f"here, within sequences: {length - 10} predicted", length, FOURTEEN, NINE, EACH, APART)
+        for length in (20, 30, 50)
+    ),
 ]
 
 

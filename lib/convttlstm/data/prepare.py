@@ -50,7 +50,8 @@ def prepare(name: str, dataset: MovingMnist, digits: np.ndarray, output: Path, c
         else:
             new[key] = found
             print(f"{path}: SHA-256 {found}, recorded now in {checksums}, compared from now on")
-    if new:
+    if new:  # another data set may have been recorded in the meantime
+        recorded = read_json(checksums) if checksums.exists() else {}
         write_json(checksums, dict(sorted((recorded | new).items())))
     manifest = {
         "dataset": dataset.stated(),
@@ -129,7 +130,7 @@ class MovingMnistKind(DataKind[MovingMnist]):
     """Sequences that are drawn from digits."""
 
     def fetch(self, raw: Path, lock: Path, labels: Sequence[str] = ()) -> None:
-        """Download MNIST's files, whose checksums are known without the lock."""
+        """Download MNIST, whose checksum is known without the lock."""
         fetch_mnist(raw)
 
     def prepare(self, dataset: MovingMnist, job: Preparation) -> None:

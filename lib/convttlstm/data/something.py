@@ -5,7 +5,6 @@ into one folder, and nothing of them leaves it.
 """
 
 import hashlib
-import re
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
@@ -16,12 +15,14 @@ from typing import Any
 from tqdm import tqdm
 
 from convttlstm.config import Something
+from convttlstm.config.something import plain_template
 from convttlstm.data.decoding import frames_of
 from convttlstm.data.kinds import DataKind, Preparation
 from convttlstm.data.layout import SOMETHING_CLIPS as CLIPS
 from convttlstm.data.something_files import LABELS, REGISTER, extract_parts, parts_in, read_label_file
 from convttlstm.files import UserError, listed, sha256_of, shortened, write_json
 
+RECEIPT = "clips.json"
 # What the official files list; their sum is 220,847.
 OFFICIAL = {
     "something-something-v2-train.json": 168_913,
@@ -56,8 +57,8 @@ def fetch_something(raw: Path, labels: Sequence[str] = ()) -> None:
     if missing and (parts := parts_in(raw)):
         extract_parts(parts, folder, missing)
         missing = missing_clips(folder, clips)
-    refuse_missing(folder, missing, len(clips))
-    write_json(raw / "clips.json", {"clips": len(clips)})
+    refuse_missing(folder, missing, len(clips), extracted=True)
+    write_json(raw / RECEIPT, {"clips": len(clips)})
 
 
 def missing_clips(folder: Path, clips: set[str]) -> set[str]:
@@ -69,8 +70,14 @@ def _by_number(clips: set[str]) -> list[str]:
     return sorted(clips, key=lambda clip: (len(clip), clip))
 
 
-def refuse_missing(folder: Path, missing: set[str], wanted: int) -> None:
+def refuse_missing(folder: Path, missing: set[str], wanted: int, extracted: bool = False) -> None:
     """Check that no clip is missing.
+
+    Args:
+        folder: where the clips are.
+        missing: the clips that are not.
+        wanted: the number of clips that are needed.
+        extracted: whether they were looked for in the archive's parts just now.
 
     Raises:
         UserError: some are; the line names the first and says where to get them.
@@ -79,18 +86,13 @@ def refuse_missing(folder: Path, missing: set[str], wanted: int) -> None:
         named = listed([f"{clip}.webm" for clip in _by_number(missing)])
         if len(missing) == wanted:
             fix = REGISTER
-        elif parts_in(folder.parent):
-            fix = (
-                f"no part of the archive holds them; fetch the parts after {parts_in(folder.parent)[-1].name}"
-            )
+        elif (parts := parts_in(folder.parent)) and extracted:
+            fix = f"no part of the archive holds them; fetch the parts after {parts[-1].name}"
+        elif parts:
+            fix = "run the same command again to extract them"
         else:
             fix = f"put {CLIPS}-00, -01, ... there: they are extracted, and the others kept"
         raise UserError(f"{folder}: {len(missing):,} of {wanted:,} clips are missing: {named}; {fix}")
-
-
-def plain_template(template: str) -> str:
-    """Return a template without the brackets and quotes that some files have."""
-    return " ".join(re.sub(r"[\[\]\"“”]", "", template).split())
 
 
 def read_labels(raw: Path, name: str) -> tuple[Path, list[tuple[str, str]]]:
@@ -182,7 +184,7 @@ def index_clips(name: str, dataset: Something, raw: Path, output: Path, processe
     if unreadable and not dataset.skip_unreadable:
         raise UserError(
             f"{folder}: {len(unreadable):,} of {len(clips):,} clips cannot be decoded: "
-            f"{listed(unreadable)}; extract them again, or set datasets.{name}.skip_unreadable"
+            f"{listed(unreadable)}; delete them to extract them again, or set datasets.{name}.skip_unreadable"
         )
     splits = {}
     for split in ("train", "validation", "test"):
@@ -232,7 +234,11 @@ class SomethingKind(DataKind[Something]):
 
     def prepare(self, dataset: Something, job: Preparation) -> None:
         """List the usable clips."""
-        index_clips(job.name, dataset, job.raw, job.output, job.processes)
+        try:
+            index_clips(job.name, dataset, job.raw, job.output, job.processes)
+        except UserError:
+            (job.raw / RECEIPT).unlink(missing_ok=True)  # so that the next call extracts what is missing
+            raise
 
 
 KIND = SomethingKind()

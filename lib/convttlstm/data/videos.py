@@ -91,6 +91,11 @@ def folder_sources(dataset: Videos) -> list[Source]:
         listed = _read_split_file(folder, Path(dataset.split_file))
     else:
         listed = [(split, path) for split in SPLITS for path in sequence_files(folder / split)]
+    for _, path in listed:
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            raise UserError(f"{str(path)!r}: its name is not UTF-8; rename it") from None
     sources = [Source(path.relative_to(folder).as_posix(), split, path) for split, path in listed]
     refuse_unknown(dataset.excluded, [source.name for source in sources])
     sources = [_bounded(dataset, source) for source in sources if source.name not in dataset.excluded]
@@ -110,12 +115,13 @@ def _bounded(dataset: Videos, source: Source) -> Source:
 
 def _read_split_file(folder: Path, path: Path) -> list[tuple[str, Path]]:
     try:
-        rows = list(csv.DictReader(io.StringIO(read_text(path), newline="")))
+        reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
+        rows = [(reader.line_num, row) for row in reader]
     except csv.Error as error:
         raise UserError(f"{path}: not a valid CSV ({error})") from None
     listed: list[tuple[str, Path]] = []
     seen: dict[Path, int] = {}
-    for line, row in enumerate(rows, start=2):
+    for line, row in rows:
         video, split = row.get("video"), row.get("split")
         if not video or "\0" in video or split not in SPLITS:
             raise UserError(
@@ -178,8 +184,8 @@ def prepare_videos(
     kept = {output / entry["file"] for entry in entries}
     kept |= {record_of(path) for path in kept}
     for path in (output / "videos").iterdir():  # of other settings, or left by a killed process
-        if path not in kept:
-            path.unlink()
+        if path not in kept and path.is_file():
+            path.unlink(missing_ok=True)
     write_json(manifest, {"dataset": dataset.stated(), "splits": splits, "videos": entries})
 
 
