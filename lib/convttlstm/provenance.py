@@ -60,6 +60,13 @@ def check_weights(folder: Path) -> str:
     return found
 
 
+def discard_other_metrics(folder: Path, weights_sha256: str) -> None:
+    """Delete a run's metrics.json unless it belongs to weights with this checksum, by provenance.json."""
+    path = folder / "provenance.json"
+    if not path.is_file() or read_json(path).get("weights_sha256") != weights_sha256:
+        (folder / "metrics.json").unlink(missing_ok=True)
+
+
 def origin() -> dict[str, Any]:
     """Return the command as typed, the commit, whether there are uncommitted changes, and versions.
 

@@ -1,7 +1,7 @@
 """Conditions under which training again gives the same weights, bit for bit.
 
 - On a CPU: the same processor model, PyTorch version, number of processes and threads, and precision,
-  however often the run is interrupted.
+  compiled or not, however often the run is interrupted.
 - On a GPU: `compute.deterministic: true`, and the same GPU model, driver, PyTorch version, number of GPUs and
   precision. Otherwise the order of some sums varies.
 
@@ -70,10 +70,12 @@ def conditions(run: Run, kind: str, processes: int) -> dict[str, Any]:
         "driver": provenance.driver() if kind == "cuda" else None,
         "precision": run.training.precision,
         "deterministic": kind == "cpu" or run.compute.deterministic,
+        "compile": run.compute.compile,
     }
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Return a phrase for each condition that has changed."""
+    before = {"compile": False} | before  # checkpoints of earlier versions do not say
     changed = {name: value for name, value in now.items() if before.get(name) != value}
     return [f"{name} is {value} now and was {before.get(name)}" for name, value in changed.items()]

@@ -11,6 +11,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from convttlstm.config import Run, load_settings, resolve_run
+from convttlstm.files import UserError
 from convttlstm.models.mcnet import Mcnet
 from convttlstm.training.recipes import Batch
 from convttlstm.training.recipes.adversarial import (
@@ -125,6 +126,13 @@ def test_only_predictions_enter_the_losses(one_step_outputs):
         torch.testing.assert_close(found, torch.cat([frames[:, :3], future], dim=1))
     gradient = recipe.model.outputs.grad
     assert (gradient[:, -2:] != 0).any() and (gradient[:, :-2] == 0).all()
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 1, 16, 16), (3, 2, 3, 16, 16), (3, 5, 1, 16, 16)])
+def test_outputs_of_the_wrong_shape_are_refused(shape):
+    recipe = AdversarialRecipe(make_run(), Fabric(accelerator="cpu", devices=1), Outputs(torch.zeros(shape)))
+    with pytest.raises(UserError, match=r"the model returned .* for sequences \(3, 6, 1, 16, 16\)"):
+        recipe.step(random_batch())
 
 
 def test_each_half_step_changes_only_its_own_network():

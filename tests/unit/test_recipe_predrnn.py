@@ -10,6 +10,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from convttlstm.config import MovingMnist, Run, Training, load_settings, resolve_run
+from convttlstm.files import UserError
 from convttlstm.training.recipes.base import Batch
 from convttlstm.training.recipes.predrnn import PredRnnRecipe
 
@@ -59,6 +60,15 @@ def make_batch(epoch: int = 1, size: int = 4, frames: int = 9) -> Batch:
     """Sequences with more frames than context and horizon ask for."""
     pixels = torch.rand(size, frames, 1, 2, 2, generator=torch.Generator().manual_seed(epoch))
     return Batch(pixels, np.arange(size), epoch)
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 1, 2, 2), (4, 5, 3, 2, 2), (4, 9, 1, 2, 2)])
+def test_outputs_of_the_wrong_shape_are_refused(shape):
+    """Five frames are asked for, or six with one-step reconstructions."""
+    recipe = make_recipe()
+    recipe.model.forward = lambda *arguments: torch.zeros(shape, requires_grad=True)
+    with pytest.raises(UserError, match=r"the model returned .* for sequences \(4, 7, 1, 2, 2\)"):
+        recipe.step(make_batch())
 
 
 def test_a_models_own_loss_is_added_only_in_training():

@@ -55,6 +55,7 @@ def test_conditions_name_device_threads_versions_and_precision() -> None:
         "driver": None,
         "precision": "32-true",
         "deterministic": True,
+        "compile": False,
     }
     json.dumps(found)  # provenance.json holds it
 

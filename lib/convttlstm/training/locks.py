@@ -54,7 +54,8 @@ def _open_lock(path: Path) -> TextIO:
 def archive(folder: Path) -> Path:
     """Move a run's folder away, so that the run is trained again; return its new path.
 
-    For a run's usual folder that is results/<scale>/archived/<dataset>/<run>-<number>.
+    For results/<scale>/runs/<dataset>/<run> that is results/<scale>/archived/<dataset>/<run>-<number>, for
+    any other folder archived/<run>-<number> next to it.
 
     Raises:
         UserError: the folder holds no run, or the run is in training.
@@ -64,7 +65,9 @@ def archive(folder: Path) -> Path:
         raise UserError(f"{folder}: holds no run (config.json is missing); name a run's folder")
     if is_locked(folder):
         raise UserError(f"{folder}: a process is training this run; stop it first")
-    place = folder.parents[2] / "archived" / folder.parent.name
+    dataset = folder.parent
+    usual = dataset.parent.name == "runs"
+    place = dataset.parents[1] / "archived" / dataset.name if usual else dataset / "archived"
     place.mkdir(parents=True, exist_ok=True)
     aside = next(path for number in count(1) if not (path := place / f"{folder.name}-{number}").exists())
     folder.replace(aside)

@@ -118,6 +118,13 @@ class Trainer:
     def resume(self) -> None:
         """Resume from the newest readable checkpoint if its settings and data are this run's."""
         load_checkpoint(self.folder, self._restore)
+        training, sampling = self.run.training, self.run.training.scheduled_sampling
+        begins = max(sampling.earliest, sampling.patience)
+        if training.recipe == "paper" and training.epochs <= begins:
+            self.say(
+                f"{self.run.id}: {training.epochs} epochs, but scheduled sampling begins after {begins}: the "
+                "model is never fed its own predictions; lower scheduled_sampling's earliest and patience"
+            )
         if self.fabric.is_global_zero:
             write_run(self.folder, self.run)
             if 0 < self.progress.epoch < self.run.training.epochs:  # a killed process may not have written it
@@ -127,6 +134,7 @@ class Trainer:
         self.fabric.barrier()
         if self.fabric.is_global_zero:
             aside = set_aside(self.folder, saved)
+            (self.folder / PARTIAL).unlink(missing_ok=True)
             self.say(
                 f"{self.folder}: the checkpoint has other settings or data ({listed(changes)}); "
                 f"kept as {aside.name}, training starts again"
@@ -220,6 +228,7 @@ class Trainer:
     def _save_for(self, reason: Reason) -> None:
         self.save()
         if reason.stops:
+            self.fabric.barrier()  # once another process stops, the launcher kills the first, which saves
             raise Interrupted(
                 f"{self.run.id}: stopped by {reason} after {self.progress.step} of {self.steps} steps of "
                 f"epoch {self.progress.epoch + 1}, all saved; run the same command again to resume",

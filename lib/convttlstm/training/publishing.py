@@ -9,6 +9,7 @@ from torch import Tensor
 
 from convttlstm.config import Run, write_run
 from convttlstm.files import atomic_path, read_json, sha256_of, write_bytes, write_json
+from convttlstm.provenance import discard_other_metrics
 from convttlstm.training.checkpoints import Progress
 from convttlstm.training.history import HISTORY, PARTIAL, write_history
 
@@ -27,10 +28,12 @@ def publish(
     with atomic_path(folder / WEIGHTS) as temporary:
         # One entry only: safetensors writes several in random order.
         save_file(best, temporary, {"digest": run.digest()})
+        sha256 = sha256_of(temporary)
+        discard_other_metrics(folder, sha256)
         made_by = {
             "run": run.id,
             **progress.made_by,
-            "weights_sha256": sha256_of(temporary),
+            "weights_sha256": sha256,
             **progress.conditions,
             "data": data,
             "parameters": parameters,
@@ -53,6 +56,7 @@ def reuse(run: Run, folder: Path, data: Path) -> bool:
                     splits.get(split, {}).get("sha256") != sha256 for split, sha256 in trained_on.items()
                 ):
                     continue
+                discard_other_metrics(folder, sha256_of(weights))
                 for name in (HISTORY, PROVENANCE, WEIGHTS):
                     write_bytes(folder / name, (weights.parent / name).read_bytes())
                 write_run(folder, run)

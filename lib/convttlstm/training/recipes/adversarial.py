@@ -30,7 +30,7 @@ from torch.optim import Adam, Optimizer
 
 from convttlstm.config import Run
 from convttlstm.models.recurrent import xavier_conv
-from convttlstm.training.recipes.base import Batch, Recipe
+from convttlstm.training.recipes.base import Batch, Recipe, targets
 
 
 def gradient_difference(predicted: Tensor, true: Tensor) -> Tensor:
@@ -108,8 +108,9 @@ class AdversarialRecipe(Recipe):
 
     def _predict(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the context, the true frames after it and the predicted ones."""
-        given, true = frames[:, : self.context], frames[:, self.context : self.context + self.horizon]
-        return given, true, self.model(frames, self.context, self.horizon)[:, -self.horizon :]
+        outputs = self.model(frames, self.context, self.horizon)
+        true = targets(outputs, frames, self.context, self.horizon)
+        return frames[:, : self.context], true[:, -self.horizon :], outputs[:, -self.horizon :]
 
     def _discriminator_loss(self, given: Tensor, future: Tensor, label: float) -> Tensor:
         """Return the mean of -log D([given, future]) for label 1, of -log(1 - D([given, future])) for 0."""
@@ -151,5 +152,4 @@ class AdversarialRecipe(Recipe):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore `state`, whose tensors are on the CPU."""
         super().load_state_dict(state)
-        loss = torch.as_tensor(self.discriminator_loss, dtype=torch.float64)
-        self.discriminator_loss = loss.to(self.fabric.device)
+        self.discriminator_loss = self.discriminator_loss.to(self.fabric.device)

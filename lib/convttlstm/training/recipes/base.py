@@ -98,8 +98,8 @@ class Recipe(ABC):
                 setattr(self, name, state[name])
 
 
-def l1_l2(outputs: Tensor, frames: Tensor, context: int, horizon: int) -> Tensor:
-    """Return the paper's loss (Section 4): mean absolute plus mean squared error.
+def targets(outputs: Tensor, frames: Tensor, context: int, horizon: int) -> Tensor:
+    """Return the true frames that outputs are compared with, of the same shape.
 
     The n outputs (batch, n, channel, height, width) are compared with the last n of the first context +
     horizon frames; n is the horizon or, with one-step reconstructions, context + horizon - 1.
@@ -114,6 +114,12 @@ def l1_l2(outputs: Tensor, frames: Tensor, context: int, horizon: int) -> Tensor
             f"the model returned {tuple(outputs.shape)} for sequences {tuple(frames.shape)}; expected "
             "(batch, horizon, or context + horizon - 1, channel, height, width)"
         )
+    return target
+
+
+def l1_l2(outputs: Tensor, frames: Tensor, context: int, horizon: int) -> Tensor:
+    """Return the paper's loss (Section 4), mean absolute plus mean squared error; see `targets`."""
+    target = targets(outputs, frames, context, horizon)
     return functional.l1_loss(outputs, target) + functional.mse_loss(outputs, target)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from convttlstm.config import Run
-from convttlstm.training.recipes.base import Batch, Recipe, sampling_mask
+from convttlstm.training.recipes.base import Batch, Recipe, sampling_mask, targets
 
 
 class PredRnnRecipe(Recipe):
@@ -45,8 +45,7 @@ class PredRnnRecipe(Recipe):
     def _loss(self, frames: Tensor, mask: Tensor | None) -> Tensor:
         """Return the mean squared error per pixel over all outputs."""
         outputs = self.model(frames, self.context, self.horizon, mask)
-        end = self.context + self.horizon
-        return functional.mse_loss(outputs, frames[:, end - outputs.shape[1] : end])
+        return functional.mse_loss(outputs, targets(outputs, frames, self.context, self.horizon))
 
     def validate(self, batch: Batch) -> Tensor:
         """Return the mean loss without any true frame fed back."""
