@@ -154,6 +154,33 @@ def test_a_wrong_setting_is_refused_in_one_line(overlay, text, key, said):
     assert "\n" not in message
 
 
+def test_anchors_may_be_merged_from_merged_ones(overlay):
+    path = overlay(
+        "systems:\n"
+        "  conv_lstm_shi: {training: &few {epochs: 2, samples_per_epoch: 60, batch_size: 6}}\n"
+        "  vpn: {training: &fewer {<<: *few, epochs: 1}}\n"
+        "training: {<<: *fewer, batch_size: 3}\n"
+    )
+    training = load_settings(path).training
+    assert (training.epochs, training.samples_per_epoch, training.batch_size) == (1, 60, 3)
+
+
+def test_published_models_are_in_the_table(overlay):
+    path = overlay("experiments: {moving_mnist_2: {table: [conv_lstm], published: [conv_lstm_narrow]}}")
+    with pytest.raises(UserError, match=r"moving_mnist_2\.published: conv_lstm_narrow is not in `table`"):
+        load_settings(path)
+
+
+def test_a_search_in_rounds_has_each_point_in_one_role_only(overlay):
+    other = "{system: conv_lstm, role: conv_tt_lstm, kernel_size: [5]}"
+    grid = f"[{{system: conv_lstm, kernel_size: [3, 5]}}, {other}]"
+    path = overlay(f"experiments: {{moving_mnist_2: {{grid: {grid}}}}}")
+    with pytest.raises(
+        UserError, match="halving: conv_lstm is in the grids of conv_lstm and of conv_tt_lstm"
+    ):
+        load_settings(path)
+
+
 def test_the_file_that_is_wrong_is_named(overlay):
     paper = (ROOT / "config/paper.yaml").read_text().replace("epochs: 500", "epochs: -1")
     path = overlay("label: x", paper)

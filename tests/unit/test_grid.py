@@ -1,6 +1,7 @@
 """Reports on a grid before, during and after its search: estimate, status, table and heat maps."""
 
 import csv
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -151,6 +152,31 @@ def test_a_run_in_training_cannot_be_archived(held: Path) -> None:
     with pytest.raises(UserError, match="a process is training this run; stop it first"):
         archive(held)
     assert held.is_dir()
+
+
+@pytest.mark.parametrize(("rungs", "margin"), [([1, 0, 0], None), ([1, 1, 0], 0.001)])
+def test_the_margin_is_to_the_next_of_the_same_round(
+    tmp_path: Path, paper: Settings, rungs: list[int], margin: float | None
+) -> None:
+    names = grid_runs(paper, DATASET, "conv_tt_lstm")[:3]
+    for name, loss, rung in zip(names, (0.030, 0.031, 0.0301), rungs, strict=True):
+        entry = {"run": name, "validation_loss": loss, "epoch": 1, "epochs": 32, "rung": rung}
+        (tmp_path / f"{name}.json").write_text(json.dumps(entry))
+    select(paper, DATASET, tmp_path, tmp_path / "selection.json", sorted(tmp_path.glob("conv*.json")))
+    winner = json.loads((tmp_path / "selection.json").read_text())["winners"]["conv_tt_lstm"]
+    assert winner["run"] == names[0]
+    assert winner["margin"] is None if margin is None else winner["margin"] == pytest.approx(margin)
+
+
+@pytest.mark.parametrize(
+    ("run", "place"),
+    [("results/mine/runs/kth/a-seed0", "results/mine/archived/kth/a-seed0-1"), ("a", "archived/a-1")],
+)
+def test_runs_are_archived_within_their_scale_or_next_to_them(tmp_path: Path, run: str, place: str) -> None:
+    (tmp_path / run).mkdir(parents=True)
+    (tmp_path / run / "config.json").write_text("{}")
+    assert archive(tmp_path / run) == tmp_path / place
+    assert (tmp_path / place / "config.json").is_file()
 
 
 def test_a_setting_changes_only_the_digests_of_its_stages(paper: Settings) -> None:

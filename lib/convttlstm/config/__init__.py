@@ -5,7 +5,6 @@ it names replaces the paper's value, everything else stays. The scale is the fil
 """
 
 from convttlstm.config.catalogue import (
-    Halving,
     Settings,
     json_schema,
     load_settings,
@@ -16,6 +15,7 @@ from convttlstm.config.counted import counted_models
 from convttlstm.config.dataset import DatasetSettings, Split
 from convttlstm.config.datasets import Dataset
 from convttlstm.config.digests import cost_digest, digests, report_digest
+from convttlstm.config.experiment import Halving
 from convttlstm.config.moving_mnist import MovingMnist
 from convttlstm.config.run_id import RunId, is_selected
 from convttlstm.config.runs import (

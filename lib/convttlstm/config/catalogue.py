@@ -1,18 +1,18 @@
 """The settings of a scale: its models, its experiments on each data set, and its files."""
 
-import itertools
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, Field, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from convttlstm.config.base import OddInt, Seed, Strict, Title, distinct, merge, require_known
+from convttlstm.config.base import Strict, Title, merge, require_known
 from convttlstm.config.datasets import Dataset
-from convttlstm.config.models import SYMBOLS, ModelSettings, refusal
+from convttlstm.config.experiment import Experiment
+from convttlstm.config.models import ModelSettings, refusal
 from convttlstm.config.text import read_yaml
 from convttlstm.config.training import Compute, Evaluation, Training
 from convttlstm.files import UserError, cut, shortened
@@ -39,89 +39,6 @@ class System(Strict):
     def trained(self) -> bool:
         """Whether there are weights to train."""
         return self.model.trained
-
-
-class Ablation(Strict):
-    """A row of Table 4: a system, with settings that differ from the catalogue's."""
-
-    system: str
-    kernel_size: OddInt | None = None
-    factor_size: OddInt | None = None
-    order: PositiveInt | None = None
-    rank: PositiveInt | None = None
-    steps: PositiveInt | None = None
-    filters: str = Field(description="the row's filters in data/paper/table4.csv")
-    row: str = Field(
-        description="the row's order in data/paper/table4.csv; for others the paper prints no numbers"
-    )
-    reading: str = Field("", description="how the row is read where the paper is ambiguous")
-
-    def hyper(self) -> dict[str, int]:
-        """Return the settings that are named."""
-        return {name: value for name in SYMBOLS if (value := getattr(self, name)) is not None}
-
-
-class Grid(Strict):
-    """All combinations of the listed values for one system; those with M < N are left out."""
-
-    system: str
-    role: str | None = Field(
-        None,
-        description="the system that the winner stands for; grids of one role compete. Null: its own",
-    )
-    kernel_size: list[OddInt] | None = None
-    order: list[PositiveInt] | None = None
-    rank: list[PositiveInt] | None = None
-    steps: list[PositiveInt] | None = None
-
-    def points(self) -> Iterator[dict[str, int]]:
-        """Yield the settings of each grid point."""
-        axes = {name: values for name in SYMBOLS if (values := getattr(self, name, None)) is not None}
-        for values in itertools.product(*axes.values()):
-            point = dict(zip(axes, values, strict=True))
-            if not ("order" in point and "steps" in point) or point["order"] <= point["steps"]:
-                yield point
-
-
-class Halving(Strict):
-    """Successive halving: most grid points are dropped early (Jamieson and Talwalkar, AISTATS 2016)."""
-
-    epochs: PositiveInt = Field(description="epochs of every point in the first round")
-    factor: int = Field(
-        4, ge=2, description="each round keeps one point in `factor`, for `factor` times the epochs"
-    )
-
-
-class Experiment(Strict):
-    """The runs and tables of one data set."""
-
-    table: list[str] = Field(min_length=1, description="models of Table 2, evaluated on the test split")
-    ablations: list[Ablation] = Field([], description="rows of Table 4, evaluated on the test split")
-    grid: list[Grid] = Field([], description="searched by validation loss")
-    halving: Halving | None = Field(None, description="null trains every point of the grid to its end")
-    finalists: Annotated[list[Seed], AfterValidator(distinct)] = Field(
-        [], description="seeds of the grid's winners, which are trained and evaluated on the test split"
-    )
-    seeds: Annotated[list[Seed], AfterValidator(distinct)] = Field([0], min_length=1)
-    published: list[str] = Field(
-        [], description="models of `table` whose weights of the first seed are published with the results"
-    )
-    training: dict[str, Any] = Field({}, description="settings that differ from the scale's training")
-
-    def roles(self) -> list[str]:
-        """Return the models whose best configuration is searched."""
-        return list(dict.fromkeys(grid.role or grid.system for grid in self.grid))
-
-    def systems(self) -> dict[str, str]:
-        """Return the models that the experiment names, and where each is first named."""
-        named = [(system, "table") for system in self.table]
-        named += [(system, "published") for system in self.published]
-        named += [(row.system, "ablations") for row in self.ablations]
-        named += [(name, "grid") for grid in self.grid for name in (grid.system, grid.role) if name]
-        first: dict[str, str] = {}
-        for system, where in named:
-            first.setdefault(system, where)
-        return first
 
 
 class Settings(Strict):
@@ -176,6 +93,8 @@ class Settings(Strict):
             for system in [*experiment.published, *(grid.system for grid in experiment.grid)]:
                 if not self.systems[system].trained:
                     raise ValueError(f"experiments.{name}: {system} has no weights to search for or publish")
+            if unknown := set(experiment.published) - set(experiment.table):
+                raise ValueError(f"experiments.{name}.published: {min(unknown)} is not in `table`")
             for role in experiment.roles() if experiment.halving else ():
                 own = [grid.system for grid in experiment.grid if role == (grid.role or grid.system)]
                 if len({self.training_of(name, system).epochs for system in own}) > 1:
@@ -245,10 +164,9 @@ def load_settings(path: Path) -> Settings:
         UserError: a file is missing, is not YAML, or a setting is wrong; the line names the file,
             the setting and what was expected.
     """
-    base_path = path.with_name(PAPER)
     overlay = _read_yaml(path)
     try:
-        merged = overlay if path.name == PAPER else merge(_read_yaml(base_path), overlay)
+        merged = overlay if path.name == PAPER else merge(_read_yaml(path.with_name(PAPER)), overlay)
         settings = Settings.model_validate(merged)
     except ValidationError as error:
         raise UserError(_one_line(error, path, overlay)) from None

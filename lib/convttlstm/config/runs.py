@@ -11,8 +11,9 @@ from typing import Any
 from pydantic import PositiveInt, ValidationError
 
 from convttlstm.config.base import Seed, Strict, flattened, require_known
-from convttlstm.config.catalogue import Halving, Settings, first_error
+from convttlstm.config.catalogue import Settings, first_error
 from convttlstm.config.datasets import Dataset
+from convttlstm.config.experiment import Halving
 from convttlstm.config.models import SYMBOLS, ModelSettings, refusal
 from convttlstm.config.run_id import RunId, is_selected
 from convttlstm.config.training import Compute, Evaluation, Training

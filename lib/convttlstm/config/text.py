@@ -13,7 +13,18 @@ from convttlstm.files import UserError, read_text, shortened
 class _Loader(yaml.SafeLoader):
     """YAML that refuses duplicate keys; PyYAML drops all but the last."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def __init__(self, stream: Any) -> None:
+        super().__init__(stream)
+        self.flattened: set[yaml.MappingNode] = set()
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        # The first call for a node: it puts merged keys next to the node's own.
+        if node not in self.flattened:
+            self.flattened.add(node)
+            self._refuse_duplicates(node)
+        super().flatten_mapping(node)
+
+    def _refuse_duplicates(self, node: yaml.MappingNode) -> None:
         seen: set[str] = set()
         for key, _ in node.value:
             if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
@@ -21,7 +32,6 @@ class _Loader(yaml.SafeLoader):
                     None, None, f"{key.value!r} is there twice; merge both", key.start_mark
                 )
             seen.add(key.value if isinstance(key.value, str) else "")
-        return super().construct_mapping(node, deep)
 
 
 def read_yaml(path: Path) -> Any:

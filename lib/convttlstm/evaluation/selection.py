@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
-from convttlstm.config import Settings, grid_runs, resolve_run
-from convttlstm.config.models import SYMBOLS
+from convttlstm.config import Run, Settings, grid_runs, resolve_run
+from convttlstm.config.models import SYMBOLS, ExternalModel
 from convttlstm.evaluation.complexity import count_parameters, step_cost
 from convttlstm.files import read_json, write_json
 from convttlstm.models import create_model
@@ -41,6 +42,8 @@ def select(settings: Settings, dataset: str, runs: Path, output: Path, tried: Se
     winners = {}
     for role in dict.fromkeys(entry["role"] for entry in ranking):
         first, *others = [entry for entry in ranking if entry["role"] == role]
+        # Only runs of the same round have as many epochs.
+        others = [entry for entry in others if entry.get("rung") == first.get("rung")]
         margin = others[0]["validation_loss"] - first["validation_loss"] if others else None
         winners[role] = {"run": first["run"], "margin": margin}
     content = {
@@ -61,5 +64,17 @@ def _configuration(settings: Settings, dataset: str, name: str) -> dict[str, Any
     return {
         "settings": {symbol: values[name] for name, symbol in SYMBOLS.items() if values.get(name)},
         "parameters": count_parameters(model),
-        "multiplications": step_cost(model, run.dataset.frame_shape, run.dataset.channels).multiplications,
+        "multiplications": _multiplications(run, model),
     }
+
+
+def _multiplications(run: Run, model: nn.Module) -> int | None:
+    """Return the multiplications of a step, None for a user's model that cannot be counted."""
+    dataset, own = run.dataset, isinstance(run.model, ExternalModel)
+    lengths = (dataset.context, dataset.horizon) if own else ()
+    try:
+        return step_cost(model, dataset.frame_shape, dataset.channels, *lengths).multiplications
+    except (RuntimeError, ValueError):
+        if own:
+            return None
+        raise

@@ -1,9 +1,9 @@
 """Counts with units."""
 
 
-def billions(count: str | int) -> str:
+def billions(count: str | int | None) -> str:
     """Return a count in billions or millions, "-" if there is none."""
-    if count in ("", "0"):
+    if count is None or count in ("", "0"):
         return count or "-"
     billions = int(count) / 1e9
     return f"{billions:.2f} G" if billions >= 1 else f"{billions * 1e3:.1f} M"

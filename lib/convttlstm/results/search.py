@@ -8,7 +8,7 @@ from convttlstm.results.files import read_checked
 
 
 class Winner(BaseModel):
-    """The best run for a role, and its margin to the second best; None if there is no other run."""
+    """The best run for a role, and its margin to the second best of the same round; None if there is none."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -25,7 +25,7 @@ class Candidate(BaseModel):
     run: str
     settings: dict[str, int]
     parameters: int
-    multiplications: int
+    multiplications: int | None
     validation_loss: float
     epoch: int
     epochs: int

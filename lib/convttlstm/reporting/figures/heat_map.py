@@ -15,9 +15,12 @@ from convttlstm.results import Scale, read_selection
 def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     """Return the validation losses over S, N, C and M, of the first role whose grid varies N and C."""
     points = grid_points(read_selection(scale.folder, dataset))
+    points = points[(points[["S", "N", "C", "M"]] != "").all(axis=1)]  # other models may compete for a role
     varied = points.groupby("role")[["N", "C"]].nunique().gt(1).all(axis=1)
     figure = _heat_maps(points[points["role"] == varied.idxmax()])
     note = "lowest validation loss (the best one framed), parameters, multiplications of a step"
+    if points["epochs"].nunique() > 1:
+        note += "; points that were dropped early have fewer epochs"
     return figure, f"{note}\n{scale.settings.label}"
 
 

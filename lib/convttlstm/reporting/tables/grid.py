@@ -28,7 +28,8 @@ def grid_points(selection: Selection) -> pd.DataFrame:
     rows = [
         {"role": point.role, "run": point.run}
         | {symbol: point.settings.get(symbol, "") for symbol in SYMBOLS}
-        | point.model_dump(include={"parameters", "multiplications", "validation_loss", "epoch", "epochs"})
+        | {"parameters": point.parameters, "multiplications": point.multiplications or ""}
+        | point.model_dump(include={"validation_loss", "epoch", "epochs"})
         | {"won": point.run in winners}
         for point in selection.ranking
     ]
@@ -49,7 +50,9 @@ def grid_table(selection: Selection, title: str, label: str) -> Table:
         for winner in selection.winners.values()
         if winner.margin is not None
     ]
-    won = f"Won: {'; '.join(leads)}." if leads else "There was nothing to choose."
+    alone = [winner.run for winner in selection.winners.values() if winner.margin is None]
+    leads += [f"{run}, the only one of its round" for run in alone]
+    won = f"Won: {'; '.join(leads)}."
     note = f"{capital(label)}. By {selection.criterion}; the test split plays no part. "
     note += f"Multiplications are of one step on one frame. {won}"
     return Table(
