@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+LATEST = 1e10  # seconds since 1970, the year 2286
+
 
 def keep(project: Path, kept: str, folders: Sequence[str]) -> None:
     """Copy Snakemake's records of the files in some folders to one file.
@@ -56,7 +58,7 @@ def restore(project: Path, kept: str, folders: Sequence[str]) -> None:
         for name, record in records.items():
             _write(project / ".snakemake/metadata" / name, json.dumps(record))
         # Without this folder Snakemake assumes that an older version wrote the records.
-        (project / ".snakemake/incomplete").mkdir(exist_ok=True)
+        (project / ".snakemake/incomplete").mkdir(parents=True, exist_ok=True)
         _write(stamp, _sha256_of(path))
     _restore_times(project, _own_records(project, folders))
 
@@ -78,6 +80,8 @@ def _is_record(name: str, record: Any) -> bool:
     if not subject or PurePosixPath(subject).is_absolute() or ".." in PurePosixPath(subject).parts:
         return False
     if not isinstance(record, dict) or not isinstance(record.get("endtime"), int | float):
+        return False
+    if not 0 <= record["endtime"] < LATEST:
         return False
     inputs = record.get("input_checksums")
     return inputs is None or (

@@ -14,10 +14,11 @@ from torch import Tensor
 
 from benchmarks import oracle
 from convttlstm import hub
-from convttlstm.config import read_run
+from convttlstm.config import load_settings, read_run, resolve_run
 from convttlstm.evaluation.predict import predict
 from convttlstm.files import UserError
 from convttlstm.models import create_model
+from convttlstm.sharing.exchange import _metrics
 from convttlstm.sharing.released import from_released
 from tests.conftest import RUN, Project, make_project
 from tests.tiny_models import windows_of
@@ -236,6 +237,40 @@ def test_without_a_video_the_first_test_sequence_is_predicted(project: Project, 
     assert np.abs(np.load(output) / 255 - expected.numpy()).max() < 1 / 255
 
 
+def test_without_a_video_a_test_file_is_not_replaced_by_drawn_digits(project: Project, tmp_path: Path):
+    run = tmp_path / "run"
+    assert import_weights(project, run).returncode == 0
+    config = json.loads((run / "config.json").read_text())
+    config["dataset"]["test_file"] = "mnist_test_seq.npy"
+    (run / "config.json").write_text(json.dumps(config))
+    done = project.call("predict", run, "--horizon", 4, "-o", tmp_path / "prediction.npy")
+    assert done.returncode == 1
+    assert "its test sequences are in mnist_test_seq.npy; name a video" in done.stderr
+
+
+def test_metrics_of_other_weights_are_not_published(project: Project, tmp_path: Path):
+    """The second file's weights share their memory, and its epoch is a tensor."""
+    run, exported = tmp_path / "run", tmp_path / "model"
+    assert import_weights(project, run).returncode == 0
+    (run / "metrics.json").write_text(json.dumps({"horizons": {}}))
+    assert import_weights(project, run).returncode == 0 and (run / "metrics.json").exists()
+    shared = torch.zeros(10_000)
+    shapes = {name: tensor.shape for name, tensor in released(3, 3, 8, 3).items()}
+    others = {name: shared[: shape.numel()].view(shape) for name, shape in shapes.items()}
+    torch.save({"epoch": torch.tensor(3), "model_state_dict": others}, project.folder / "others.pt")
+    done = import_weights(project, run, file="others.pt")
+    assert done.returncode == 0, done.stderr
+    assert project.call("export-weights", run, "-o", exported).returncode == 0
+    assert "Not evaluated on the test split." in (exported / "README.md").read_text()
+
+
+def test_a_card_says_where_there_is_no_interval(tmp_path: Path):
+    metrics = tmp_path / "metrics.json"
+    metrics.write_text(json.dumps({"horizons": {"5": {"mse": {"mean": 0.25, "low": None, "high": None}}}}))
+    run = resolve_run(load_settings(Path("config/demo.yaml")), "demo", "moving_mnist_2", "conv_lstm-seed0")
+    assert "| 5 | mse | 0.25 | none |" in _metrics(run, metrics)
+
+
 def test_published_weights_that_are_not_as_described_are_refused(project: Project, tmp_path: Path):
     run, exported = tmp_path / "run", tmp_path / "model"
     assert import_weights(project, run).returncode == 0
@@ -268,12 +303,19 @@ def test_unusable_weights_are_refused_in_one_line(project: Project, tmp_path: Pa
     misshapen = released(3, 3, 8, 3)
     misshapen["layers.b0l0.layers_.0.weight"] = torch.zeros(5, 7, 3, 3)
     torch.save({"model_state_dict": misshapen}, project.folder / "misshapen.pt")
-    torch.save(dict.fromkeys(released(3, 3, 8, 3), 1.5), project.folder / "numbers.pt")
+    whole = released(3, 3, 8, 3)
+    torch.save(dict.fromkeys(whole, 1.5), project.folder / "numbers.pt")
+    torch.save(
+        {name: tensor.to(torch.complex64) for name, tensor in whole.items()}, project.folder / "complex.pt"
+    )
+    torch.save(whole | {b"a": torch.zeros(1)}, project.folder / "bytes.pt")
     for options, reason in [
         ({"digest": "0" * 64}, "it was not read"),
         ({"file": "harmful.pt"}, "holds more than weights"),
         ({"file": "misshapen.pt"}, "do not have the authors' layout"),
-        ({"file": "numbers.pt"}, "do not have the authors' layout"),
+        ({"file": "numbers.pt"}, "is not a dense tensor of real numbers"),
+        ({"file": "complex.pt"}, "is not a dense tensor of real numbers"),
+        ({"file": "bytes.pt"}, "b'a' is not a name of weights"),
         ({"run": "conv_tt_lstm-N2-seed0"}, "needs"),
         ({"run": "conv_lstm-seed0"}, "needs"),
     ]:

@@ -347,6 +347,22 @@ def test_a_negative_place_is_refused(option: str, capsys: pytest.CaptureFixture[
     assert option in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("minutes", ["-5", "0", "nan", "inf", "x"])
+def test_impossible_minutes_are_refused(minutes: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["estimate", "--config", "config/demo.yaml", f"--minutes={minutes}"])
+    assert stopped.value.code == 2
+    assert "--minutes: must be a number of minutes above 0" in capsys.readouterr().err
+
+
+def test_a_data_set_without_a_grid_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--config", str(ROOT / "config/paper.yaml"), "--dataset", "something_25"]
+    assert main(["select", *arguments, "--runs", str(tmp_path), "-o", str(tmp_path / "selection.json")]) == 1
+    said = capsys.readouterr().err
+    assert "has no grid on 'something_25', but on moving_mnist_2, kth, something_50" in said
+    assert said.count("\n") == 1 and list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(("rung", "place"), [(9, 0), (0, 99), (10**30, 10**30)])
 def test_a_place_outside_the_search_is_refused_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], rung: int, place: int

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from base64 import urlsafe_b64encode
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,24 @@ def test_copied_files_get_their_records_and_times(project: Path, tmp_path_factor
         assert record_path(copy, subject).read_text() == record_path(project, subject).read_text()
     assert not record_path(copy, OTHER).exists()
     assert times(copy) == [MADE[WEIGHTS], MADE[METRICS]]
+
+
+def test_a_first_run_that_made_nothing_leaves_usable_records(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    keep(tmp_path, *TRAVELS)
+    shutil.rmtree(tmp_path / ".snakemake", ignore_errors=True)
+    restore(tmp_path, *TRAVELS)
+    assert (tmp_path / ".snakemake/incomplete").is_dir()
+
+
+@pytest.mark.parametrize("time", ["NaN", "1e999", "1e300", "-1"])
+def test_records_with_impossible_times_are_set_aside(tmp_path: Path, time: str) -> None:
+    name = record_path(tmp_path, WEIGHTS).name
+    kept = tmp_path / TRAVELS[0]
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_text(f'{{"{name}": {{"endtime": {time}}}}}')
+    restore(tmp_path, *TRAVELS)
+    assert kept.with_name(f"{kept.name}.damaged").exists() and not (tmp_path / ".snakemake/metadata").exists()
 
 
 def test_changed_files_keep_their_times(project: Path) -> None:

@@ -23,7 +23,9 @@ from convttlstm.results import Scale
 
 if unknown := sorted(set(config) - {"scale", "model"}):
     sys.exit(f"Error: --config {unknown[0]}: unknown; use scale or model")
-SCALE = str(config.get("scale", "demo"))
+SCALE = config.get("scale", "demo")
+if not isinstance(SCALE, str):  # Snakemake reads 007 as 7
+    sys.exit(f"Error: --config scale={SCALE}: a number; rename the scale's file")
 CONFIG = f"config/{SCALE}.yaml"
 RESULTS = f"results/{SCALE}"
 LPIPS = "data/raw/lpips/alexnet.safetensors"
@@ -213,7 +215,8 @@ def any_of(names):
 def raw_files(wildcards):
     dataset = SETTINGS.datasets[wildcards.dataset]
     made_by = dataset.raw_rule
-    return getattr(rules, made_by).output if made_by else dataset.raw_files()
+    files = dataset.raw_files()
+    return [*getattr(rules, made_by).output, *files] if made_by else files
 
 
 def preparation_settings(wildcards):

@@ -1,6 +1,7 @@
 """The command line `convttlstm`: parses options and calls the subcommands in `commands`."""
 
 import argparse
+import math
 import os
 import sys
 import tempfile
@@ -60,7 +61,8 @@ def make_parser() -> argparse.ArgumentParser:
     subcommands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, command: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:
-        sub = subcommands.add_parser(name, help=command.__doc__, description=command.__doc__)
+        text = command.__doc__ or ""
+        sub = subcommands.add_parser(name, help=text.partition("\n\n")[0], description=text)
         sub.set_defaults(command=command)
         return sub
 
@@ -76,7 +78,7 @@ def make_parser() -> argparse.ArgumentParser:
         )
 
     sub = add("fetch", commands.fetch)
-    sub.add_argument("what", choices=[*commands.RAW_DATA, "lpips"])
+    sub.add_argument("what", choices=[*commands.RAW_DATA, "lpips"], help="what to fetch")
     sub.add_argument(
         "--lock",
         type=Path,
@@ -101,9 +103,17 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--embedded", type=Path, default=Path("data/embedded"), help="folder of the digits in git"
     )
-    sub.add_argument("--checksums", type=Path, default=Path("data/checksums.json"))
     sub.add_argument(
-        "--processes", type=_positive, default=os.cpu_count(), help="number of processes that decode videos"
+        "--checksums",
+        type=Path,
+        default=Path("data/checksums.json"),
+        help="file with the expected checksums of generated sequences; new ones are added",
+    )
+    sub.add_argument(
+        "--processes",
+        type=_at_least(1),
+        default=os.cpu_count(),
+        help="number of processes that decode videos",
     )
     sub.add_argument("-o", "--output", type=Path, required=True, help="folder")
 
@@ -130,9 +140,9 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("--data", type=Path, required=True, help="the prepared data set's folder")
     sub.add_argument("--runs", type=Path, required=True, help="the folder of the runs' folders")
     sub.add_argument("--role", required=True, help="the model whose settings are searched")
-    sub.add_argument("--rung", type=_not_negative, required=True, help="the round, from 0")
+    sub.add_argument("--rung", type=_at_least(0), required=True, help="the round, from 0")
     sub.add_argument(
-        "--place", type=_not_negative, required=True, help="index of the run in the round, from 0"
+        "--place", type=_at_least(0), required=True, help="index of the run in the round, from 0"
     )
     sub.add_argument("--ranking", type=Path, help="file that `select` wrote for the previous round")
     sub.add_argument("-o", "--output", type=Path, required=True, help="JSON file")
@@ -164,10 +174,10 @@ def make_parser() -> argparse.ArgumentParser:
         nargs="?",
         help="a video, a folder of pictures, or an array; default for Moving-MNIST: a test sequence",
     )
-    sub.add_argument("--horizon", type=_positive, required=True, help="frames to predict")
+    sub.add_argument("--horizon", type=_at_least(1), required=True, help="frames to predict")
     sub.add_argument(
         "--start",
-        type=_positive,
+        type=_at_least(1),
         help="the first predicted frame, from 1; default: the one after the video's last",
     )
     sub.add_argument("-o", "--output", type=Path, required=True, help="file: .gif, .mp4 or .npy")
@@ -195,7 +205,7 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("--orders", type=Path, help="CSV file for the costs of each order N = 1, 2, ...")
 
     sub = add("report", commands.report)
-    sub.add_argument("what", choices=report_names())
+    sub.add_argument("what", choices=report_names(), help="table or figure; page is index.html")
     sub.add_argument("--config", type=Path, required=True, help="settings file, such as config/demo.yaml")
     add_model(sub)
     sub.add_argument("--dataset", default="", help="the data set's name, for reports on one data set")
@@ -212,7 +222,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     sub.add_argument(
         "--minutes",
-        type=float,
+        type=_positive_time,
         help="your device's minutes to train Conv-TT-LSTM on 10,000 sequences, 10 + 10 frames, 64x64",
     )
 
@@ -232,17 +242,24 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _not_negative(text: str) -> int:
-    if (value := int(text)) < 0:
-        raise ValueError
+def _at_least(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise argparse.ArgumentTypeError(f"must be a whole number from {least} on, not {text!r}")
+        return value
+
+    return number
+
+
+def _positive_time(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number of minutes above 0, not {text!r}")
     return value
-
-
-def _positive(text: str) -> int:
-    if (value := int(text)) < 1:
-        raise ValueError
-    return value
-
-
-if __name__ == "__main__":
-    sys.exit(main())

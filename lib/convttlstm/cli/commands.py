@@ -59,6 +59,18 @@ def _dataset(options: argparse.Namespace) -> Dataset:
     return settings.datasets[options.dataset]
 
 
+def _searched(options: argparse.Namespace) -> Settings:
+    """Return the settings of a scale that searches a grid on the data set."""
+    _dataset(options)
+    settings = load_settings(options.config)
+    searched = [name for name, experiment in settings.experiments.items() if experiment.grid]
+    if options.dataset not in searched:
+        raise UserError(
+            f"{options.config}: has no grid on {options.dataset!r}, but on {listed(searched) or 'none'}"
+        )
+    return settings
+
+
 def synthesize(options: argparse.Namespace) -> None:
     """Draw and encode synthetic videos in place of KTH or Something-Something."""
     from convttlstm.data.kinds import data_kind
@@ -137,7 +149,7 @@ def try_rung(options: argparse.Namespace) -> None:
     """Train one run of a round of successive halving."""
     from convttlstm.training.halving import train_rung
 
-    settings, place = load_settings(options.config), (options.role, options.rung, options.place)
+    settings, place = _searched(options), (options.role, options.rung, options.place)
     with _stopping():
         train_rung(
             settings,
@@ -156,8 +168,7 @@ def select(options: argparse.Namespace) -> None:
     """Rank the runs of a grid by validation loss."""
     from convttlstm.evaluation.selection import select
 
-    _dataset(options)
-    select(load_settings(options.config), options.dataset, options.runs, options.output, options.tried)
+    select(_searched(options), options.dataset, options.runs, options.output, options.tried)
     print(f"wrote {options.output}")
 
 

@@ -1,5 +1,6 @@
 """Predictions of a finished run for a video."""
 
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from convttlstm import hub
 from convttlstm.config import MovingMnist, Run, Split, read_run
 from convttlstm.data.clips import as_bytes, as_floats
 from convttlstm.data.digits import EMBEDDED, load_digits
-from convttlstm.data.frames import decode, is_sequence
+from convttlstm.data.frames import boundaries_of, decode, is_sequence
 from convttlstm.data.moving_mnist import generate
 from convttlstm.evaluation.protocol import load_model
 from convttlstm.files import UserError
@@ -62,12 +63,20 @@ def predict(folder: Path, video: Path | None, horizon: int, start: int | None = 
     except UserError as error:
         raise UserError(f"{video}: {error}") from None
     given = count if start is None else start - 1
+    if count < context:
+        raise UserError(f"{video or 'test sequence'}: has {count} frames, but the model needs {context}")
     if not context <= given <= count:
         raise UserError(
             f"{video or 'test sequence'}: the first predicted frame can be {context + 1} to {count + 1}, "
             f"since the model sees {context} frames and the video has {count}; not {given + 1}"
         )
-    truth = np.stack(kept)
+    first, last = _sequence_with(run, video, given)
+    if given - context + 1 < first:
+        raise UserError(
+            f"{video}: the {context} frames before frame {given + 1} are of two sequences; --start can be "
+            f"{first + context} to {last + 1} in the second"
+        )
+    truth = np.stack(kept)[: context + last - given]
     published = (folder / hub.DESCRIPTION).is_file()
     model = hub.load(folder) if published else load_model(run, folder).eval()
     window = as_floats(truth[None, :context], "cpu")
@@ -84,11 +93,20 @@ def _decoded(run: Run, video: Path) -> Iterator[np.ndarray]:
     return decode(str(video), dataset.test_shape, colour, step, dataset.cropped, dataset.array_axes)
 
 
+def _sequence_with(run: Run, video: Path | None, frame: int) -> tuple[int, int]:
+    """Return the first and last frame, from 1, of the sequence with a frame; an array may have several."""
+    dataset, whole = run.dataset, (1, sys.maxsize)
+    found = boundaries_of(video, dataset.array_axes, dataset.frame_interval) if video else ()
+    return next(((first, last) for first, last in found if first <= frame <= last), whole)
+
+
 def _test_sequence(run: Run, horizon: int) -> Iterator[np.ndarray]:
     """Yield the frames of the first test sequence, as many as the horizon needs, uint8 (1, height, width)."""
     dataset = run.dataset
     if not isinstance(dataset, MovingMnist):
         raise UserError(f"{run.id}: has no generated test sequences; name a video")
+    if dataset.test_file:
+        raise UserError(f"{run.id}: its test sequences are in {dataset.test_file}; name a video")
     digits = load_digits(dataset.digits, Path(dataset.raw_folder), EMBEDDED)
     frames = max(dataset.test.frames, dataset.context + horizon)
     longer = dataset.model_copy(update={"test": Split(sequences=1, frames=frames)})

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from convttlstm.config import Run, Settings, evaluated_runs, grid_runs, is_selected, planned_run
+from convttlstm.config import Run, Settings, evaluated_runs, grid_runs, is_selected, planned_run, read_run
 from convttlstm.files import listed, read_json
 from convttlstm.provenance import changed_sources
 from convttlstm.slurm import Job
@@ -68,7 +68,9 @@ def status(settings: Settings, scale: str, results: Path, queue: list[Job]) -> l
 def _line(run: Run, name: str, results: Path, job: Job | None) -> Line:
     folder = results / "runs" / run.dataset_name / name
     history = read_history(folder)
-    epochs = run.training.epochs
+    # A selected run has its winner's settings.
+    chosen = is_selected(name) and (folder / "config.json").is_file()
+    epochs = (read_run(folder) if chosen else run).training.epochs
     epoch = 0 if history is None else len(history)
     loss = None if history is None else float(history["validation_loss"].min())
     ends = None
@@ -107,7 +109,9 @@ def _failure(results: Path, run: Run, name: str, what: str) -> str:
     rule = "evaluate_recognizer" if what == "evaluate" and run.dataset.recognition else what
     slurms = Path(f".snakemake/slurm_logs/rule_{rule}", f"{run.dataset_name}_{name}").glob("*.log")
     logs = [*sorted(slurms, key=lambda path: path.stat().st_mtime)[-1:], own]
-    lines = [line for path in logs if path.is_file() for line in path.read_text().splitlines()]
+    lines = [
+        line for path in logs if path.is_file() for line in path.read_text(errors="replace").splitlines()
+    ]
     return next(
         (line for line in reversed(lines) if line.startswith(("convttlstm: error:", "slurmstepd"))), ""
     )

@@ -1,6 +1,7 @@
 """Import the authors' released weights, and export a run's weights with a model card."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,22 +44,25 @@ def import_weights(source: Path, sha256: str, run: Run, folder: Path) -> None:
         raise UserError(f"{folder}: holds a run that was trained here; name another folder")
     content = _read(source, sha256)
     try:
-        ours = from_released(content.get("model_state_dict", content))
+        ours = from_released(_checked_weights(content.get("model_state_dict", content)))
     except UserError as error:
         raise UserError(f"{source}: {error}") from None
-    except (AttributeError, RuntimeError) as error:  # not tensors, or of inconsistent shapes
+    except RuntimeError as error:  # inconsistent shapes
         reason = " ".join(str(error).split())
         raise UserError(f"{source}: its weights do not have the authors' layout ({reason})") from None
     model = create_model(run.model.name, **run.model_arguments())
     _check_shapes(source, run, model, ours)
     folder.mkdir(parents=True, exist_ok=True)
     made_by = {"run": run.id, **provenance.origin(), "parameters": count_parameters(model)}
-    made_by["imported"] = {"file": source.name, "sha256": sha256, "epoch": content.get("epoch")}
+    epoch = content.get("epoch")
+    made_by["imported"] = {"file": source.name, "sha256": sha256}
+    made_by["imported"]["epoch"] = epoch if isinstance(epoch, int) else None
     write_run(folder, run)
     with atomic_path(folder / "best.safetensors") as temporary:
-        tensors = {name: tensor.float().contiguous() for name, tensor in ours.items()}
+        tensors = {name: tensor.float().contiguous().clone() for name, tensor in ours.items()}  # none shared
         save_file(tensors, temporary, {"digest": run.digest()})
-        write_json(folder / "provenance.json", made_by | {"weights_sha256": sha256_of(temporary)})
+        provenance.discard_other_metrics(folder, weights_sha256 := sha256_of(temporary))
+        write_json(folder / "provenance.json", made_by | {"weights_sha256": weights_sha256})
 
 
 def _read(source: Path, sha256: str) -> dict[str, Any]:
@@ -73,6 +77,19 @@ def _read(source: Path, sha256: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{source}: holds a {type(content).__name__}, expected weights by name")
     return content
+
+
+def _checked_weights(weights: Any) -> dict[str, Tensor]:
+    """Return weights by name; raise UserError if they are anything else."""
+    if not isinstance(weights, Mapping):
+        raise UserError(f"holds a {type(weights).__name__}, expected weights by name")
+    for name, value in weights.items():
+        if not isinstance(name, str):
+            raise UserError(f"{name!r} is not a name of weights")
+        dense = isinstance(value, Tensor) and value.layout == torch.strided and not value.is_complex()
+        if not dense or value.is_quantized:
+            raise UserError(f"{name} is not a dense tensor of real numbers")
+    return dict(weights)
 
 
 def _check_shapes(source: Path, run: Run, model: nn.Module, ours: dict[str, Tensor]) -> None:
@@ -178,13 +195,18 @@ def _card(run: Run, folder: Path, parameters: int) -> str:
     )
 
 
+def _interval(value: dict[str, Any]) -> str:
+    """Return an interval of metrics.json, which has no bounds where there is a single group."""
+    return "none" if value["low"] is None else f"{value['low']:.6g} to {value['high']:.6g}"
+
+
 def _metrics(run: Run, path: Path) -> str:
     """Return a table of the run's metrics on the test split, by horizon or by fraction of the frames."""
     if not path.is_file():
         return "Not evaluated on the test split."
     metrics = read_json(path)
     lines = [
-        f"| {key} | {name} | {value['mean']:.6g} | {value['low']:.6g} to {value['high']:.6g} |"
+        f"| {key} | {name} | {value['mean']:.6g} | {_interval(value)} |"
         for key, values in (metrics.get("horizons") or metrics["fractions"]).items()
         for name, value in values.items()
         if isinstance(value, dict) and "mean" in value
