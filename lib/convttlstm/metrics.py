@@ -1,4 +1,4 @@
-"""The metrics of predicted frames: names, scales, units and digits for tables, figures and claims."""
+"""The metrics of predicted frames: names, scales and units for tables, figures and claims."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,6 @@ class Metric:
         unit: its unit, "" if it has none.
         protocol: "paper" or "standard"; "" if it is the same by both.
         printed: its column in the paper's tables, without the horizon; "" if the paper has none.
-        digits: decimals in tables.
     """
 
     key: str
@@ -25,7 +24,6 @@ class Metric:
     unit: str = ""
     protocol: str = ""
     printed: str = ""
-    digits: int = 2
 
     @property
     def column(self) -> str:
@@ -68,8 +66,8 @@ METRICS = {
     for metric in (
         Metric("mse", "MSE", 1e3, lower=True, printed="mse"),
         Metric("psnr", "PSNR", unit="dB", printed="psnr"),
-        Metric("ssim_paper", "SSIM", protocol="paper", printed="ssim", digits=3),
-        Metric("ssim_standard", "SSIM", protocol="standard", digits=3),
+        Metric("ssim_paper", "SSIM", protocol="paper", printed="ssim"),
+        Metric("ssim_standard", "SSIM", protocol="standard"),
         Metric("lpips_paper", "LPIPS", 1e3, lower=True, protocol="paper", printed="lpips"),
         Metric("lpips_standard", "LPIPS", 1e3, lower=True, protocol="standard"),
     )

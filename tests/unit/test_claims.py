@@ -14,7 +14,7 @@ import yaml
 from scipy import stats
 
 from convttlstm.claims.catalogue import Claim, load_claims
-from convttlstm.claims.evidence import Evidence, exactly, ratio, within
+from convttlstm.claims.evidence import Evidence, exactly, ratio, refused, within
 from convttlstm.claims.growth import grows, layer_parameters
 from convttlstm.claims.paper import Paper, printed_groups
 from convttlstm.claims.requirements import Requirements
@@ -399,6 +399,17 @@ def test_a_claim_is_undecided_if_seeds_differ_more_than_models(tmp_path: Path) -
     results = make_results(tmp_path / "laptop", scale(), tables)
     line = decide(tmp_path, results, scale(), [LOWER_MSE])
     assert (line["verdict"], line["seeds"], len(line["runs"].split())) == ("undecided", "3", 6)
+
+
+def test_single_seeds_are_named_with_their_settings() -> None:
+    runs = [
+        resolve_run(PAPER_SETTINGS, "laptop", DATASET, f"{system}-seed0").model_copy(
+            update={"title": f"Conv-TT-LSTM, N = {order}", "decides_claims": True}
+        )
+        for system, order in (("conv_tt_n1", 1), ("conv_tt_n3", 3))
+    ]
+    expected = "one seed of Conv-TT-LSTM, N = 1 and Conv-TT-LSTM, N = 3 says nothing about others"
+    assert refused(runs) == expected
 
 
 def test_means_after_a_horizon_follow_from_two_means(tmp_path: Path) -> None:

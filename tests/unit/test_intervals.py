@@ -102,6 +102,18 @@ def test_a_share_of_one_seed_has_wilsons_interval() -> None:
         assert found == pytest.approx((expected.low, expected.high), abs=1e-9)
 
 
+def test_one_answer_has_wilsons_interval_and_one_group_has_none() -> None:
+    for hit in (0.0, 1.0):
+        expected = stats.binomtest(int(hit), 1).proportion_ci(method="wilson")
+        found = proportion(np.array([[hit]]), each(1))
+        assert found.interval == pytest.approx((expected.low, expected.high), abs=1e-4)
+    low, high = difference_of_proportions(np.array([[1.0]]), np.array([[0.0]]), each(1)).interval
+    assert low == pytest.approx(-0.122, abs=1e-3) and high == pytest.approx(1.0)
+    answers = np.array([[1.0, 1.0, 1.0, 0.0, 0.0]])
+    assert np.isnan(proportion(answers, np.zeros(5)).interval).all()
+    assert np.isnan(difference_of_proportions(answers, 1 - answers, np.zeros(5)).interval).all()
+
+
 def test_newcombes_paired_interval_is_the_published_one() -> None:
     """36 both correct, 12 and 2 one alone: Newcombe (Statistics in Medicine 1998), Table II, method 10."""
     ours, theirs = np.repeat([1.0, 1.0, 0.0], [36, 12, 2]), np.repeat([1.0, 0.0, 1.0], [36, 12, 2])

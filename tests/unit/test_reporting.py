@@ -312,7 +312,7 @@ def test_standouts_are_the_lowest_mse_and_the_naive_predictions(results: Path) -
         black, copied, _, ours = (f"{1e3 * mse[name]:.2f} [" for name in RUNS)
         assert min(mse, key=lambda name: mse[name]) == RUNS[-1]
         assert line.startswith(
-            f"MSE x 1000, 10 → {horizon} frames: the trained model with the lowest MSE is "
+            f"MSE x 1000, 10 → {horizon} frames: Table 2's trained model with the lowest MSE is "
         )
         assert f" is Conv-TT-LSTM, seed 0: {ours}" in line
         assert f"All black: {black}" in line and f"Copy last frame: {copied}" in line
@@ -373,12 +373,32 @@ def test_table4_puts_runs_below_the_papers_rows(short_results: tuple[Path, list[
         ["1x1", "order 3", "-", "paper"],
         ["1x1", "order 3", "Conv-TT-LSTM, 1x1 factors", "here, 20 updates only"],
         ["5x5", "single order", "-", "paper"],
-        ["5x5", "single order", "plain ConvLSTM", "here"],
+        ["5x5", "single order", "ConvLSTM (baseline)", "here"],
         ["5x5", "another", "Conv-TT-LSTM", "here"],
     ]
     assert found[2][5:] == ["34.84", "0.800", "151.2"]
     mean = metrics_of(results, "conv_lstm-seed0")["horizons"]["30"]["mse"]["mean"]
     assert found[5][5].startswith(f"{mean * 1e3:.2f} [")
+    note = lines[2]
+    assert "the tensor train with one factor or the plain ConvLSTM" in note and "S = 1" not in note
+    assert "Rows that the paper does not have are variants" in note
+
+
+def test_table4_sets_the_papers_30_frames_against_a_scales_own(short_results: tuple[Path, list[str]]) -> None:
+    results, _ = short_results
+    config = results.parent / "config/demo.yaml"
+    shutil.copytree(ROOT / "config", config.parent)
+    overlay = yaml.safe_load(config.read_text())
+    overlay["experiments"][DATASET]["ablations"] = [{"system": "ctt_1x1", "filters": "1x1", "row": "order 3"}]
+    config.write_text(yaml.safe_dump(overlay))
+    run = results / "runs" / DATASET / "ctt_1x1-seed0/config.json"
+    content = json.loads(run.read_text())
+    content["dataset"]["test_horizons"] = [10]
+    run.write_text(json.dumps(content))
+    write_report("table4", results, DATASET, ["ctt_1x1-seed0"], results / "t4", load_settings(config))
+    text = (results / "t4.md").read_text()
+    assert "10 → 10 (the paper's 30) MSE" in text and " 34.84 |" in text
+    assert "plain ConvLSTM" not in text.partition("## Notes")[0] and "variants" not in text
 
 
 def test_times_measured_on_some_of_the_steps_are_marked(results: Path, tmp_path: Path) -> None:
@@ -654,6 +674,12 @@ def test_catalogue_rows_are_in_the_papers_table() -> None:
     shown = [settings.systems[name].paper_row for name in settings.experiments[DATASET].table]
     printed = table[(table["dataset"] == DATASET) & (table["where"] == "Table 2")]["method"]
     assert set(shown) - {None} == set(printed)
+
+
+@pytest.mark.parametrize("dataset", ["something_25", "something_50"])
+def test_figure_4_shows_the_papers_model_on_both_data_sets(dataset: str) -> None:
+    settings = load_settings(ROOT / "config/paper.yaml")
+    assert find_reports()["figure4"].runs(settings, dataset) == ["recognizer_conv_tt-seed0"]
 
 
 def test_catalogue_ablations_are_in_the_papers_table4() -> None:

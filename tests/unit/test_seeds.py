@@ -1,6 +1,8 @@
 """Several seeds of a model in one row."""
 
+import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +65,19 @@ def test_each_seed_keeps_a_row_that_names_its_run(results: Path) -> None:
     assert list(single["run"]) == SEEDS
     assert set(single["part_of"]) == {"ConvLSTM (baseline)"}
     assert list(table[table["part_of"] == ""]["run"]) == ["black", ""]
+
+
+def test_a_mean_names_all_devices_and_no_single_seeds_commands(results: Path, tmp_path: Path) -> None:
+    shutil.copytree(results, tmp_path / "results")
+    record = tmp_path / "results/runs" / DATASET / SEEDS[1] / "provenance.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"device": "NVIDIA H100"}))
+    write_report(
+        "table2", tmp_path / "results", DATASET, ["black", *SEEDS], tmp_path / "results/tables/table2"
+    )
+    mean = rows(tmp_path / "results").set_index("seeds").loc["3"]
+    device = json.loads((record.parents[1] / SEEDS[0] / "provenance.json").read_text())["device"]
+    assert mean["device"] == f"{device}, NVIDIA H100"
+    assert not any(mean[["command", "commit", "evaluation_command", "evaluation_commit"]])
 
 
 def test_the_main_table_shows_the_mean_alone(results: Path) -> None:

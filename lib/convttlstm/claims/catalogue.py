@@ -9,7 +9,7 @@ from pydantic import Field, PositiveInt, ValidationError
 
 from convttlstm.config import Settings
 from convttlstm.config.base import PositiveFloat, Strict, require_known
-from convttlstm.config.catalogue import Ablation
+from convttlstm.config.experiment import Ablation
 from convttlstm.config.text import read_yaml
 from convttlstm.files import UserError
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from convttlstm.config import Run
+from convttlstm.config import Run, RunId
 from convttlstm.evaluation.intervals import TAIL, Estimate
 
 Verdict = Literal[
@@ -128,11 +128,11 @@ def refused(configs: Sequence[Run]) -> str:
     if len(set(samples.values())) > 1:
         seen = " and ".join(f"{title} {count:,}" for title, count in samples.items())
         return f"the two saw different numbers of samples in training: {seen}"
-    seeds: dict[str, set[int]] = {}
+    seeds: dict[tuple[str, RunId], set[int]] = {}
     for config in configs:
         if config.trained:
-            seeds.setdefault(f"{config.title}, {config.name.without_seed}", set()).add(config.seed)
-    single = [name.partition(", ")[0] for name, found in seeds.items() if len(found) == 1]
+            seeds.setdefault((config.title, config.name.without_seed), set()).add(config.seed)
+    single = [title for (title, _), found in seeds.items() if len(found) == 1]
     if single:
         return f"one seed of {' and '.join(dict.fromkeys(single))} says nothing about others"
     return ""

@@ -124,7 +124,7 @@ class EvidenceFinder:
         if name in self.catalogue.claims.ablations:
             ablation = self.catalogue.ablation(self.settings, dataset, name)
             if ablation is None:
-                raise Missing(f"{LACKS}Table 4's {title}")
+                raise Missing(f"{LACKS}{title}")
             system, hyper = ablation.system, ablation.hyper()
         elif name not in experiment.table:
             whose = "Table 2's " if self.catalogue.paper.systems[name].paper_row else ""
@@ -157,7 +157,7 @@ class EvidenceFinder:
             frames = in_frames(first, horizon) + (f" (the paper's {printed})" if printed != horizon else "")
             for metric in claim.metrics:
                 values = [late_values(run, horizon, after, metric) for run in [*ours, *theirs]]
-                where = f"{frames}, {against(self.catalogue, claim, other)}"
+                where = f"{frames}, {_against(ours, theirs)}"
                 symbol, ties = METRICS[metric].symbol, claim.or_equal
                 found = Evidence(symbol, where, horizon=str(horizon), ties_hold=ties)
                 only = {"than": [other], "horizons": [printed], "metrics": [metric]}
@@ -174,7 +174,7 @@ class EvidenceFinder:
                 for run in [*ours, *theirs]
             ]
             what = f"growth of the lead in {METRICS[metric].symbol}"
-            where = f"{frames}, {against(self.catalogue, claim, other)}"
+            where = f"{frames}, {_against(ours, theirs)}"
             found = Evidence(what, where, horizon=f"{less_at} {more_at}")
             only = {"than": [other], "metrics": [metric]}
             found = self._in_margins(found, claim, only, claim.dataset, metric)
@@ -217,7 +217,7 @@ class EvidenceFinder:
         estimate, (sequences, _) = paired_gap(values, len(ours), groups)
         estimate = estimate.times(METRICS["mse"].scale)
         frames = in_frames(self.settings.evaluation.first_frame, horizon)
-        where = f"{frames}, test minus training sequences, {against(self.catalogue, claim, other)}"
+        where = f"{frames}, test minus training sequences, {_against(ours, theirs)}"
         margin = self._margin(claim.dataset, "mse")
         text = f"{estimate.as_text()} {METRICS['mse'].scaled} (margin {margin:.3g})"
         found = Evidence("MSE", where, estimate.times(-1), margin, text=text, horizon=str(horizon))
@@ -320,6 +320,11 @@ def _or_missing(decide: Callable[[], Iterator[Evidence]], what: str) -> list[Evi
         return list(decide())
     except Missing as reason:
         return [Evidence(what, "", refused=str(reason))]
+
+
+def _against(ours: list[Result], theirs: list[Result]) -> str:
+    """Return the two models, each with the settings in which its runs differ from the catalogue."""
+    return f"{ours[0].variant_title} against {theirs[0].variant_title}"
 
 
 def _of_runs(

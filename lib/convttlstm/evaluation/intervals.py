@@ -20,7 +20,7 @@ reports how often intervals cover the truth in simulations.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import floor, isnan, log10
+from math import floor, isnan, log10, nan
 
 import numpy as np
 from scipy.special import stdtrit
@@ -51,16 +51,11 @@ class Estimate:
         return dict(zip(("mean", "low", "high"), (self.value, *bounds), strict=True))
 
     def as_text(self, sign: str = "+", decimals: int | None = None) -> str:
-        """Return the value and its 95 % interval.
-
-        By default all have as many decimals as three digits of the larger of value and width need.
-        """
-        low, high = self.interval
-        if decimals is None:
-            largest = max(abs(self.value), 0.0 if isnan(low) else high - low) or 1.0
-            decimals = max(0, 2 - floor(log10(largest)))
-        value, low_text, high_text = (f"{number:{sign}.{decimals}f}" for number in (self.value, low, high))
-        return f"{value} [no interval]" if isnan(low) else f"{value} [{low_text}, {high_text}]"
+        """Return the value and its 95 % interval, by default with the decimals of `decimals_of`."""
+        numbers = self.value, *self.interval
+        places = decimals_of(*numbers) if decimals is None else decimals
+        value, low, high = (f"{number:{sign}.{places}f}" for number in numbers)
+        return f"{value} [no interval]" if isnan(numbers[1]) else f"{value} [{low}, {high}]"
 
     def times(self, factor: float) -> "Estimate":
         """Return the estimate times a factor, which may be negative."""
@@ -79,6 +74,12 @@ class Estimate:
             return low - constant, high - constant
 
         return Estimate(self.value - constant, bounds)
+
+
+def decimals_of(value: float, low: float = nan, high: float = nan) -> int:
+    """Return the decimals that three digits of the value or of its interval's width need, the larger one."""
+    largest = max(abs(value), 0.0 if isnan(low) else high - low)
+    return max(0, 2 - floor(log10(largest))) if largest else 2
 
 
 def mean(values: np.ndarray, groups: Sequence | np.ndarray) -> Estimate:
@@ -145,6 +146,7 @@ def proportion(hits: np.ndarray, groups: Sequence | np.ndarray) -> Estimate:
 
     Wilson's interval is computed for the effective number of independent answers, which would have the same
     variance (Korn and Graubard 1998, Dean and Pagano 2015). For one seed and groups of one it is Wilson's.
+    For several answers in a single group it is NaN.
 
     Args:
         hits: (seeds, answers), 1 or 0.
@@ -156,6 +158,10 @@ def proportion(hits: np.ndarray, groups: Sequence | np.ndarray) -> Estimate:
     _check(hits, groups)
     share, answers = float(hits.mean()), hits.shape[1]
     parts = [_over_groups(hits, groups), *_over_seeds(hits)]
+    if answers == 1:
+        parts[0] = Variance(0.0, np.inf)
+    elif isnan(parts[0].size):
+        return Estimate(share, lambda tail: (nan, nan))
     expected = share * (1 - share) / max(1, answers - 1)
     effective = float(answers)
     if expected:
@@ -286,7 +292,7 @@ def _student(value: float, parts: Sequence[Variance]) -> Estimate:
 
 def _difference_of(first: Estimate, second: Estimate, correlation: float) -> Estimate:
     def half(a: float, b: float) -> float:
-        return float(np.sqrt(max(0.0, a * a - 2 * correlation * a * b + b * b)))
+        return float(np.sqrt(np.maximum(0.0, a * a - 2 * correlation * a * b + b * b)))
 
     def bounds(tail: float) -> tuple[float, float]:
         (low, high), (other_low, other_high) = first.bounds(tail), second.bounds(tail)

@@ -1,7 +1,7 @@
 """The replication plots: a line for each claim, with the paper's effect and ours."""
 
 import textwrap
-from math import isnan
+from math import isnan, nan
 from typing import Any
 
 import pandas as pd
@@ -9,6 +9,7 @@ from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from convttlstm.evaluation.intervals import decimals_of
 from convttlstm.reporting.drawing import COLUMN, GREY, SMALL
 from convttlstm.reporting.tables.claims import ASKED, SHAPES
 
@@ -94,10 +95,13 @@ def marks_of(claims: pd.DataFrame, axis: str) -> dict[str, Any]:
         value, low, high, paper = (
             place_of(row[name]) for name in ("effect", "effect_low", "effect_high", "effect_paper")
         )
-        effect, *bounds, printed = (
-            f"{_on_axis(row[name], ratio):.2g}" if row[name] else ""
+        numbers = [
+            _on_axis(row[name], ratio) if row[name] else nan
             for name in ("effect", "effect_low", "effect_high", "effect_paper")
-        )
+        ]
+        size = next((number for number in (numbers[0], numbers[3]) if not isnan(number)), 0.0)
+        places = decimals_of(size, *sorted(numbers[1:3]))
+        effect, *bounds, printed = ("" if isnan(number) else f"{number:.{places}f}" for number in numbers)
         said = f"here {effect}" if effect else ""
         said += f" [{', '.join(sorted(bounds, key=float))}]" if all(bounds) and bounds[0] != bounds[1] else ""
         said += f"; in the paper {printed}" if printed else ""

@@ -15,13 +15,13 @@ import yaml
 from convttlstm.claims.evidence import percent
 from convttlstm.config import Settings, evaluated_runs, trained_runs
 from convttlstm.files import atomic_path, listed, shortened, write_text
+from convttlstm.markup import Document, Table, latex, markdown, to_latex, to_markdown
 from convttlstm.markup import Row as Line
-from convttlstm.markup import Table, latex, markdown, to_latex, to_markdown
 from convttlstm.reporting import find_report, report_names
 from convttlstm.reporting.answers import answers
 from convttlstm.reporting.cells import UNITS_OF_SEVERAL, capital
 from convttlstm.reporting.paper import AUTHORS, TITLE, URL
-from convttlstm.reporting.report import FileReport, Report, Runs, predicted
+from convttlstm.reporting.report import FileReport, Report, Runs, ablated, predicted
 from convttlstm.reporting.tables.claims import ASKED, COLUMNS, HOURS, RULE, SHAPES, label_of
 from convttlstm.results import Scale, read_table
 
@@ -51,7 +51,7 @@ def make(scale: Scale, _: str, loaded: Runs, folder: Path) -> None:
     """
     claims = read_table(scale.folder / "tables/claims.csv", COLUMNS)
     parts = dict(_parts(scale, claims, loaded))
-    tables = [_summary(claims), *(_main_rows(scale, dataset) for dataset in predicted(scale.settings))]
+    tables = [_summary(claims), *_results(scale, claims)]
     figures = _plots(scale.settings)
     title = f"A reproduction of “{TITLE}”: {scale.settings.label}"
     lines, tex = [markdown(f"# {title}"), ""], [LATEX, rf"\section*{{\raggedright {latex(title)}}}"]
@@ -143,14 +143,26 @@ def _method(scale: Scale, loaded: Runs) -> Iterator[str]:
         )
 
 
-def _main_rows(scale: Scale, dataset: str) -> Table:
-    """Return Table 2 under the paper's protocol, of the paper's model and its baseline alone."""
-    report = find_report("table2")
-    document = report.read(scale, dataset, scale.folder / report.stem(dataset))  # type: ignore[attr-defined]
-    whole, names = document.tables[0], tuple(scale.settings.systems[name].title.rstrip(")") for name in MAIN)
-    rows = [row for row in whole.rows if row.cells[0].startswith(names)]
-    note = f"{document.lead.strip('*')} {UNITS_OF_SEVERAL}"
-    return replace(whole, title=document.title, note=note, rows=[replace(row, marks={}) for row in rows])
+def _results(scale: Scale, claims: pd.DataFrame) -> Iterator[Table]:
+    """Yield Table 2, of the paper's two models and those that our own questions compare, and Table 4."""
+    names = tuple(scale.settings.systems[name].title.rstrip(")") for name in MAIN)
+    asked = {run for runs in claims.loc[claims["topic"] == ASKED, "runs"] for run in runs.split()}
+    for dataset in predicted(scale.settings):
+        document = _document(scale, "table2", dataset)
+        shown = [
+            replace(row, marks={})
+            for row in document.tables[0].rows
+            if row.cells[0].startswith(names) or asked & {f"{dataset}/{run}" for run in row.runs}
+        ]
+        note = f"{document.lead.strip('*')} {UNITS_OF_SEVERAL}"
+        yield replace(document.tables[0], title=document.title, note=note, rows=shown)
+    for dataset in ablated(scale.settings):
+        yield from _document(scale, "table4", dataset).tables
+
+
+def _document(scale: Scale, name: str, dataset: str) -> Document:
+    report = find_report(name)
+    return report.read(scale, dataset, scale.folder / report.stem(dataset))  # type: ignore[attr-defined]
 
 
 def _summary(claims: pd.DataFrame) -> Table:
@@ -242,6 +254,7 @@ REPORT = FileReport(
         scale.folder / "complexity.csv",
         scale.paper / "table2.csv",
         *(scale.folder / f"tables/table2_{name}.csv" for name in predicted(scale.settings)),
+        *(scale.folder / f"tables/table4_{name}.csv" for name in ablated(scale.settings)),
         *(scale.folder / f"{report.stem('')}.svg" for report in _plots(scale.settings)),
     ],
     title="The article",

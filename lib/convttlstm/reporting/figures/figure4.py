@@ -7,7 +7,7 @@ from zlib import error as ZlibError
 import numpy as np
 from matplotlib.figure import Figure, SubFigure
 
-from convttlstm.config import shown_runs
+from convttlstm.config import Settings, first_runs
 from convttlstm.files import UserError
 from convttlstm.reporting.accuracy import percent
 from convttlstm.reporting.drawing import WIDTH
@@ -25,8 +25,7 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     Raises:
         UserError: a run's examples.npz is missing or damaged.
     """
-    title = loaded[-1].config.title
-    shown = [(result, _examples(result)) for result in loaded if result.config.title == title]
+    shown = [(result, _examples(result)) for result in loaded]
     rows = [
         (result, examples, fraction, verdict)
         for result, examples in shown
@@ -39,8 +38,8 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     for strip, row in zip(strips, rows, strict=True):
         _draw_example(strip, *row)
     note = (
-        f"{title}; of all test clips the correct and the wrong prediction with the greatest confidence, "
-        "given in brackets. Blue: frames that were seen; orange: predicted frames."
+        f"{loaded[0].config.title}; of all test clips the correct and the wrong prediction with the greatest "
+        "confidence, given in brackets. Blue: frames that were seen; orange: predicted frames."
     )
     return figure, note
 
@@ -81,11 +80,16 @@ def _spread(count: int) -> list[int]:
     return [int(i) for i in np.linspace(0, count - 1, SHOWN).round()]
 
 
+def _last_model(settings: Settings, dataset: str) -> list[str]:
+    """Return the first seed of the last model of a data set's table, the paper's."""
+    return first_runs(settings, dataset)[-1:]
+
+
 REPORT = FigureReport(
     name="figure4",
     datasets=recognized,
     each=False,
-    runs=shown_runs,
+    runs=_last_model,
     heading="Figure 4",
     place=30,
     title="Seen and predicted",

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from convttlstm.config import Settings, evaluated_runs, shown_runs
+from convttlstm.config import Settings, evaluated_runs
 from convttlstm.files import UserError, write_text
 from convttlstm.reporting import find_report, paper, report_names
 from convttlstm.reporting.cells import capital, papers_rows, short_commit
@@ -117,7 +117,7 @@ def _folder(run: Any) -> str:
 
 def _predicted(scale: Scale, name: str, shown: list[Report], runs: list[Result]) -> dict[str, Any]:
     """Return the section of a data set whose frames are predicted."""
-    full, left_out = without_short(scale.predictions(name, shown_runs(scale.settings, name)))
+    full, left_out = without_short(scale.predictions(name, evaluated_runs(scale.settings, name)))
     table2 = read_table(scale.folder / f"tables/table2_{name}.csv", ["origin", "method"])
     own = [report for report in shown if report.each and name in report.datasets(scale.settings)]
     run = runs[0].config

@@ -32,7 +32,7 @@ def headline(results: list[Result]) -> str:
 
 
 def standouts(table2: pd.DataFrame, run: Run) -> list[str]:
-    """Return for each horizon the trained model with the lowest MSE, and the naive predictions' MSE.
+    """Return for each horizon Table 2's trained model with the lowest MSE, and the naive predictions' MSE.
 
     Args:
         table2: Table 2's CSV, read as text; rows of single seeds of a model with several are left out.
@@ -47,7 +47,11 @@ def standouts(table2: pd.DataFrame, run: Run) -> list[str]:
         own = rows[measured].sort_values(column, key=lambda cells: cells.astype(float))
         said = {row["method"]: f"{row['method']}: {metric_cell(row, column)}" for _, row in own.iterrows()}
         trained = own[own["seed"].ne("") | own["seeds"].ne("1")]["method"]
-        parts = [f"the trained model with the lowest MSE is {said[trained.iloc[0]]}"] if len(trained) else []
+        parts = (
+            [f"Table 2's trained model with the lowest MSE is {said[trained.iloc[0]]}"]
+            if len(trained)
+            else []
+        )
         parts += [text for method, text in said.items() if method not in set(trained)]
         lines.append(f"MSE x 1000, {run.dataset.context} → {horizon} frames: {'; '.join(parts)}.")
     return lines

@@ -13,6 +13,7 @@ import pandas as pd
 from convttlstm.claims.evidence import Missing
 from convttlstm.claims.paired import paired
 from convttlstm.config import shown_runs
+from convttlstm.files import listed
 from convttlstm.markup import Document, Origin, Row, Table
 from convttlstm.metrics import METRICS, Metric
 from convttlstm.reporting.cells import (
@@ -152,6 +153,10 @@ def _reproduced_rows(runs: list[Result], horizons: list[int]) -> list[dict[str, 
             mean |= metric_cells(metric, across_seeds(runs, horizon, key), horizon)
     minutes = [run.provenance.minutes_per_10000_samples for run in runs if run.provenance]
     mean["minutes_per_10000_samples"] = f"{min(minutes):.4g}" if minutes else ""
+    # What differs between seeds is in their own rows.
+    mean |= dict.fromkeys(["commit", "command", "evaluation_commit", "evaluation_command"], "")
+    for column in ("device", "evaluation_device"):
+        mean[column] = listed(list(dict.fromkeys(row[column] for row in rows if row.get(column))))
     return [mean, *(row | {"part_of": name} for row in rows)]
 
 
@@ -255,6 +260,7 @@ def _with_costs(shown: Table, table: pd.DataFrame, metric: Metric, horizons: lis
         cells = [signed_cell(row, column) for column in known.values()]
         if is_ours(row):
             cells += [f"{round(float(millions) * 1e6):,}", billions(row["multiplications"])]
+            minutes = f"{float(minutes):.1f}" if minutes else ""
         else:
             flops = row["paper_flops_billions"]
             cells += [f"{millions}M" if millions else "", f"{flops} G" if flops else ""]

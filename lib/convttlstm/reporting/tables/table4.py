@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 
 from convttlstm.config import ablation_runs, run_id
-from convttlstm.config.catalogue import Ablation
+from convttlstm.config.experiment import Ablation
 from convttlstm.markup import Document, Row, Table
 from convttlstm.metrics import METRICS
 from convttlstm.reporting.cells import (
@@ -28,12 +28,8 @@ from convttlstm.results import Result, Scale, across_seeds, source_label
 
 SHOWN = [METRICS[key] for key in ("mse", "ssim_paper", "lpips_paper")]
 PAPER_COLUMNS = ["dataset", "filters", "order", "source", "mse_30", "ssim_30", "lpips_30", "note"]
-READINGS = (
-    'With "1x1" the factors G(i) of the train are 1x1 (of the plain ConvLSTM its kernel K on the hidden '
-    "state), and W and P(i) stay 5x5; where every kernel is 1x1, the row says so. "
-    '"Single order" may mean the tensor train with one factor or the plain ConvLSTM: both are trained. '
-    "Rows without numbers of the paper's are variants that Sections 3.1 and 5 argue against."
-)
+PAPERS_HORIZON = 30
+PLAIN, SINGLE_PIXEL = "plain ConvLSTM", "every kernel 1x1"  # readings in config/
 
 
 def rows(scale: Scale, dataset: str, loaded: Runs) -> pd.DataFrame:
@@ -51,7 +47,7 @@ def rows(scale: Scale, dataset: str, loaded: Runs) -> pd.DataFrame:
         key = ablation.filters, ablation.row
         if key not in [(row["filters"], row["order"]) for row in found]:
             own = published[(published["filters"] == key[0]) & (published["order"] == key[1])]
-            found += [_paper_row(row, horizon) for _, row in own.iterrows()]
+            found += [_paper_row(row) for _, row in own.iterrows()]
         found.append(_reproduced_row(ablation, answering, horizon))
     return pd.DataFrame(found).fillna("")
 
@@ -60,15 +56,32 @@ def document(scale: Scale, dataset: str, table: pd.DataFrame) -> Document:
     """Return the table to read."""
     notes = paper_notes(table, lambda row: f"{row['filters']}, {row['order']}")
     own = table4_table(table)
-    counted = replace(own, note=own.note + counted_frames(scale.settings.evaluation))
-    return Document([counted], notes=notes)
+    readings = _readings(table, scale.settings.experiments[dataset].ablations)
+    note = f"{own.note} {readings}{counted_frames(scale.settings.evaluation)}"
+    return Document([replace(own, note=note)], notes=notes)
 
 
-def _paper_row(row: pd.Series, horizon: int) -> dict[str, str]:
+def _readings(table: pd.DataFrame, ablations: list[Ablation]) -> str:
+    """Return how the paper's rows are read here."""
+    readings = " ".join(ablation.reading or "" for ablation in ablations)
+    text = 'With "1x1" the factors G(i) of the train are 1x1, and W and P(i) stay 5x5.'
+    if PLAIN in readings:
+        text += " Of the plain ConvLSTM the kernel K on the hidden state is 1x1."
+        text += ' "Single order" may mean the tensor train with one factor or the plain ConvLSTM.'
+    if SINGLE_PIXEL in readings:
+        text += " With S = 1 every kernel is 1x1."
+    printed = table[table["origin"] == "paper"]
+    known = set(zip(printed["filters"], printed["order"], strict=True))
+    if any((ablation.filters, ablation.row) not in known for ablation in ablations):
+        text += " Rows that the paper does not have are variants that Sections 3.1 and 5 argue against."
+    return text
+
+
+def _paper_row(row: pd.Series) -> dict[str, str]:
     cells = {"origin": "paper", "scale": "paper", "filters": row["filters"], "order": row["order"]}
-    cells |= {"method": "", "horizon": str(horizon), "source": row["source"], "note": row["note"]}
+    cells |= {"method": "", "horizon": str(PAPERS_HORIZON), "source": row["source"], "note": row["note"]}
     for metric in SHOWN:
-        cells[metric.column] = row.get(f"{metric.printed}_{horizon}", "")
+        cells[metric.column] = row[f"{metric.printed}_{PAPERS_HORIZON}"]
     return cells
 
 
@@ -81,7 +94,7 @@ def _reproduced_row(ablation: Ablation, runs: list[Result], horizon: int) -> dic
         "label": source_label(result.config),
         "filters": ablation.filters,
         "order": ablation.row,
-        "method": ablation.reading or result.variant_title,
+        "method": result.variant_title,
         **mean_of(runs),
         "caveat": result.caveat,
         "parameters": str(result.metrics.parameters),
@@ -99,7 +112,9 @@ def table4_table(table: pd.DataFrame) -> Table:
     """Return the table to read that table4's CSV, read as text, gives."""
     header = [("", name) for name in ("Filters", "Order", "Read as", "From", "Parameters")]
     ours = table[table["origin"] == "reproduced"]
-    group = f"{ours['context'].iloc[0]} → {ours['horizon'].iloc[0]}"
+    horizon = ours["horizon"].iloc[0]
+    papers = "" if horizon == str(PAPERS_HORIZON) else f" (the paper's {PAPERS_HORIZON})"
+    group = f"{ours['context'].iloc[0]} → {horizon}{papers}"
     header += [(group, metric.arrow) for metric in SHOWN]
     rows = []
     for _, row in table.iterrows():
@@ -109,7 +124,7 @@ def table4_table(table: pd.DataFrame) -> Table:
         cells += [metric_cell(row, metric.column) for metric in SHOWN]
         rows.append(Row(cells, reproduced, runs_of(row)))
     units = UNITS_OF_SEVERAL if set(ours["seeds"]) != {"1"} else UNITS_OF_ONE
-    note = f"{comparison(table)} {READINGS} {PAPER_PROTOCOL} {units}"
+    note = f"{comparison(table)} {PAPER_PROTOCOL} {units}"
     return Table("Table 4, ablations", note, header, "llllrrrr", rows)
 
 
