@@ -5,6 +5,7 @@ docs/statistics.md. Values follow the model of `convttlstm.evaluation.intervals`
 sequences, in groups, with several seeds.
 """
 
+import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -216,6 +217,14 @@ def _row(table: str, setting: str, seeds: int, quantity: str, share: float) -> d
     }
 
 
+def main() -> None:
+    """Simulate, write the table and print it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--output", type=Path, default=OUTPUT, help="CSV file")
+    output = parser.parse_args().output
+    pd.DataFrame(rows(3_000)).to_csv(output, index=False)
+    print("\n\n".join(tables(pd.read_csv(output))))
+
+
 if __name__ == "__main__":
-    pd.DataFrame(rows(3_000)).to_csv(OUTPUT, index=False)
-    print("\n\n".join(tables(pd.read_csv(OUTPUT))))
+    main()
