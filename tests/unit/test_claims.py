@@ -142,7 +142,12 @@ def test_printed_values_are_shown_with_notes_on_the_optimized_code() -> None:
 def scale(**changes: Any) -> Settings:
     content = load_settings(ROOT / "config/laptop.yaml").model_dump()
     experiment = content["experiments"][DATASET]
-    experiment |= {"table": ["conv_lstm", "conv_tt_lstm"], "ablations": [], "seeds": [0, 1, 2]}
+    experiment |= {
+        "table": ["conv_lstm", "conv_tt_lstm"],
+        "published": [],
+        "ablations": [],
+        "seeds": [0, 1, 2],
+    }
     content["datasets"][DATASET]["test_horizons"] = [10, 30]
     content["evaluation"]["first_frame"] = 1
     for path, value in changes.items():

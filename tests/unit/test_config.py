@@ -216,12 +216,14 @@ def test_long_and_unprintable_titles_are_refused(overlay, title):
 
 
 def test_a_missing_scale_is_refused_with_a_list_of_all():
-    with pytest.raises(UserError, match="no such scale; there are demo, gpu, h100, laptop, order, paper"):
+    with pytest.raises(
+        UserError, match="no such scale; there are ablations, demo, gpu, h100, laptop, order, paper"
+    ):
         load_settings(ROOT / "config/dmeo.yaml")
 
 
 def test_a_very_long_scale_name_is_refused_in_one_line():
-    with pytest.raises(UserError, match=r"^.{,200}: no such scale; there are demo"):
+    with pytest.raises(UserError, match=r"^.{,200}: no such scale; there are ablations"):
         load_settings(ROOT / f"config/{'x' * 5000}.yaml")
 
 

@@ -359,7 +359,7 @@ def test_a_data_set_without_a_grid_is_refused(tmp_path: Path, capsys: pytest.Cap
     arguments = ["--config", str(ROOT / "config/paper.yaml"), "--dataset", "something_25"]
     assert main(["select", *arguments, "--runs", str(tmp_path), "-o", str(tmp_path / "selection.json")]) == 1
     said = capsys.readouterr().err
-    assert "has no grid on 'something_25', but on moving_mnist_2, kth, something_50" in said
+    assert "has no grid on 'something_25'; grids: moving_mnist_2, kth, something_50" in said
     assert said.count("\n") == 1 and list(tmp_path.iterdir()) == []
 
 

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from convttlstm.config import Kth, load_settings, settings_of_scale
 from convttlstm.config.videos import ACTIONS as ALL_ACTIONS
 from convttlstm.data.clips import open_clips
+from convttlstm.data.kinds import Preparation
 from convttlstm.data.kth import KIND, fetch_kth, kth_sources, parse_boundaries, verify
 from convttlstm.data.layout import KTH_MISSING as MISSING
 from convttlstm.data.synthetic_kth import write_archives
@@ -274,7 +275,8 @@ def test_a_login_page_is_not_taken_for_the_file(tmp_path, monkeypatch, name):
     for other in [*(f"{action}.zip" for action in ALL_ACTIONS), "00sequences.txt"]:
         if other != name:
             (raw / other).write_text(other)
-    monkeypatch.setattr("convttlstm.data.kth.download", lambda urls, sha256, path: path.write_text("<html>"))
+    page = "<html>\xe8".encode("latin-1")
+    monkeypatch.setattr("convttlstm.data.kth.download", lambda urls, sha256, path: path.write_bytes(page))
     with pytest.raises(UserError, match=rf"{name}: the server sent another file"):
         fetch_kth(raw, lock)
     assert not (raw / name).exists() and name not in (lock.read_text() if lock.exists() else "")
@@ -285,7 +287,7 @@ def test_after_a_refusal_the_archives_are_fetched_again(raw):
     (raw / "archives.json").write_text("{}")
     (raw / "00sequences.txt").unlink()
     with pytest.raises(UserError, match=r"00sequences\.txt: no such file"):
-        KIND.sources(settings(), raw)
+        KIND.prepare(settings(), Preparation("kth", raw, raw / "out", Path("unused"), Path("unused"), 1))
     assert not (raw / "archives.json").exists()
 
 

@@ -232,7 +232,7 @@ def test_after_a_refusal_the_clips_are_looked_for_again(raw):
     (raw / f"{CLIPS}-00").write_bytes(b"a part")
     (raw / CLIPS / "7.webm").unlink()
     job = Preparation("clips", raw, raw.parent / "data", Path("unused"), Path("unused"), 1)
-    with pytest.raises(UserError, match=r"7\.webm; run the same command again to extract them"):
+    with pytest.raises(UserError, match=r"7\.webm; run snakemake again, or .* to extract them"):
         KIND.prepare(settings(raw), job)
     assert not (raw / "clips.json").exists()
 

@@ -52,7 +52,9 @@ RUNS = ["slow-seed0", "slow-seed1"]
 RUN, EPOCHS = RUNS[0], 24
 SETTINGS = {
     "systems": {"slow": {"title": "Slow", "model": {"name": "slow.py:Slow"}}},
-    "experiments": {"moving_mnist_2": {"table": ["slow"], "seeds": [0, 1], "ablations": [], "grid": []}},
+    "experiments": {
+        "moving_mnist_2": {"table": ["slow"], "published": [], "seeds": [0, 1], "ablations": [], "grid": []}
+    },
     "training": {"epochs": EPOCHS},
     "compute": {"checkpoint_minutes": 1 / 60},
 }
@@ -295,7 +297,7 @@ def test_a_grid_runs_to_its_tables(project: Project):
 
 def test_dvc_submits_its_jobs_to_the_cluster(tmp_path: Path):
     """Its stages submit their jobs where Snakemake's own variable says so, and end with all results."""
-    experiment = {"table": ["copy_last", "conv_lstm"], "ablations": [], "grid": []}
+    experiment = {"table": ["copy_last", "conv_lstm"], "published": [], "ablations": [], "grid": []}
     project = make_repository(tmp_path / "project", experiments={"moving_mnist_2": experiment})
     done = project.run("dvc", "repro", env=IMPATIENT | {"SNAKEMAKE_PROFILE": "slurm"})
     assert done.returncode == 0, done.stdout

@@ -124,7 +124,7 @@ class EvidenceFinder:
         if name in self.catalogue.claims.ablations:
             ablation = self.catalogue.ablation(self.settings, dataset, name)
             if ablation is None:
-                raise Missing(f"{LACKS}{title}")
+                raise Missing(f"{LACKS}“{title}”")
             system, hyper = ablation.system, ablation.hyper()
         elif name not in experiment.table:
             whose = "Table 2's " if self.catalogue.paper.systems[name].paper_row else ""

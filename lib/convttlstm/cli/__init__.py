@@ -205,7 +205,9 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("--orders", type=Path, help="CSV file for the costs of each order N = 1, 2, ...")
 
     sub = add("report", commands.report)
-    sub.add_argument("what", choices=report_names(), help="table or figure; page is index.html")
+    sub.add_argument(
+        "what", choices=report_names(), help="the table or figure to make; page makes index.html"
+    )
     sub.add_argument("--config", type=Path, required=True, help="settings file, such as config/demo.yaml")
     add_model(sub)
     sub.add_argument("--dataset", default="", help="the data set's name, for reports on one data set")

@@ -51,22 +51,26 @@ def fetch(options: argparse.Namespace) -> None:
     print(f"wrote {options.output}")
 
 
-def _dataset(options: argparse.Namespace) -> Dataset:
+def _with_dataset(options: argparse.Namespace) -> Settings:
+    """Return the settings of a scale that has the data set."""
     settings = load_settings(options.config)
     if options.dataset not in settings.datasets:
         names = listed([*settings.datasets])
         raise UserError(f"{options.config}: no data set {options.dataset!r}; it has {names}")
-    return settings.datasets[options.dataset]
+    return settings
+
+
+def _dataset(options: argparse.Namespace) -> Dataset:
+    return _with_dataset(options).datasets[options.dataset]
 
 
 def _searched(options: argparse.Namespace) -> Settings:
     """Return the settings of a scale that searches a grid on the data set."""
-    _dataset(options)
-    settings = load_settings(options.config)
+    settings = _with_dataset(options)
     searched = [name for name, experiment in settings.experiments.items() if experiment.grid]
     if options.dataset not in searched:
         raise UserError(
-            f"{options.config}: has no grid on {options.dataset!r}, but on {listed(searched) or 'none'}"
+            f"{options.config}: has no grid on {options.dataset!r}; grids: {listed(searched) or 'none'}"
         )
     return settings
 

@@ -82,7 +82,7 @@ class DatasetSettings(Strict):
 
     @property
     def raw_rule(self) -> str | None:
-        """The workflow's rule that makes the raw files; None if `raw_files` lists them."""
+        """The workflow's rule that makes the raw files; None if no rule does."""
         return None
 
     def raw_files(self) -> list[str]:

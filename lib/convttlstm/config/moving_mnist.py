@@ -53,7 +53,8 @@ class MovingMnist(DatasetSettings):
 
     def raw_files(self) -> list[str]:
         """Return the embedded digits unless MNIST is fetched, and the test file if there is one."""
-        digits = [] if self.raw_rule else ["data/embedded/images-idx3-ubyte.gz"]
+        files = [f"data/embedded/{kind}-ubyte.gz" for kind in ("images-idx3", "labels-idx1")]
+        digits = [] if self.raw_rule else files
         return [*digits, self.test_file] if self.test_file else digits
 
     def split(self, name: str) -> Split:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from convttlstm.config.videos import AXES, HDF5
+from convttlstm.faults import remedy
 from convttlstm.files import UserError, listed, shortened
 
 
@@ -132,8 +133,8 @@ def _numpy(path: Path) -> np.ndarray:
 def _hdf5(path: Path) -> Any:
     try:
         import h5py
-    except ImportError:
-        raise UserError("h5py is missing; pip install 'convttlstm[hdf5]'") from None
+    except ModuleNotFoundError as error:
+        raise UserError(f"{remedy(error)} ({error})") from None
 
     arrays: list[Any] = []
     try:

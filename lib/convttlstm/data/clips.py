@@ -59,7 +59,7 @@ def open_windows(dataset: VideoDataset, folder: Path, split: str, horizon: int |
 
 
 def _seen(windows: "Windows", trained: "Windows") -> "Subset":
-    """Return the windows within the frames of the first 10,000 of `trained`, all training windows."""
+    """Return the windows within the frames of the first 10,000 training windows."""
     video, start = trained.places[:FIRST][-1]
     own, ends = windows.places[:, 0], windows.places[:, 1] + windows.frames
     chosen = np.flatnonzero((own < video) | ((own == video) & (ends <= start + trained.frames)))

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from convttlstm.config import Kth
 from convttlstm.config.videos import ACTIONS, walk
 from convttlstm.data.download import download
+from convttlstm.data.kinds import Preparation
 from convttlstm.data.layout import KTH_BOUNDARIES as BOUNDARIES
 from convttlstm.data.layout import KTH_MISSING as MISSING
 from convttlstm.data.videos import DAMAGED_ZIP, Source, VideoKind, refuse_unknown
@@ -55,7 +56,11 @@ def fetch_kth(raw: Path, lock: Path) -> None:
 
 def _refuse_other_file(path: Path) -> None:
     """Delete a download that is neither a zip file nor the text file, such as a login page."""
-    if not (parse_boundaries(path) if path.name == BOUNDARIES else zipfile.is_zipfile(path)):
+    try:
+        right = bool(parse_boundaries(path)) if path.name == BOUNDARIES else zipfile.is_zipfile(path)
+    except UserError:
+        right = False
+    if not right:
         path.unlink()
         raise UserError(
             f"{path}: the server sent another file; run the same command again later, or put it there by hand"
@@ -222,10 +227,14 @@ class KthKind(VideoKind[Kth]):
 
     def sources(self, dataset: Kth, raw: Path) -> list[Source]:
         """Return the videos of the persons, actions and scenarios that the settings name."""
+        return kth_sources(dataset, raw)
+
+    def prepare(self, dataset: Kth, job: Preparation) -> None:
+        """Decode the videos."""
         try:
-            return kth_sources(dataset, raw)
+            super().prepare(dataset, job)
         except UserError:
-            (raw / RECEIPT).unlink(missing_ok=True)  # so that the next call fetches what is missing
+            (job.raw / RECEIPT).unlink(missing_ok=True)  # so that the next call fetches what is missing
             raise
 
 

@@ -89,7 +89,7 @@ def refuse_missing(folder: Path, missing: set[str], wanted: int, extracted: bool
         elif (parts := parts_in(folder.parent)) and extracted:
             fix = f"no part of the archive holds them; fetch the parts after {parts[-1].name}"
         elif parts:
-            fix = "run the same command again to extract them"
+            fix = "run snakemake again, or `convttlstm fetch something`, to extract them"
         else:
             fix = f"put {CLIPS}-00, -01, ... there: they are extracted, and the others kept"
         raise UserError(f"{folder}: {len(missing):,} of {wanted:,} clips are missing: {named}; {fix}")

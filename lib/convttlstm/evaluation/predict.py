@@ -71,6 +71,10 @@ def predict(folder: Path, video: Path | None, horizon: int, start: int | None = 
             f"since the model sees {context} frames and the video has {count}; not {given + 1}"
         )
     first, last = _sequence_with(run, video, given)
+    if last - first + 1 < context:
+        raise UserError(
+            f"{video}: its sequences have {last - first + 1} frames, but the model needs {context}"
+        )
     if given - context + 1 < first:
         raise UserError(
             f"{video}: the {context} frames before frame {given + 1} are of two sequences; --start can be "

@@ -1,5 +1,6 @@
 """Progress of a scale's runs, read from their folders and Slurm's queue; changes nothing."""
 
+import contextlib
 import datetime
 import time
 from collections import Counter
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convttlstm.config import Run, Settings, evaluated_runs, grid_runs, is_selected, planned_run, read_run
-from convttlstm.files import listed, read_json
+from convttlstm.files import UserError, listed, read_json
 from convttlstm.provenance import changed_sources
 from convttlstm.slurm import Job
 from convttlstm.training.history import read_history
@@ -68,9 +69,10 @@ def status(settings: Settings, scale: str, results: Path, queue: list[Job]) -> l
 def _line(run: Run, name: str, results: Path, job: Job | None) -> Line:
     folder = results / "runs" / run.dataset_name / name
     history = read_history(folder)
-    # A selected run has its winner's settings.
-    chosen = is_selected(name) and (folder / "config.json").is_file()
-    epochs = (read_run(folder) if chosen else run).training.epochs
+    if is_selected(name):
+        with contextlib.suppress(UserError):  # the winner's settings, once they are known
+            run = read_run(folder)
+    epochs = run.training.epochs
     epoch = 0 if history is None else len(history)
     loss = None if history is None else float(history["validation_loss"].min())
     ends = None

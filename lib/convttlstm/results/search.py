@@ -8,7 +8,7 @@ from convttlstm.results.files import read_checked
 
 
 class Winner(BaseModel):
-    """The best run for a role, and its margin to the second best of the same round; None if there is none."""
+    """The best run for a role, and its margin to the second best; None if no other run reached its round."""
 
     model_config = ConfigDict(frozen=True)
 

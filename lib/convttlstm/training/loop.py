@@ -119,7 +119,7 @@ class Trainer:
         """Resume from the newest readable checkpoint if its settings and data are this run's."""
         load_checkpoint(self.folder, self._restore)
         training, sampling = self.run.training, self.run.training.scheduled_sampling
-        begins = max(sampling.earliest, sampling.patience)
+        begins = max(sampling.earliest, sampling.patience + 1)
         if training.recipe == "paper" and training.epochs <= begins:
             self.say(
                 f"{self.run.id}: {training.epochs} epochs, but scheduled sampling begins after {begins}: the "
@@ -228,7 +228,8 @@ class Trainer:
     def _save_for(self, reason: Reason) -> None:
         self.save()
         if reason.stops:
-            self.fabric.barrier()  # once another process stops, the launcher kills the first, which saves
+            # The launcher kills all processes once one ends; the first must have saved by then.
+            self.fabric.barrier()
             raise Interrupted(
                 f"{self.run.id}: stopped by {reason} after {self.progress.step} of {self.steps} steps of "
                 f"epoch {self.progress.epoch + 1}, all saved; run the same command again to resume",

@@ -38,7 +38,7 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     for strip, row in zip(strips, rows, strict=True):
         _draw_example(strip, *row)
     note = (
-        f"{loaded[0].config.title}; of all test clips the correct and the wrong prediction with the greatest "
+        f"{loaded[0].name}; of all test clips the correct and the wrong prediction with the greatest "
         "confidence, given in brackets. Blue: frames that were seen; orange: predicted frames."
     )
     return figure, note

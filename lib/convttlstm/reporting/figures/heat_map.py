@@ -17,7 +17,8 @@ def draw(scale: Scale, dataset: str, loaded: Runs) -> tuple[Figure, str]:
     points = grid_points(read_selection(scale.folder, dataset))
     points = points[(points[["S", "N", "C", "M"]] != "").all(axis=1)]  # other models may compete for a role
     varied = points.groupby("role")[["N", "C"]].nunique().gt(1).all(axis=1)
-    figure = _heat_maps(points[points["role"] == varied.idxmax()])
+    points = points[points["role"] == varied.idxmax()]
+    figure = _heat_maps(points)
     note = "lowest validation loss (the best one framed), parameters, multiplications of a step"
     if points["epochs"].nunique() > 1:
         note += "; points that were dropped early have fewer epochs"
@@ -31,7 +32,7 @@ def _heat_maps(points: pd.DataFrame) -> Figure:
     points = points.assign(words=points.apply(_words, axis=1))
     panels = figure.subplots(len(rows), len(columns), squeeze=False)
     low, high = points["validation_loss"].agg(["min", "max"])
-    best = points[points["won"]].iloc[0]
+    best = {(p["S"], p["M"]): (p["C"], p["N"]) for _, p in points[points["won"]].iterrows()}
     index, header = (sorted(points[symbol].unique()) for symbol in ("N", "C"))
     for kernel, line in zip(rows, panels, strict=True):
         for steps, axes in zip(columns, line, strict=True):
@@ -46,8 +47,8 @@ def _heat_maps(points: pd.DataFrame) -> Figure:
             )  # fmt: skip
             axes.set(xlabel="C", ylabel="N", title=f"S = {kernel}, M = {steps}")
             axes.tick_params(length=0, labelrotation=0)
-            if (best["S"], best["M"]) == (kernel, steps):
-                corner = header.index(best["C"]), index.index(best["N"])
+            if won := best.get((kernel, steps)):
+                corner = header.index(won[0]), index.index(won[1])
                 axes.add_patch(
                     Rectangle(corner, 1, 1, fill=False, edgecolor="black", linewidth=1.5, clip_on=False)
                 )

@@ -117,7 +117,7 @@ def _folder(run: Any) -> str:
 
 def _predicted(scale: Scale, name: str, shown: list[Report], runs: list[Result]) -> dict[str, Any]:
     """Return the section of a data set whose frames are predicted."""
-    full, left_out = without_short(scale.predictions(name, evaluated_runs(scale.settings, name)))
+    full, left_out = without_short(runs)
     table2 = read_table(scale.folder / f"tables/table2_{name}.csv", ["origin", "method"])
     own = [report for report in shown if report.each and name in report.datasets(scale.settings)]
     run = runs[0].config

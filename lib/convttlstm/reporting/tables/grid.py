@@ -51,8 +51,9 @@ def grid_table(selection: Selection, title: str, label: str) -> Table:
         if winner.margin is not None
     ]
     alone = [winner.run for winner in selection.winners.values() if winner.margin is None]
-    leads += [f"{run}, the only one of its round" for run in alone]
-    won = f"Won: {'; '.join(leads)}."
+    leads += [f"{run}, alone in the last round" for run in alone]
+    chosen = len(selection.ranking) > len(selection.winners)
+    won = f"Won: {'; '.join(leads)}." if chosen else "There was nothing to choose."
     note = f"{capital(label)}. By {selection.criterion}; the test split plays no part. "
     note += f"Multiplications are of one step on one frame. {won}"
     return Table(
