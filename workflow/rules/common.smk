@@ -25,7 +25,9 @@ if unknown := sorted(set(config) - {"scale", "model"}):
     sys.exit(f"Error: --config {unknown[0]}: unknown; use scale or model")
 SCALE = config.get("scale", "demo")
 if not isinstance(SCALE, str):  # Snakemake reads 007 as 7
-    sys.exit(f"Error: --config scale={SCALE}: not read as text; rename the scale's file")
+    sys.exit(
+        f"Error: --config scale={SCALE}: not read as text; rename the scale's file"
+    )
 CONFIG = f"config/{SCALE}.yaml"
 RESULTS = f"results/{SCALE}"
 LPIPS = "data/raw/lpips/alexnet.safetensors"
