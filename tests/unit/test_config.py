@@ -157,12 +157,12 @@ def test_a_wrong_setting_is_refused_in_one_line(overlay, text, key, said):
 def test_anchors_may_be_merged_from_merged_ones(overlay):
     path = overlay(
         "systems:\n"
-        "  conv_lstm_shi: {training: &few {epochs: 2, samples_per_epoch: 60, batch_size: 6}}\n"
+        "  conv_lstm_shi: {training: &few {epochs: 2, samples_per_epoch: 240, batch_size: 6}}\n"
         "  vpn: {training: &fewer {<<: *few, epochs: 1}}\n"
         "training: {<<: *fewer, batch_size: 3}\n"
     )
     training = load_settings(path).training
-    assert (training.epochs, training.samples_per_epoch, training.batch_size) == (1, 60, 3)
+    assert (training.epochs, training.samples_per_epoch, training.batch_size) == (1, 240, 3)
 
 
 def test_published_models_are_in_the_table(overlay):

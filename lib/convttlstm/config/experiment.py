@@ -1,4 +1,4 @@
-"""What is run on a data set: the rows of Tables 2 and 4, and the grid that is searched."""
+"""Experiments on a data set: rows of Tables 2 and 4, and the grid that is searched."""
 
 import itertools
 from collections.abc import Iterator
