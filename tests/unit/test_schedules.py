@@ -1,10 +1,13 @@
 """The paper's rules for sampling and the learning rate, on losses whose outcome one can count out."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from convttlstm.config import LearningRateDecay, ScheduledSampling, Training
 from convttlstm.training.loaders import epoch_order
+from convttlstm.training.recipes import PaperRecipe
 from convttlstm.training.recipes.base import Batch, sampling_mask
 from convttlstm.training.schedules import Plateau
 
@@ -118,3 +121,13 @@ def test_each_epoch_draws_every_sequence_once_in_a_new_order():
     assert sorted(first) == sorted(second) == list(range(50))
     assert list(first) != list(second)
     assert list(epoch_order(0, 1, 50, 20)) == list(first[:20])
+
+
+@pytest.mark.parametrize(("epochs", "warns"), [(23, True), (24, False)])
+def test_a_run_too_short_for_scheduled_sampling_is_warned_of(epochs: int, warns: bool) -> None:
+    """The loss improves in the first epoch only, so after a patience of 22 the ratio falls in epoch 24."""
+    training = Training(epochs=epochs)
+    assert all(ratio == 1 for ratio, _ in run(training, [1.0] * epochs)) == warns
+    recipe = object.__new__(PaperRecipe)
+    recipe.run = SimpleNamespace(training=training)  # type: ignore[assignment]
+    assert bool(recipe.warning()) == warns

@@ -78,7 +78,7 @@ class Experiment(Strict):
     training: dict[str, Any] = Field({}, description="settings that differ from the scale's training")
 
     def roles(self) -> list[str]:
-        """Return the models whose best configuration is searched."""
+        """Return the models that the grid is searched for."""
         return list(dict.fromkeys(grid.role or grid.system for grid in self.grid))
 
     def systems(self) -> dict[str, str]:

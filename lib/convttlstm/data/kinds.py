@@ -1,13 +1,15 @@
 """Fetch, draw, prepare and open data sets: one object per kind, defined in the kind's module."""
 
+import contextlib
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from convttlstm.config import DatasetSettings
+from convttlstm.files import UserError
 
 if TYPE_CHECKING:  # jobs that prepare data need no torch
     from convttlstm.data.source import ClipSource
@@ -22,6 +24,16 @@ MODULES = {
     "videos": "convttlstm.data.videos",
     "something": "convttlstm.data.something",
 }
+
+
+@contextlib.contextmanager
+def deleted_on_refusal(receipt: Path) -> Iterator[None]:
+    """Delete the receipt of raw files if they are refused, so that Snakemake looks for them again."""
+    try:
+        yield
+    except UserError:
+        receipt.unlink(missing_ok=True)
+        raise
 
 
 @dataclass(frozen=True)

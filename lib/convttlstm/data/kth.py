@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from convttlstm.config import Kth
 from convttlstm.config.videos import ACTIONS, walk
 from convttlstm.data.download import download
-from convttlstm.data.kinds import Preparation
+from convttlstm.data.kinds import Preparation, deleted_on_refusal
 from convttlstm.data.layout import KTH_BOUNDARIES as BOUNDARIES
 from convttlstm.data.layout import KTH_MISSING as MISSING
 from convttlstm.data.videos import DAMAGED_ZIP, Source, VideoKind, refuse_unknown
@@ -231,11 +231,8 @@ class KthKind(VideoKind[Kth]):
 
     def prepare(self, dataset: Kth, job: Preparation) -> None:
         """Decode the videos."""
-        try:
+        with deleted_on_refusal(job.raw / RECEIPT):
             super().prepare(dataset, job)
-        except UserError:
-            (job.raw / RECEIPT).unlink(missing_ok=True)  # so that the next call fetches what is missing
-            raise
 
 
 KIND = KthKind()

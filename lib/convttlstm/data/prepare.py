@@ -130,7 +130,7 @@ class MovingMnistKind(DataKind[MovingMnist]):
     """Sequences that are drawn from digits."""
 
     def fetch(self, raw: Path, lock: Path, labels: Sequence[str] = ()) -> None:
-        """Download MNIST, whose checksum is known without the lock."""
+        """Download MNIST; its checksum is in the code, not in the lock."""
         fetch_mnist(raw)
 
     def prepare(self, dataset: MovingMnist, job: Preparation) -> None:

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from convttlstm.config import Something
 from convttlstm.config.something import plain_template
 from convttlstm.data.decoding import frames_of
-from convttlstm.data.kinds import DataKind, Preparation
+from convttlstm.data.kinds import DataKind, Preparation, deleted_on_refusal
 from convttlstm.data.layout import SOMETHING_CLIPS as CLIPS
 from convttlstm.data.something_files import LABELS, REGISTER, extract_parts, parts_in, read_label_file
 from convttlstm.files import UserError, listed, sha256_of, shortened, write_json
@@ -234,11 +234,8 @@ class SomethingKind(DataKind[Something]):
 
     def prepare(self, dataset: Something, job: Preparation) -> None:
         """List the usable clips."""
-        try:
+        with deleted_on_refusal(job.raw / RECEIPT):
             index_clips(job.name, dataset, job.raw, job.output, job.processes)
-        except UserError:
-            (job.raw / RECEIPT).unlink(missing_ok=True)  # so that the next call extracts what is missing
-            raise
 
 
 KIND = SomethingKind()

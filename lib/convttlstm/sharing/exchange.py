@@ -54,9 +54,8 @@ def import_weights(source: Path, sha256: str, run: Run, folder: Path) -> None:
     _check_shapes(source, run, model, ours)
     folder.mkdir(parents=True, exist_ok=True)
     made_by = {"run": run.id, **provenance.origin(), "parameters": count_parameters(model)}
-    epoch = content.get("epoch")
-    made_by["imported"] = {"file": source.name, "sha256": sha256}
-    made_by["imported"]["epoch"] = epoch if isinstance(epoch, int) else None
+    epoch = content.get("epoch") if isinstance(content.get("epoch"), int) else None
+    made_by["imported"] = {"file": source.name, "sha256": sha256, "epoch": epoch}
     write_run(folder, run)
     with atomic_path(folder / "best.safetensors") as temporary:
         tensors = {name: tensor.float().contiguous().clone() for name, tensor in ours.items()}  # none shared

@@ -118,13 +118,8 @@ class Trainer:
     def resume(self) -> None:
         """Resume from the newest readable checkpoint if its settings and data are this run's."""
         load_checkpoint(self.folder, self._restore)
-        training, sampling = self.run.training, self.run.training.scheduled_sampling
-        begins = max(sampling.earliest, sampling.patience + 1)
-        if training.recipe == "paper" and training.epochs <= begins:
-            self.say(
-                f"{self.run.id}: {training.epochs} epochs, but scheduled sampling begins after {begins}: the "
-                "model is never fed its own predictions; lower scheduled_sampling's earliest and patience"
-            )
+        if warning := self.recipe.warning():
+            self.say(f"{self.run.id}: {warning}")
         if self.fabric.is_global_zero:
             write_run(self.folder, self.run)
             if 0 < self.progress.epoch < self.run.training.epochs:  # a killed process may not have written it

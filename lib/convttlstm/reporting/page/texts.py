@@ -47,11 +47,7 @@ def standouts(table2: pd.DataFrame, run: Run) -> list[str]:
         own = rows[measured].sort_values(column, key=lambda cells: cells.astype(float))
         said = {row["method"]: f"{row['method']}: {metric_cell(row, column)}" for _, row in own.iterrows()}
         trained = own[own["seed"].ne("") | own["seeds"].ne("1")]["method"]
-        parts = (
-            [f"Table 2's trained model with the lowest MSE is {said[trained.iloc[0]]}"]
-            if len(trained)
-            else []
-        )
+        parts = [f"Table 2's trained model with the lowest MSE is {said[name]}" for name in trained[:1]]
         parts += [text for method, text in said.items() if method not in set(trained)]
         lines.append(f"MSE x 1000, {run.dataset.context} → {horizon} frames: {'; '.join(parts)}.")
     return lines

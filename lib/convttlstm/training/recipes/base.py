@@ -80,6 +80,10 @@ class Recipe(ABC):
     def finish_epoch(self, validation_loss: float) -> None:  # noqa: B027
         """Update schedules with the validation loss; a recipe without schedules does nothing."""
 
+    def warning(self) -> str:
+        """Return why the settings may not train as meant, "" if nothing speaks against them."""
+        return ""
+
     def report(self) -> dict[str, float]:
         """Return the columns that this recipe adds to an epoch's row of history.csv."""
         return {"learning_rate": self.run.training.learning_rate}

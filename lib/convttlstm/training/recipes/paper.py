@@ -38,6 +38,17 @@ class PaperRecipe(Recipe):
         """Update both schedules with the validation loss."""
         self.plateau.finish_epoch(validation_loss)
 
+    def warning(self) -> str:
+        """Return a warning if scheduled sampling cannot begin before the last epoch."""
+        epochs, sampling = self.run.training.epochs, self.run.training.scheduled_sampling
+        begins = max(sampling.earliest, sampling.patience + 1)  # the first epoch always improves the loss
+        if epochs > begins:
+            return ""
+        return (
+            f"{epochs} epochs, but scheduled sampling begins after {begins}: the model is never fed its own "
+            "predictions; lower scheduled_sampling's earliest and patience"
+        )
+
     def report(self) -> dict[str, float]:
         """Return the sampling ratio and the learning rate of the current epoch."""
         return {
